@@ -1,0 +1,54 @@
+"""Shapes shared by every part of a recipe: the strict base model, slot entries, JSON, Number."""
+
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+JSON: TypeAlias = Any  # str | int | float | bool | None | list[JSON] | dict[str, JSON]
+
+
+class Spec(BaseModel):
+    """Base of every recipe section: frozen, strict types, unknown keys refused."""
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True
+    )
+
+
+class Entry(BaseModel):
+    """A slot filled by name: `{name: ppo_clip, clip_low: 0.2}`; the rest are its options.
+
+    `coef` of a term and similar keys that belong to the slot, not to the function, are declared by
+    the slot's registry (`slot_options`) and validated with the others.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, JSON]:
+        return dict(self.model_extra or {})
+
+
+def _entry_or_name(value: JSON) -> JSON:
+    """A bare word stands for an entry without options: `advantage: grpo`."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+EntryField = Annotated[Entry, BeforeValidator(_entry_or_name)]
+
+
+class NumberMarker:
+    """Marks an option as a Number; the registry looks for it in the annotation's metadata."""
+
+
+Number = Annotated[float, NumberMarker()]
+"""A float that a recipe may write as a plain number or as an entry of the `number` registry.
+
+The function that declares it always receives a float: schedules and controllers are resolved once
+a step, before it is called.
+"""
+
+Count = Annotated[int, NumberMarker()]
+"""Like Number, rounded to an integer when resolved (for example a length schedule)."""

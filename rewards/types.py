@@ -1,0 +1,84 @@
+"""The records of scoring: what was asked, what was said about the answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeAlias
+
+JSON: TypeAlias = Any  # what a JSON file can hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One chat message."""
+
+    role: str  # "system", "user", "assistant" or "tool"
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One verifiable task, as read from the data.
+
+    Example: Problem(id="gsm8k-7", messages=(Message(role="user", content="2+2?"),), answer="4",
+    verifier="", tags=frozenset(), columns={"solution": "2+2=4"})
+    """
+
+    id: str  # unique in its source; stable between runs
+    messages: tuple[Message, ...]  # the prompt; at least one
+    answer: str  # gold answer, as the data set gives it
+    verifier: str = ""  # name of the verifier for this row; empty: the recipe's verifier
+    tags: frozenset[str] = frozenset()
+    columns: Mapping[str, JSON] = field(default_factory=dict)  # the row's other columns
+
+
+class Scored(Enum):
+    """Whether a verdict counts."""
+
+    SCORED = "scored"
+    MISSING = "missing"  # the verifier failed; the sample leaves statistics and loss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a verifier says of one response."""
+
+    status: Scored
+    reward: float  # meaningless when MISSING
+    correct: bool  # is the answer right; drives pass rates, whatever shape the reward has
+    parts: Mapping[str, float] = field(default_factory=dict)  # named components, logged
+    reason: str = ""  # why, for humans
+    answer: str = ""  # the final answer that was extracted; empty when there is none
+
+    @classmethod
+    def scored(
+        cls,
+        reward: float,
+        *,
+        correct: bool,
+        reason: str = "",
+        answer: str = "",
+        parts: Mapping[str, float] | None = None,
+    ) -> "Verdict":
+        return cls(
+            status=Scored.SCORED,
+            reward=reward,
+            correct=correct,
+            parts=parts or {},
+            reason=reason,
+            answer=answer,
+        )
+
+    @classmethod
+    def binary(cls, correct: bool, *, reason: str = "", answer: str = "") -> "Verdict":
+        """Reward 1 for right, 0 for wrong."""
+        return cls.scored(float(correct), correct=correct, reason=reason, answer=answer)
+
+    @classmethod
+    def missing(cls, reason: str) -> "Verdict":
+        """The verifier could not tell: a deadline, a dead worker, an exception."""
+        return cls(status=Scored.MISSING, reward=0.0, correct=False, reason=reason)
+
+    @property
+    def is_missing(self) -> bool:
+        return self.status is Scored.MISSING

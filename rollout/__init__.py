@@ -1,0 +1,1 @@
+"""Get samples from the policy: engines, environments, selection of problems and groups."""

@@ -1,0 +1,15 @@
+"""SLOT filter: `(group) -> Keep(group) | Drop(reason, bucket)`, pure. One file each."""
+
+from typing import Any, Protocol
+
+from recipes.registry import Registry
+from rollout.types import Decision, Group
+
+
+class Filter(Protocol):
+    """Decides on one finished group; dropped groups are replaced by fresh ones."""
+
+    def __call__(self, group: Group) -> Decision: ...
+
+
+filter_: Registry[Any, Any] = Registry("filter", params=("group",), packages=["rollout.filters"])

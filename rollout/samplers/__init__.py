@@ -1,0 +1,23 @@
+"""SLOT sampler: which problem comes next. Factories `(problems, seed, *, options) -> Sampler`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from recipes.registry import Registry
+from recipes.spec import JSON
+from rewards.types import Problem
+from rollout.types import Group
+
+
+class Sampler(Protocol):
+    """An endless, seeded, resumable stream of problems; it learns from the groups it caused."""
+
+    def next(self, n: int) -> list[Problem]: ...
+    def observe(self, groups: Sequence[Group]) -> None: ...
+    def state_dict(self) -> dict[str, JSON]: ...
+    def load_state_dict(self, state: Mapping[str, JSON]) -> None: ...
+
+
+sampler: Registry[Any, Any] = Registry(
+    "sampler", params=("problems", "seed"), packages=["rollout.samplers"]
+)

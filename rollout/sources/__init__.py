@@ -1,0 +1,23 @@
+"""SLOT source: where problems come from. Factories `(*, options) -> list[Row]`. One file each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recipes.registry import Registry
+from recipes.spec import JSON
+from rewards.types import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row of data, before the recipe's prompt template and system prompt."""
+
+    id: str
+    prompt: str | tuple[Message, ...]
+    answer: str
+    where: str  # file and line, or task and index: named in errors
+    columns: Mapping[str, JSON] = field(default_factory=dict)
+
+
+source: Registry[Any, Any] = Registry("problem source", params=(), packages=["rollout.sources"])

@@ -1,0 +1,164 @@
+"""The records of generation: settings, completions, trajectories, groups, decisions.
+
+A two-turn trajectory, eight tokens long, of which the policy sampled four:
+
+    token_ids         11  12 | 21  22 | 31 | 23  24 ... prompt, reply, observation, reply
+    action_mask        F   F |  T   T |  F |  T   T
+    behavior_logprobs  0   0 |-.1 -.7 |  0 |-.2 -.1     0 where action_mask is False
+    policy_version    -1  -1 |  3   3 | -1 |  3   4     -1 where action_mask is False
+    turn_ids           0   0 |  0   0 |  1 |  1   1
+"""
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from rewards.types import Problem, Verdict
+
+Ints = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How to draw one completion."""
+
+    max_tokens: int  # most new tokens, > 0
+    temperature: float = 1.0  # 0 is greedy
+    top_p: float = 1.0  # in (0, 1]
+    stop: tuple[str, ...] = ()  # strings that end the completion, besides the end token
+    seed: int = 0  # sample i of a call draws from the stream (seed, i)
+
+
+class Finish(Enum):
+    """Why a completion ended."""
+
+    STOP = "stop"  # the end token, or a stop string
+    LENGTH = "length"  # max_tokens, or the context was full
+    ABORT = "abort"  # the engine gave up on it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Completion:
+    """What an engine returns for one request; the end token, when sampled, is the last id."""
+
+    token_ids: Ints  # [L]
+    logprobs: Floats  # [L] of the sampled token, under the sampling distribution
+    policy_version: Ints  # [L] version of the weights that sampled it
+    finish: Finish
+
+
+class Status(IntEnum):
+    """How a trajectory ended; closed, because masks and the ledger depend on it."""
+
+    COMPLETED = 0
+    TRUNCATED_TOKENS = 1
+    TRUNCATED_TURNS = 2
+    ERROR_PARSE = 3
+    ERROR_TIMEOUT = 4
+    ERROR_ENGINE = 5
+
+    @property
+    def is_truncated(self) -> bool:
+        return self in (Status.TRUNCATED_TOKENS, Status.TRUNCATED_TURNS)
+
+    @property
+    def is_error(self) -> bool:
+        return self in (Status.ERROR_PARSE, Status.ERROR_TIMEOUT, Status.ERROR_ENGINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """One trajectory, flat: prompt, replies and observations in one sequence of L tokens."""
+
+    token_ids: Ints  # [L]
+    action_mask: Bools  # [L] True where the policy sampled the token
+    behavior_logprobs: Floats  # [L] 0 where not sampled
+    policy_version: Ints  # [L] -1 where not sampled
+    turn_ids: Ints  # [L] from 0, rising
+    role: str  # who spoke: "policy" unless an environment has several players
+    verdict: Verdict
+    answer: str  # final answer as extracted; empty when there is none
+    status: Status
+    index: int  # position in its group, from 0; -1 for the greedy sample of a baseline
+
+    @property
+    def num_actions(self) -> int:
+        return int(self.action_mask.sum())
+
+    @property
+    def oldest_version(self) -> int:
+        """Of the sampled tokens; a trajectory without any counts as fresh (a large number)."""
+        versions = self.policy_version[self.action_mask]
+        return int(versions.min()) if len(versions) else 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Group:
+    """All samples of one problem, drawn together."""
+
+    problem: Problem
+    samples: tuple[Sample, ...]
+    group_id: int  # counts up over the run in the order of issue; unique
+
+    @property
+    def scored(self) -> tuple[Sample, ...]:
+        """Samples whose verdict counts."""
+        return tuple(s for s in self.samples if not s.verdict.is_missing)
+
+    @property
+    def pass_rate(self) -> float:
+        """Share of the scored samples that are correct; 0 when none is scored."""
+        scored = self.scored
+        return sum(s.verdict.correct for s in scored) / len(scored) if scored else 0.0
+
+    @property
+    def oldest_version(self) -> int:
+        return min((s.oldest_version for s in self.samples), default=2**31 - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Keep:
+    """Train on this group, which may be a part of the one that came in."""
+
+    group: Group
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """Do not train on the group; the reason is counted and logged, its bucket is in the ledger."""
+
+    reason: str
+    bucket: str = "filtered"  # a bucket of rollout.ledger.Ledger
+
+
+Decision = Keep | Drop
+
+
+class RolloutError(Exception):
+    """A failure at the boundary of one rollout: recorded on the sample, never fatal to siblings.
+
+    RolloutError
+        EngineError      the engine refused, died or timed out
+        VerifierError    a verifier broke its contract
+        EnvError         an environment broke
+    """
+
+
+class EngineError(RolloutError):
+    pass
+
+
+class VerifierError(RolloutError):
+    pass
+
+
+class EnvError(RolloutError):
+    pass
+
+
+class EngineDied(Exception):
+    """The whole engine is gone; the run saves a checkpoint and ends."""

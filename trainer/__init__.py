@@ -1,0 +1,1 @@
+"""Turn samples into a gradient: the pipeline of pure functions, the policy, the loop."""

@@ -1,0 +1,30 @@
+"""SLOT logger: where a step's metrics go. Factories `(context, *, options) -> Logger`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from recipes.registry import Registry
+from recipes.spec import JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggerContext:
+    """What a logger is told when it is made."""
+
+    folder: Path  # of the run
+    run_name: str
+    recipe: Mapping[str, JSON]  # resolved, every default written out
+    total_steps: int
+    first_step: int  # 0, or where a resumed run goes on: later lines are discarded
+
+
+class Logger(Protocol):
+    """Receives one flat mapping a step, from rank 0 only."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None: ...
+    def close(self) -> None: ...
+
+
+logger: Registry[Any, Any] = Registry("logger", params=("context",), packages=["trainer.loggers"])

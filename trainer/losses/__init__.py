@@ -1,0 +1,22 @@
+"""SLOT loss: `(out, batch) -> LossOutput`, per token and not reduced. One file each."""
+
+from typing import Any, Protocol
+
+from recipes.registry import Registry
+from recipes.schedules import number
+from trainer.batch import TokenBatch
+from trainer.outputs import LossOutput, PolicyOutput
+
+
+class LossFunction(Protocol):
+    """Pure: the values [T] are minimised; gradient only through `out`. Sees one microbatch."""
+
+    def __call__(self, out: PolicyOutput, batch: TokenBatch) -> LossOutput: ...
+
+
+loss: Registry[Any, Any] = Registry(
+    "loss",
+    params=("out", "batch"),
+    packages=["trainer.losses"],
+    numbers=number,
+)

@@ -1,0 +1,20 @@
+"""SLOT reduction: `(batch) -> loss_weights [T]`: the objective is their weighted sum."""
+
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from recipes.registry import Registry
+from recipes.schedules import number
+from trainer.batch import TokenBatch
+
+
+class ReductionFunction(Protocol):
+    """Pure: reads the batch, writes nothing, returns a new tensor."""
+
+    def __call__(self, batch: TokenBatch) -> Tensor: ...
+
+
+reduction: Registry[Any, Any] = Registry(
+    "reduction", params=("batch",), packages=["trainer.reductions"], numbers=number
+)
