@@ -134,29 +134,31 @@ def batch(
     """A packed batch: one row of `rewards` a group, one number a sample.
 
     lengths: sampled tokens of each sample; a list `[2, 1]` is two turns with one observed token
-        between them; 3 everywhere when not given
+        between them; 3 everywhere when not given. Samples of a group share their prompt
     prompts: prompt length of each group; 2 everywhere when not given
     fields:  any field of TokenBatch that the test wants as it says, `old_logprobs=...`
     """
     rng = np.random.default_rng(seed)
     lengths = [[3] * len(row) for row in rewards] if lengths is None else lengths
     prompts = [2] * len(rewards) if prompts is None else prompts
-    tokens: list[tuple[int, int, bool, int]] = []  # sequence, position, sampled, turn
+    tokens: list[tuple[int, int, int, bool, int]] = []  # id, sequence, position, sampled, turn
     counts: list[int] = []
     for row, prompt in zip(lengths, prompts, strict=True):
+        shared = rng.integers(3, VOCABULARY, prompt).tolist()
         for entry in row:
-            sequence = _trajectory(prompt, [entry] if isinstance(entry, int) else list(entry))
-            tokens += [(len(counts), t, acts, turn) for t, (acts, turn) in enumerate(sequence)]
-            counts.append(len(sequence))
-    seq_ids, position_ids, acts, turn_ids = (
-        torch.tensor([token[k] for token in tokens]) for k in range(4)
+            shape = _trajectory(prompt, [entry] if isinstance(entry, int) else list(entry))
+            ids = shared + rng.integers(3, VOCABULARY, len(shape) - prompt).tolist()
+            tokens += [(ids[t], len(counts), t, acts, turn) for t, (acts, turn) in enumerate(shape)]
+            counts.append(len(shape))
+    token_ids, seq_ids, position_ids, acts, turn_ids = (
+        torch.tensor([token[k] for token in tokens]) for k in range(5)
     )
     flat = torch.tensor([float(r) for row in rewards for r in row])
     right = flat > 0 if correct is None else torch.tensor([c for row in correct for c in row])
     group_ids = torch.tensor([g for g, row in enumerate(rewards) for _ in row])
     index = torch.tensor([i for row in rewards for i, _ in enumerate(row)])
     built = TokenBatch(
-        token_ids=torch.from_numpy(rng.integers(3, VOCABULARY, len(tokens))),
+        token_ids=token_ids,
         position_ids=position_ids,
         seq_ids=seq_ids,
         turn_ids=turn_ids,
@@ -235,7 +237,8 @@ def output(
     """
     rng = np.random.default_rng((seed, 2))
     noise = torch.from_numpy(rng.normal(size=of.num_tokens).astype(np.float32))
-    chosen = of.behavior_logprobs + shift * noise * of.action_mask if logprobs is None else logprobs
+    moved = (of.behavior_logprobs + shift * noise * of.action_mask).clamp(max=0)
+    chosen = moved if logprobs is None else logprobs
     return PolicyOutput(
         logprobs=chosen.detach().clone().requires_grad_(),
         entropy=(-_negative(rng, of.num_tokens)).requires_grad_(),
