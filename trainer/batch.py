@@ -150,6 +150,10 @@ class TokenBatch:
         """Whether the field has been filled."""
         return self.__dict__[name] is not ABSENT
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Every filled tensor by name, for a dump."""
+        return {k: v for k, v in self.__dict__.items() if isinstance(v, Tensor)}
+
     def replace(self, **changes: Tensor) -> TokenBatch:
         """A copy with some fields set; the tensors are shared, never written to."""
         current = {f.name: self.__dict__[f.name] for f in dataclasses.fields(self)}

@@ -1,0 +1,118 @@
+"""Save and resume everything stateful, whole or not at all.
+
+    checkpoints/step_000020/        complete: it has a manifest
+        manifest.json               step, parts, versions, wall-clock; written last, then renamed in
+        host.pt                     plain data: sampler, buffer, ledger, controllers, counters
+        policy/                     model, optimizer, schedule, random states of every rank
+    checkpoints/.saving-...         what a killed process left; removed at the next save
+
+A folder appears under its final name only when it is complete, by one rename. `host.pt` holds
+plain containers, numbers, strings and arrays only, and is read with `weights_only=True`.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+
+from recipes.errors import RecipeError
+from recipes.spec import JSON, Spec
+
+FORMAT = 1
+
+
+class CheckpointSpec(Spec):
+    """How often to save and how much to keep."""
+
+    every: Annotated[int, Field(ge=0, description="steps between saves; 0: only at the end")] = 20
+    keep: Annotated[int, Field(ge=1, description="newest checkpoints to keep")] = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """The checkpoints of one run. Rank 0 writes folders; every rank takes part in policy saves."""
+
+    folder: Path
+    keep: int
+    is_main: bool
+    barrier: Callable[[], None]
+
+    def latest(self) -> Path | None:
+        """The newest complete checkpoint."""
+        complete = sorted(p.parent for p in self.folder.glob("step_*/manifest.json"))
+        return complete[-1] if complete else None
+
+    def save(
+        self, step: int, host: Mapping[str, JSON], save_policy: Callable[[Path], None]
+    ) -> Path:
+        """Write the checkpoint of the state before `step`; returns its folder.
+
+        Raises RecipeError when the disk is full; the older checkpoints stay as they are.
+        """
+        final = self.folder / f"step_{step:06d}"
+        if final.exists():
+            return final
+        staging = self.folder / f".saving-step_{step:06d}"
+        if self.is_main:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for leftover in self.folder.glob(".saving-*"):
+                shutil.rmtree(leftover)
+            (staging / "policy").mkdir(parents=True)
+        self.barrier()
+        try:
+            save_policy(staging / "policy")
+            if self.is_main:
+                torch.save(dict(host), staging / "host.pt")
+                manifest = {"format": FORMAT, "step": step, "saved_at_s": time.time()}
+                (staging / "manifest.json").write_text(json.dumps(manifest))
+        except OSError as error:
+            self._clean(staging)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise RecipeError.of(
+                    f"no space left on the disk for checkpoint step {step} in {self.folder}",
+                    fix="free some space or set checkpoint.keep lower, then run again with "
+                    "--resume; the older checkpoints are untouched",
+                ) from error
+            raise
+        self.barrier()
+        if self.is_main:
+            _sync_folder(staging)
+            os.replace(staging, final)
+            for old in sorted(self.folder.glob("step_*"))[: -self.keep]:
+                shutil.rmtree(old)
+        self.barrier()
+        return final
+
+    def _clean(self, staging: Path) -> None:
+        if self.is_main:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(staging)
+
+
+def load_host(folder: Path) -> dict[str, Any]:
+    """The plain state of a checkpoint."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    if manifest["format"] != FORMAT:
+        raise RecipeError.of(
+            f"{folder} has checkpoint format {manifest['format']}, this version reads {FORMAT}",
+            fix="resume with the version that wrote it",
+        )
+    state: dict[str, Any] = torch.load(folder / "host.pt", weights_only=True)
+    return state
+
+
+def _sync_folder(folder: Path) -> None:
+    """Push every file to the disk, so that a renamed folder is a complete one after a crash."""
+    for path in [p for p in folder.rglob("*") if p.is_file()]:
+        handle = os.open(path, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)

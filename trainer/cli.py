@@ -1,0 +1,119 @@
+"""The `temper` command. Each subcommand is a few lines over the part that does the work.
+
+Exit codes: 0 done; 1 a mistake in the recipe, the data or the machine, said in words; 2 misuse of
+the command line; 3 the run stopped itself with a cause; 75 saved and waiting for `--resume`.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from recipes.errors import RecipeError
+
+app = typer.Typer(
+    name="temper",
+    help="Reinforcement-learning post-training of language models, from one YAML recipe.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+RecipeArgument = Annotated[str, typer.Argument(help="Recipe file, or its name under recipes/.")]
+SetOption = Annotated[
+    list[str],
+    typer.Option("--set", metavar="PATH=VALUE", help="Override one setting; may be repeated."),
+]
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    overrides: SetOption = [],  # noqa: B006  (typer copies it)
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint of this run.")
+    ] = False,
+) -> None:
+    """Train a model as RECIPE says."""
+    from trainer.app import run_training
+
+    raise typer.Exit(run_training(recipe, overrides, resume=resume))
+
+
+@app.command()
+def check(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
+    """Find every mistake in RECIPE; needs no model, GPU or network."""
+    from trainer.explain import check_recipe
+
+    check_recipe(recipe, overrides, Console())
+
+
+@app.command()
+def explain(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
+    """Show what RECIPE resolves to: every function, paper and option, and who set it."""
+    from trainer.explain import explain_recipe
+
+    explain_recipe(recipe, overrides, Console())
+
+
+@app.command()
+def sft(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
+    """Supervised cold start: train on demonstrations before reinforcement learning."""
+    from trainer.warmstart import run_warmstart
+
+    run_warmstart(recipe, overrides)
+
+
+@app.command(name="eval")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Model folder or hub name.")],
+    suite: Annotated[str, typer.Argument(help="Suite file, or its name under eval/suites/.")],
+    overrides: SetOption = [],  # noqa: B006
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the report as JSON to this file.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="Compare with an earlier report.")
+    ] = None,
+) -> None:
+    """Evaluate MODEL on SUITE: pass@k, maj@k and avg@k with intervals."""
+    from trainer.evaluation import run_evaluation
+
+    run_evaluation(model, suite, overrides, out=out, against=against, console=Console())
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or one of its checkpoints.")],
+    to: Annotated[Path, typer.Argument(help="Folder to write the model to.")],
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Merge a LoRA adapter into the weights.")
+    ] = False,
+) -> None:
+    """Write a checkpoint as a Hugging Face model folder."""
+    from trainer.export import export_checkpoint
+
+    export_checkpoint(run, to, merge=merge)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a recipe, for completion in an editor."""
+    import json
+
+    from trainer.explain import recipe_schema
+
+    typer.echo(json.dumps(recipe_schema(), indent=2))
+
+
+def main() -> None:
+    """Entry point: a user's mistake is a message and an exit code, never a traceback."""
+    try:
+        app()
+    except RecipeError as error:
+        for fault in error.faults:
+            print(f"error: {fault}", file=sys.stderr)
+        raise SystemExit(1) from None

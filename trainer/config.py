@@ -1,0 +1,209 @@
+"""The recipe as a typed tree: it composes the small models that live beside the code they set up.
+
+Slot entries are checked by their slot's registry; numbers may be schedules; a derived value is a
+property. Nothing here reads a model, a GPU or the network.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from eval.evaluate import EvalSpec
+from recipes.errors import Fault, RecipeError
+from recipes.load import Loaded, attach
+from recipes.registry import Bound, did_you_mean, option_path
+from recipes.schedules import number
+from recipes.spec import Spec
+from rewards.verifiers import verifier
+from rollout.buffers import buffer
+from rollout.engines import engine
+from rollout.environments import environment
+from rollout.filters import filter_
+from rollout.problems import ProblemsSpec
+from rollout.samplers import sampler
+from trainer.advantages import advantage
+from trainer.algorithm import Slots
+from trainer.checkpoint import CheckpointSpec
+from trainer.corrections import correction
+from trainer.loggers import logger
+from trainer.losses import loss
+from trainer.masks import mask
+from trainer.model import ModelSpec
+from trainer.optimizer import OptimizerSpec
+from trainer.publish import ProbeSpec
+from trainer.reductions import reduction
+from trainer.selections import selection
+from trainer.shaping import shaping
+from trainer.sharding import ShardingSpec
+from trainer.terms import term
+
+LOCAL_ENGINES = ("hf", "scripted")  # sample with the trainer's own arithmetic
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class SamplingSpec(Spec):
+    """How completions are drawn for training."""
+
+    max_tokens: Annotated[
+        number.field, Field(description="most new tokens; may be a schedule (length curriculum)")
+    ]
+    temperature: Annotated[
+        number.field, Field(description="softmax temperature; the trainer's log-probs use it too")
+    ] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1, description="nucleus; below 1 is refused")] = 1.0
+    stop: Annotated[list[str], Field(description="strings that end a completion")] = []
+
+
+class LimitsSpec(Spec):
+    """When a run that goes wrong stops by itself."""
+
+    max_missing_frac: Annotated[
+        float, Field(gt=0, le=1, description="share of verdicts that may be missing")
+    ] = 0.2
+    missing_window: Annotated[
+        int, Field(gt=0, description="verdicts over which that share is taken")
+    ] = 200
+    max_skipped_steps: Annotated[
+        int, Field(gt=0, description="non-finite updates in a row before the run stops")
+    ] = 3
+    max_refills: Annotated[
+        int, Field(gt=0, description="rounds of fresh problems for one step's groups")
+    ] = 20
+
+
+def _slot(registry: Any, default: str) -> Any:
+    return Field(default_factory=lambda: registry.bind(default))
+
+
+class Recipe(Spec):
+    """A whole run. Every field's default is written out by `temper explain`."""
+
+    model: ModelSpec
+    problems: ProblemsSpec
+    verifier: Annotated[Bound, verifier.nested]
+    sampling: SamplingSpec
+
+    advantage: Annotated[Bound, advantage.nested]
+    loss: Annotated[Bound, loss.nested]
+    reduction: Annotated[Bound, reduction.nested]
+    shaping: list[Annotated[Bound, shaping.nested]] = []
+    masks: list[Annotated[Bound, mask.nested]] = []
+    correction: Annotated[Bound, correction.nested] = _slot(correction, "none")
+    selections: list[Annotated[Bound, selection.nested]] = []
+    terms: list[Annotated[Bound, term.nested]] = []
+
+    environment: Annotated[Bound, environment.nested] = _slot(environment, "single_turn")
+    sampler: Annotated[Bound, sampler.nested] = _slot(sampler, "uniform")
+    filters: list[Annotated[Bound, filter_.nested]] = []
+    buffer: Annotated[Bound, buffer.nested] = _slot(buffer, "fifo")
+    engine: Annotated[Bound, engine.nested] = _slot(engine, "hf")
+
+    steps: Annotated[int, Field(gt=0, description="training steps")]
+    group_size: Annotated[int, Field(ge=1, description="samples per problem")]
+    groups_per_step: Annotated[int, Field(gt=0, description="problems per step")]
+    minibatches: Annotated[int, Field(gt=0, description="optimizer updates per step")] = 1
+    max_tokens_per_microbatch: Annotated[
+        int, Field(gt=0, description="tokens in one forward and backward pass, per rank")
+    ] = 16384
+    max_staleness: Annotated[
+        int, Field(ge=0, description="published versions a sample may be behind; 0: synchronous")
+    ] = 0
+
+    optimizer: OptimizerSpec
+    sharding: ShardingSpec = ShardingSpec()
+    probe: ProbeSpec = ProbeSpec()
+    evaluate: list[EvalSpec] = []
+    checkpoint: CheckpointSpec = CheckpointSpec()
+    loggers: list[Annotated[Bound, logger.nested]] = Field(
+        default_factory=lambda: [logger.bind("jsonl"), logger.bind("live")]
+    )
+    limits: LimitsSpec = LimitsSpec()
+    seed: int = 0
+    output: Annotated[str, Field(description="folder of the run; relative to where you start it")]
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.output)
+
+    @property
+    def samples_per_step(self) -> int:
+        return self.group_size * self.groups_per_step
+
+    @property
+    def slots(self) -> Slots:
+        """The part of the recipe that the update is made of."""
+        return Slots(
+            shaping=self.shaping,
+            advantage=self.advantage,
+            masks=self.masks,
+            correction=self.correction,
+            selections=self.selections,
+            reduction=self.reduction,
+            loss=self.loss,
+            terms=self.terms,
+            numbers={
+                "optimizer.lr": self.optimizer.lr,
+                "sampling.temperature": self.sampling.temperature,
+                "sampling.max_tokens": self.sampling.max_tokens,
+            },
+        )
+
+
+def read(loaded: Loaded) -> Recipe:
+    """The typed recipe; raises RecipeError with every fault, each with file, line and remedy."""
+    tree = with_derived(loaded.tree)
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise attach(RecipeError(faults_of(error, Recipe)), loaded) from None
+
+
+def with_derived(tree: dict[str, Any]) -> dict[str, Any]:
+    """Defaults that depend on another setting, made visible as entries.
+
+    An engine with other arithmetic than the trainer's gets a correction unless one is named.
+    """
+    named = tree.get("engine", "hf")
+    name = named.get("name") if isinstance(named, dict) else named
+    if name not in LOCAL_ENGINES and "correction" not in tree:
+        return {**tree, "correction": {"name": "truncated_is"}}
+    return tree
+
+
+def faults_of(error: ValidationError, root: type[Spec]) -> list[Fault]:
+    """Pydantic's errors in the project's words: place, fact, fix."""
+    faults: dict[str, Fault] = {}
+    for problem in error.errors():
+        path = option_path(problem["loc"])
+        inner = (problem.get("ctx") or {}).get("error")
+        if isinstance(inner, RecipeError):
+            for fault in inner.faults:
+                full = ".".join(part for part in (path, fault.path) if part)
+                faults[full] = Fault(path=full, what=fault.what, fix=fault.fix)
+        elif problem["type"] == "extra_forbidden":
+            section, _, word = path.rpartition(".")
+            known = sorted(fields_of(section, root))
+            what = f"{section or 'a recipe'} has no such option"
+            fix = f"{did_you_mean(word, known)}(options: {', '.join(known)})"
+            faults[path] = Fault(path=path, what=what, fix=fix)
+        elif problem["type"] == "missing":
+            faults[path] = Fault(path=path, what="this setting is required", fix="set it")
+        elif path not in faults:
+            faults[path] = Fault(path=path, what=f"{problem['msg']} (got {problem['input']!r})")
+    return list(faults.values())
+
+
+def fields_of(section: str, root: type[Spec]) -> dict[str, Any]:
+    """The fields of the section at a dotted path below `root`; of `root` itself for ''."""
+    model: Any = root
+    for part in [p for p in section.split(".") if p and not p.isdigit()]:
+        annotation = model.model_fields[part].annotation
+        arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]
+        model = next((a for a in [annotation, *arguments] if _is_spec(a)), Spec)
+    return dict(model.model_fields)
+
+
+def _is_spec(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Spec)
