@@ -1,0 +1,130 @@
+"""Responses to verdicts: what a verifier breaks is missing, and too much of it ends the run.
+
+A verifier that raises, returns something else than a verdict or a reward that is not finite gives
+a MISSING verdict with the reason. A missing verdict is never a reward of 0.
+"""
+
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+
+from recipes.errors import Fault, RecipeError
+from rewards.types import Problem, Verdict
+from rewards.verifiers import Verifier
+
+_NO_OTHERS: Mapping[str, Verifier] = {}
+
+
+class BreakerTripped(Exception):
+    """Too many verdicts are missing; training on would learn from what happens to be left."""
+
+
+class CircuitBreaker:
+    """Trips when more than `max_error_rate` of the last `window` verdicts are missing.
+
+    Nothing is judged before `min_count` verdicts, so that one early failure ends no run.
+    """
+
+    def __init__(self, max_error_rate: float, window: int, min_count: int = 20) -> None:
+        assert 0 < max_error_rate <= 1 and window > 0, "a breaker needs a rate and a window"
+        self._max_error_rate = max_error_rate
+        self._min_count = min(min_count, window)
+        self._last: deque[str] = deque(maxlen=window)  # a reason, or empty for a verdict
+
+    @property
+    def error_rate(self) -> float:
+        """Share of missing verdicts in the window; 0 before the first."""
+        return sum(map(bool, self._last)) / len(self._last) if self._last else 0.0
+
+    @property
+    def is_tripped(self) -> bool:
+        return len(self._last) >= self._min_count and self.error_rate > self._max_error_rate
+
+    def record(self, verdict: Verdict) -> None:
+        """Count one verdict."""
+        self._last.append((verdict.reason or "no reason given") if verdict.is_missing else "")
+
+    def check(self) -> None:
+        """Raise BreakerTripped, with the most frequent reasons, when tripped."""
+        if not self.is_tripped:
+            return
+        reasons = Counter(reason for reason in self._last if reason).most_common(3)
+        listed = "; ".join(f"{count}x {reason:.200}" for reason, count in reasons)
+        raise BreakerTripped(
+            f"{sum(map(bool, self._last))} of the last {len(self._last)} verdicts are missing "
+            f"({self.error_rate:.0%}, allowed {self._max_error_rate:.0%}). Most frequent: "
+            f"{listed}. Mend the verifier or what it calls; missing verdicts are never trained on"
+        )
+
+
+class Scorer:
+    """Asks the right verifier, and turns whatever goes wrong into a MISSING verdict.
+
+    verifier: for problems that name none
+    named: for problems whose `verifier` field names one
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        named: Mapping[str, Verifier] = _NO_OTHERS,
+        *,
+        breaker: CircuitBreaker | None = None,
+    ) -> None:
+        self._verifiers = {"": verifier, **named}
+        self.breaker = breaker or CircuitBreaker(1.0, 1)  # a rate of 1 is never exceeded
+        self._calls = 0
+        self._missing = 0
+        self._seconds = 0.0
+
+    def refuse_unknown(self, problems: Sequence[Problem]) -> None:
+        """Raise RecipeError for problems whose verifier is not among the named ones."""
+        wanted = Counter(p.verifier for p in problems if p.verifier not in self._verifiers)
+        known = ", ".join(sorted(name for name in self._verifiers if name)) or "none"
+        faults = [
+            Fault(
+                path="problems.verifier",
+                what=f"{count} problems ask for the verifier '{name}', which has no entry",
+                fix=f"known: {known}; leave it empty for the recipe's verifier",
+            )
+            for name, count in wanted.items()
+        ]
+        if faults:
+            raise RecipeError(faults)
+
+    async def verify(self, problem: Problem, response: str) -> Verdict:
+        """The verdict on one response; never raises for what a verifier does."""
+        start = time.perf_counter()
+        verdict = await self._ask(problem, response)
+        self._seconds += time.perf_counter() - start
+        self._calls += 1
+        self._missing += verdict.is_missing
+        self.breaker.record(verdict)
+        return verdict
+
+    async def _ask(self, problem: Problem, response: str) -> Verdict:
+        verifier = self._verifiers.get(problem.verifier)
+        if verifier is None:
+            return Verdict.missing(f"no verifier called '{problem.verifier}'")
+        try:
+            verdict: object = await verifier(problem, response)
+        except Exception as error:  # a verifier is anybody's code; its failure is data, counted
+            return Verdict.missing(f"{type(error).__name__}: {error}")
+        if not isinstance(verdict, Verdict):
+            return Verdict.missing(f"the verifier returned {type(verdict).__name__}, no Verdict")
+        if verdict.is_missing or math.isfinite(verdict.reward):
+            return verdict
+        return Verdict.missing(f"the reward is {verdict.reward}")
+
+    def metrics(self) -> dict[str, float]:
+        """Calls, missing share and mean seconds since the last reading; empty without calls."""
+        if not self._calls:
+            return {}
+        found = {
+            "verifier/calls": float(self._calls),
+            "verifier/missing_frac": self._missing / self._calls,
+            "verifier/seconds": self._seconds / self._calls,
+        }
+        self._calls, self._missing, self._seconds = 0, 0, 0.0
+        return found

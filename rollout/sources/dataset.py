@@ -1,0 +1,49 @@
+"""Problems from a file, a folder or the hub."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from recipes.spec import JSON
+from rollout.rows import Columns, drop_rows, to_rows
+from rollout.sources import Row, source
+from rollout.tables import read
+
+_COLUMNS = Columns()
+_NOTHING: dict[str, list[JSON]] = {}
+
+
+@source.register()
+def dataset(
+    *,
+    path: Annotated[
+        str,
+        Field(min_length=1, description=".jsonl, .json or .parquet file, folder, or hub name"),
+    ],
+    split: Annotated[str, Field(description="of a folder or hub data set; a file is `train`")] = (
+        "train"
+    ),
+    subset: Annotated[str, Field(description="configuration of a hub data set; '' for its own")] = (
+        ""
+    ),
+    columns: Annotated[Columns, Field(description="which column is prompt, answer, id")] = _COLUMNS,
+    drop_where: Annotated[
+        Mapping[str, list[JSON]],
+        Field(description="rows with one of these values in a column are left out"),
+    ] = _NOTHING,
+    limit: Annotated[int, Field(ge=0, description="first rows only; 0 takes all")] = 0,
+) -> list[Row]:
+    """Rows of a JSON lines, JSON or parquet file, of a folder's split, or of a hub data set.
+
+    The prompt is a string or a list of messages; every column that is not mapped stays with the
+    problem. A broken row is an error that names its file and line, up to ten at a time. Dropped
+    rows and the limit are applied in this order.
+    """
+    lines = read(path, split=split, subset=subset)
+    if drop_where:
+        lines = drop_rows(lines, drop_where)
+    if limit:
+        lines = lines[:limit]
+    return to_rows(lines, columns, name=Path(path).stem)
