@@ -1,0 +1,144 @@
+"""Evaluations of a run on their own schedule, and of a model folder by `temper eval`.
+
+Both use `eval.evaluate` with an engine that already exists: the run's own, or one made for the
+model. Every report is kept as JSON.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from eval.diff import diff
+from eval.evaluate import EvalSpec, evaluate
+from eval.progress import shown
+from eval.report import Report
+from eval.suite import Suite, load_suite
+from recipes.load import parse_overrides
+from recipes.registry import build, function_of
+from recipes.spec import JSON
+from rewards.types import Problem
+from rollout.engines import Engine, engine
+from rollout.engines.context import EngineContext
+from rollout.environments import RolloutContext
+from rollout.problems import load_problems
+from rollout.render import Renderer
+from rollout.scoring import Scorer
+from trainer.model import ModelSpec, FolderWeights, load_tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheduled:
+    """One evaluation of a run, with its problems loaded."""
+
+    spec: EvalSpec
+    suite: Suite
+    problems: Sequence[Problem]
+    scorer: Scorer
+
+
+class Evaluation:
+    """The evaluations of one run; on ranks without an engine every call is empty."""
+
+    def __init__(
+        self, specs: Sequence[EvalSpec], renderer: Renderer, folder: Path, total: int
+    ) -> None:
+        suites = [spec.resolve() for spec in specs]
+        self._scheduled = [
+            Scheduled(
+                spec=spec,
+                suite=suite,
+                problems=load_problems(suite.problems),
+                scorer=Scorer(function_of(suite.verifier)),
+            )
+            for spec, suite in zip(specs, suites, strict=True)
+        ]
+        self._renderer = renderer
+        self._folder = folder
+        self._total = total
+
+    async def due(self, done: int, engine: Engine | None) -> dict[str, float]:
+        """Run what is due once `done` steps are done; metrics `eval/<suite>/<name>`."""
+        metrics: dict[str, float] = {}
+        if engine is None:
+            return metrics
+        for scheduled in self._scheduled:
+            if scheduled.spec.due(done, self._total):
+                report = await self._evaluate(scheduled, engine, done)
+                metrics |= metrics_of(report)
+        return metrics
+
+    async def _evaluate(self, scheduled: Scheduled, engine: Engine, done: int) -> Report:
+        context = RolloutContext(
+            engine=engine, renderer=self._renderer, verify=scheduled.scorer.verify
+        )
+        name = scheduled.suite.name
+        with shown(f"{name}, step {done}") as progress:
+            report = await evaluate(
+                scheduled.suite,
+                scheduled.problems,
+                context,
+                model=f"step {done}",
+                progress=progress,
+            )
+        report.write(self._folder / "eval" / f"{name}_step_{done:06d}.json")
+        return report
+
+
+def metrics_of(report: Report) -> dict[str, float]:
+    """Every estimate with its interval, flat."""
+    metrics: dict[str, float] = {}
+    for name, estimate in report.metrics.items():
+        metrics[f"eval/{report.suite}/{name}"] = estimate.value
+        metrics[f"eval/{report.suite}/{name}_low"] = estimate.low
+        metrics[f"eval/{report.suite}/{name}_high"] = estimate.high
+    return metrics
+
+
+def run_evaluation(
+    model: str,
+    suite: str,
+    overrides: Sequence[str],
+    *,
+    engine_name: str,
+    out: Path | None,
+    against: Path | None,
+    console: Console,
+) -> None:
+    """Evaluate a model folder, print the table, keep the report, compare with an earlier one."""
+    settings: Mapping[str, JSON] = parse_overrides(overrides)
+    report = asyncio.run(evaluate_folder(ModelSpec(path=model), load_suite(suite, settings), engine_name))
+    console.print(report.table())
+    if out is not None:
+        report.write(out)
+    if against is not None:
+        found = diff(Report.read(against), report)
+        console.print(found.table())
+        console.print(found.words)
+
+
+async def evaluate_folder(spec: ModelSpec, suite: Suite, engine_name: str) -> Report:
+    """The report of one model folder on one suite, with an engine of its own."""
+    from rollout.render import ChatRenderer
+
+    problems = load_problems(suite.problems)
+    renderer = ChatRenderer(load_tokenizer(spec))
+    scorer = Scorer(function_of(suite.verifier))
+    weights = FolderWeights(spec)
+    context = EngineContext(
+        folder=weights.folder,
+        dtype=spec.dtype,
+        context_length=spec.context_length,
+        stop_ids=renderer.stop_ids,
+        seed=suite.seed,
+    )
+    sampler: Engine = build(engine.bind(engine_name), context)
+    try:
+        await sampler.load_weights(weights, 0)
+        rollout = RolloutContext(engine=sampler, renderer=renderer, verify=scorer.verify)
+        with shown(suite.name) as progress:
+            return await evaluate(suite, problems, rollout, model=spec.path, progress=progress)
+    finally:
+        await sampler.close()
