@@ -46,12 +46,13 @@ class Registered:
     schema: type[BaseModel]  # of its options
     numbers: frozenset[str]  # options that may be schedules or controllers
     counts: frozenset[str]  # those of them that are rounded to int
-    needs: tuple[str, ...]  # batch fields that somebody must compute first
+    needs: tuple[str, ...]  # batch fields to compute first; "{to}_logprobs" follows option `to`
     provides: tuple[str, ...]  # what it fills or promises, for cross-slot checks
     paper: str  # link; empty when it has none
     file: str
     line: int
     tags: frozenset[str]
+    prepare: Callable[..., Any] | None  # what it needs to see of a whole minibatch, if it does
 
     @property
     def summary(self) -> str:
@@ -78,6 +79,11 @@ class Bound:
     @property
     def name(self) -> str:
         return self.entry.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Batch fields that somebody must compute first, given these options."""
+        return tuple(need.format(**self.options) for need in self.entry.needs)
 
 
 class Registry(Generic[P, R]):
@@ -118,15 +124,18 @@ class Registry(Generic[P, R]):
         paper: str = "",
         tags: Sequence[str] = (),
         params: Sequence[str] | None = None,
+        prepare: Callable[..., Any] | None = None,
     ) -> Callable[[F], F]:
         """Decorator: check the signature, build the options schema, file under the name.
 
         `params` replaces the slot's positional parameters, for a slot with two kinds of functions.
+        `prepare` is a function `(logprobs, minibatch, *, options) -> [T, K]` of a loss or term
+        whose numbers depend on the whole minibatch; its options are some of the function's own.
         """
         expected = self.params if params is None else tuple(params)
 
         def decorate(function: F) -> F:
-            entry = self._examine(function, expected, needs, provides, paper, tags)
+            entry = self._examine(function, expected, needs, provides, paper, tags, prepare)
             known = self._entries.get(entry.name)
             if known is not None:
                 raise TypeError(
@@ -151,6 +160,7 @@ class Registry(Generic[P, R]):
         provides: Sequence[str],
         paper: str,
         tags: Sequence[str],
+        prepare: Callable[..., Any] | None,
     ) -> Registered:
         name = function.__name__
         signature = inspect.signature(function)
@@ -206,6 +216,7 @@ class Registry(Generic[P, R]):
             file=code.co_filename,
             line=code.co_firstlineno,
             tags=frozenset(tags),
+            prepare=prepare,
         )
 
     def _number_field(self, annotation: Any) -> Any:

@@ -210,8 +210,8 @@ def _needs(slots: Slots, updates_per_step: int) -> frozenset[str]:
         *slots.masks,
         *slots.selections,
     ]
-    needs = {need for bound in whole_step for need in bound.entry.needs}
-    per_update = {need for b in [slots.loss, *slots.terms] for need in b.entry.needs}
+    needs = {need for bound in whole_step for need in bound.needs}
+    per_update = {need for b in [slots.loss, *slots.terms] for need in b.needs}
     if updates_per_step == 1:
         per_update -= {"old_logprobs"}
     return frozenset(needs | per_update)

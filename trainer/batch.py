@@ -87,6 +87,7 @@ TOKEN_FIELDS = (
     "is_weights",
     "loss_weights",
     "term_weights",
+    "prepared",
 )
 SEQUENCE_FIELDS = (
     "group_ids",
@@ -98,6 +99,7 @@ SEQUENCE_FIELDS = (
     "sample_ids",
     "baseline",
     "greedy_rewards",
+    "pass_rates",
 )
 
 
@@ -133,8 +135,10 @@ class TokenBatch:
     is_weights: Tensor = _stage("correction")  # [T] f32; 0 drops a token from the numerator
     loss_weights: Tensor = _stage("reduction")  # [T] f32; the objective is their weighted sum
     term_weights: Tensor = _stage("reduction")  # [T, number of terms] f32, coef not included
+    prepared: Tensor = _stage("prepare")  # [T, K] f32, by the loss's or term's own `prepare`
     baseline: Tensor = _needed()  # [S] f32, reward units, from a controller
     greedy_rewards: Tensor = _needed()  # [S] f32, of the problem's greedy sample
+    pass_rates: Tensor = _needed()  # [S] f32 in [0, 1], correct share of the sample's whole group
 
     @property
     def num_tokens(self) -> int:

@@ -1,0 +1,45 @@
+"""Every advantage estimator, on random ragged batches."""
+
+import pytest
+import torch
+from hypothesis import given
+
+from tests.builders import batch
+from tests.contracts import stages
+from tests.contracts.ragged import PARTS, Case, batches, cases, complete, empty, quick, shuffled
+from trainer.advantages import advantage
+
+pytestmark = pytest.mark.parametrize("case", cases(advantage))
+
+
+@quick
+@given(of=batches())
+def test_gives_every_action_token_a_finite_number(case: Case, of):
+    stages.check_tokens(case, of, torch.float32)
+
+
+@quick
+@given(drawn=shuffled())
+def test_follows_the_order_of_sequences(case: Case, drawn):
+    of, order = drawn
+    stages.check_order_of_sequences(case, of, order, field="advantages")
+
+
+@quick
+@given(of=batches())
+def test_ignores_the_names_of_groups(case: Case, of):
+    stages.check_names_of_groups(case, of)
+
+
+def test_is_zero_without_a_sampled_token(case: Case):
+    assert not case.call(empty()).any()
+
+
+@pytest.mark.parametrize("reward", [0.0, 1.0, 0.1])
+def test_is_zero_for_a_group_of_equal_rewards(case: Case, reward):
+    if "group_baseline" not in case.bound.entry.tags:
+        pytest.skip("its baseline is not the group")
+    equal = [[reward] * 3]
+    parts = dict.fromkeys(PARTS, equal)
+    of = complete(batch(equal, [[2, 1, 4]], parts=parts))
+    assert not case.call(of).any()

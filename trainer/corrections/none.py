@@ -1,0 +1,16 @@
+"""No correction: engine and trainer are taken to agree."""
+
+from torch import Tensor
+
+from trainer.batch import TokenBatch
+from trainer.corrections import correction
+
+
+@correction.register()
+def none(batch: TokenBatch) -> Tensor:
+    """Weight 1 on every sampled token.
+
+    Right when the engine is the trainer's own arithmetic; otherwise see `truncated_is`.
+    Returns is_weights [T]; zero where `action_mask` is False.
+    """
+    return batch.action_mask.float()

@@ -1,0 +1,16 @@
+"""All tokens the policy sampled."""
+
+from torch import Tensor
+
+from trainer.batch import TokenBatch
+from trainer.masks import mask
+
+
+@mask.register()
+def actions(batch: TokenBatch) -> Tensor:
+    """Every token that the policy sampled; prompts and observations never learn.
+
+    This is also what an empty list of masks means; the other masks keep a part of it.
+    Returns bool [T].
+    """
+    return batch.action_mask.clone()

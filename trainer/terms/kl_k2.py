@@ -1,0 +1,33 @@
+"""The k2 estimate of the KL from a fixed policy, as a term of the loss."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from trainer.batch import TokenBatch
+from trainer.outputs import LossOutput, PolicyOutput
+from trainer.ratios import LARGEST
+from trainer.terms import term
+
+
+@term.register(
+    needs=("{to}_logprobs",), paper="http://joschu.net/blog/kl-approx.html", tags=("kl",)
+)
+def kl_k2(
+    out: PolicyOutput,
+    batch: TokenBatch,
+    *,
+    to: Annotated[
+        Literal["ref", "old"], Field(description="the frozen reference, or this step's old policy")
+    ] = "ref",
+) -> LossOutput:
+    """Half the squared difference of the log-probs of the policy and of the fixed one.
+
+    Its gradient on the policy's own samples is exactly that of the reverse KL(policy || fixed);
+    `kl_k3` gives the forward KL's. As a value it is biased, and close where the policies are.
+    Schulman 2020, http://joschu.net/blog/kl-approx.html. Departure: differences are held within
+    +-20 nats.
+    Returns values [T], nats.
+    """
+    fixed = batch.ref_logprobs if to == "ref" else batch.old_logprobs
+    return LossOutput(values=(out.logprobs.float() - fixed).clamp(-LARGEST, LARGEST) ** 2 / 2)
