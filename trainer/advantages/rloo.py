@@ -1,0 +1,20 @@
+"""Leave-one-out baseline."""
+
+from torch import Tensor
+
+from trainer.advantages import advantage
+from trainer.batch import TokenBatch
+from trainer.segments import group_count, group_mean, to_tokens
+
+
+@advantage.register(paper="https://arxiv.org/abs/2402.14740", tags=("group_baseline",))
+def rloo(batch: TokenBatch) -> Tensor:
+    """Reward minus the mean reward of the other samples of its group, on each action token.
+
+    `grpo` without `std_normalize` keeps the sample in its own baseline: this is n / (n - 1) times
+    that. Ahmadian et al. 2024. Groups of one get zero.
+    Returns advantages [T], in reward units; zero where `action_mask` is False.
+    """
+    n = group_count(batch)
+    centred = batch.rewards - group_mean(batch.rewards, batch)
+    return to_tokens(centred * n / (n - 1).clamp(min=1), batch)
