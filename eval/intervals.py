@@ -1,0 +1,196 @@
+"""How sure are we: bootstrap intervals over problems, and two runs compared on the same problems.
+
+The unit that is drawn is always the problem, with all its samples: samples of one problem resemble
+each other, and an interval over single samples would be too narrow. All draws are seeded. Values
+that are NaN (no estimate for the problem) are left out and show in `problems`.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+RESAMPLES = 10_000
+EXACT_FLIPS = 14  # up to 2^14 sign patterns are listed instead of drawn
+_CHUNK = 4_000_000  # draws held at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A mean over problems with its interval."""
+
+    value: float  # NaN when no problem has an estimate
+    low: float
+    high: float
+    problems: int  # that have one
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A second run against a first on the same problems; positive is better."""
+
+    before: float
+    after: float
+    difference: float  # mean over problems of after - before
+    low: float  # interval of the difference
+    high: float
+    p_value: (
+        float  # chance of a difference at least as large, either way, if runs were exchangeable
+    )
+    problems: int
+    confidence: float
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether chance alone explains the difference at this confidence."""
+        return self.p_value > 1 - self.confidence
+
+    @property
+    def words(self) -> str:
+        """The answer to "is this gain noise?", in one line."""
+        kind = "gain" if self.difference > 0 else "loss"
+        facts = (
+            f"{self.difference:+.3f} ({self.confidence:.0%} interval {self.low:+.3f} to "
+            f"{self.high:+.3f}, p = {_p(self.p_value)}, {self.problems} problems)"
+        )
+        if self.difference == 0 and self.low == self.high:
+            return f"no difference on any of the {self.problems} problems"
+        if self.is_noise:
+            return f"{facts}: may be noise; the problems do not tell the two apart"
+        return f"{facts}: a {kind} that is unlikely to be noise"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def bootstrap(
+    values: npt.ArrayLike,
+    *,
+    seed: int,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    method: Literal["bca", "percentile"] = "bca",
+) -> Estimate:
+    """Mean over problems with a bootstrap interval; `values` [P] in [0, 1].
+
+    `bca` corrects the percentiles for bias and skew, which matters near 0 and 1 and on small
+    benchmarks (Efron 1987, https://doi.org/10.1080/01621459.1987.10478410). If all values are 0,
+    or all 1, resampling would claim certainty: then the open end is the exact binomial bound
+    instead, 1 - a^(1/P) or a^(1/P) with a half the error. All equal elsewhere, or a single
+    problem: the interval is unknown and [0, 1] is said.
+    """
+    known = _known(values)
+    size, tail = len(known), (1 - confidence) / 2
+    if size == 0:
+        return Estimate(value=math.nan, low=math.nan, high=math.nan, problems=0)
+    mean = float(known.mean())
+    if np.ptp(known) == 0:
+        bound = tail ** (1 / size)
+        low = {0.0: 0.0, 1.0: bound}.get(mean, 0.0)
+        high = {0.0: 1 - bound, 1.0: 1.0}.get(mean, 1.0)
+        return Estimate(value=mean, low=low, high=high, problems=size)
+    means = _resampled_means(known, resamples, seed)
+    levels = _bca_levels(known, means, tail) if method == "bca" else (tail, 1 - tail)
+    low, high = (float(q) for q in np.quantile(means, levels))
+    return Estimate(value=mean, low=low, high=high, problems=size)
+
+
+def compare(
+    before: npt.ArrayLike,
+    after: npt.ArrayLike,
+    *,
+    seed: int,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> Comparison:
+    """Paired: the problems are the same, so their own difficulty cancels.
+
+    The interval is the percentile bootstrap of the mean difference; the p-value is the two-sided
+    sign-flip permutation test on it, exact when at most 14 problems differ, otherwise from
+    `resamples` seeded flips (then never below 1 / (resamples + 1)). Problems without an estimate
+    in either run are left out. Nothing differs: difference 0, p 1.
+    """
+    first, second = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
+    assert first.shape == second.shape and first.ndim == 1, "paired runs have the same problems"
+    both = np.isfinite(first) & np.isfinite(second)
+    first, second = first[both], second[both]
+    difference = second - first
+    assert len(difference), "no problem has an estimate in both runs"
+    tail = (1 - confidence) / 2
+    means = _resampled_means(difference, resamples, seed)
+    low, high = (float(q) for q in np.quantile(means, (tail, 1 - tail)))
+    return Comparison(
+        before=float(first.mean()),
+        after=float(second.mean()),
+        difference=float(difference.mean()),
+        low=low,
+        high=high,
+        p_value=sign_flip_p_value(difference, seed=seed, flips=resamples),
+        problems=len(difference),
+        confidence=confidence,
+    )
+
+
+def sign_flip_p_value(difference: npt.ArrayLike, *, seed: int, flips: int = RESAMPLES) -> float:
+    """Share of sign patterns whose mean is as far from 0 as the observed one; `difference` [P].
+
+    Under "the two runs are exchangeable on every problem" each sign is a fair coin.
+    """
+    moved = _known(difference)
+    moved = moved[moved != 0]
+    if len(moved) == 0:
+        return 1.0
+    observed = abs(moved.sum()) * (1 - 1e-12)  # equal sums in another order count as equal
+    if len(moved) <= EXACT_FLIPS:
+        patterns = np.arange(2 ** len(moved))[:, None] >> np.arange(len(moved)) & 1
+        sums = (2.0 * patterns - 1.0) @ moved
+        return float((np.abs(sums) >= observed).mean())
+    rng, extreme, left = np.random.default_rng((seed, 1)), 0, flips
+    while left:
+        rows = min(left, max(1, _CHUNK // len(moved)))
+        signs = 2.0 * rng.integers(0, 2, (rows, len(moved))) - 1.0
+        extreme += int((np.abs(signs @ moved) >= observed).sum())
+        left -= rows
+    return (extreme + 1) / (flips + 1)
+
+
+def _known(values: npt.ArrayLike) -> Floats:
+    array = np.asarray(values, dtype=float)
+    assert array.ndim == 1, "one value a problem"
+    return array[~np.isnan(array)]
+
+
+def _resampled_means(values: Floats, resamples: int, seed: int) -> Floats:
+    """[resamples] means of as many problems, drawn with replacement."""
+    rng, size = np.random.default_rng((seed, 0)), len(values)
+    rows = max(1, _CHUNK // size)
+    parts = [
+        values[rng.integers(0, size, (min(rows, resamples - done), size))].mean(axis=1)
+        for done in range(0, resamples, rows)
+    ]
+    return np.concatenate(parts)
+
+
+def _bca_levels(values: Floats, means: Floats, tail: float) -> tuple[float, float]:
+    """The two quantile levels, moved for bias (z0) and for skew (a, from the jackknife)."""
+    normal = NormalDist()
+    below = ((means < values.mean()).mean() + (means <= values.mean()).mean()) / 2
+    below = min(max(float(below), 1 / len(means)), 1 - 1 / len(means))
+    z0 = normal.inv_cdf(below)
+    centred = values - values.mean()  # the jackknife means, up to scale and sign
+    a = float((centred**3).sum() / (6 * (centred**2).sum() ** 1.5))
+
+    def level(q: float) -> float:
+        z = z0 + normal.inv_cdf(q)
+        return normal.cdf(z0 + z / (1 - a * z))
+
+    return level(tail), level(1 - tail)

@@ -1,0 +1,159 @@
+"""Bootstrap intervals and paired comparisons: worked, seeded, and right as often as they say."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from eval.intervals import bootstrap, compare, sign_flip_p_value
+
+
+def test_the_mean_and_the_interval_are_seeded():
+    values = np.random.default_rng(0).uniform(size=20)
+    first = bootstrap(values, seed=3)
+    assert first == bootstrap(values, seed=3)
+    assert first != bootstrap(values, seed=4)
+    assert first.value == pytest.approx(values.mean())
+    assert first.low < first.value < first.high
+
+
+def test_two_problems_resample_to_three_means():
+    # (0,0), (0,1), (1,0), (1,1): a quarter of the means is 0, a quarter is 1
+    found = bootstrap([0.0, 1.0], seed=0, confidence=0.9, method="percentile")
+    assert (found.low, found.value, found.high) == (0.0, 0.5, 1.0)
+
+
+def test_all_right_is_not_certainty():
+    # 0.975 of the time, 30 problems of 30 would not all be right below 0.025^(1/30) = 0.884
+    found = bootstrap([1.0] * 30, seed=0)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(0.8843, abs=1e-4)
+
+
+def test_all_wrong_is_not_certainty():
+    found = bootstrap([0.0] * 30, seed=0)
+    assert (found.low, found.value) == (0.0, 0.0)
+    assert found.high == pytest.approx(0.1157, abs=1e-4)
+
+
+def test_equal_values_in_between_say_nothing_of_the_spread():
+    found = bootstrap([0.5, 0.5], seed=0)
+    assert (found.low, found.value, found.high) == (0.0, 0.5, 1.0)
+
+
+def test_problems_without_an_estimate_are_left_out_and_counted_out():
+    found = bootstrap([1.0, math.nan, 0.0], seed=0)
+    assert (found.value, found.problems) == (0.5, 2)
+
+
+def test_no_problem_with_an_estimate_gives_no_number():
+    found = bootstrap([math.nan], seed=0)
+    assert found.problems == 0 and math.isnan(found.value) and math.isnan(found.low)
+
+
+def test_the_interval_over_problems_is_wider_than_over_samples():
+    # 10 problems x 16 equal samples: the samples add nothing
+    per_problem = np.array([1.0, 0.0] * 5)
+    by_problem = bootstrap(per_problem, seed=0)
+    by_sample = bootstrap(np.repeat(per_problem, 16), seed=0)
+    assert by_problem.high - by_problem.low > 3 * (by_sample.high - by_sample.low)
+
+
+@pytest.mark.parametrize("method", ["bca", "percentile"])
+@pytest.mark.parametrize(("problems", "truth"), [(30, 0.5), (100, 0.2), (40, 0.85)])
+def test_the_interval_covers_the_truth_about_as_often_as_it_says(method, problems, truth):
+    rng = np.random.default_rng(0)
+    hits = 0
+    for trial in range(300):
+        found = bootstrap(
+            rng.binomial(4, truth, problems) / 4, seed=trial, resamples=500, method=method
+        )
+        hits += found.low <= truth <= found.high
+    assert 0.91 <= hits / 300 <= 0.99
+
+
+def test_bca_leans_away_from_the_boundary():
+    values = [1.0] * 27 + [0.0] * 3
+    plain, corrected = (bootstrap(values, seed=0, method=m) for m in ("percentile", "bca"))
+    assert corrected.low < plain.low and corrected.high <= plain.high
+
+
+def test_sign_flip_of_three_equal_gains():
+    # patterns +++ and --- of 8 are as far out
+    assert sign_flip_p_value([0.5, 0.5, 0.5], seed=0) == pytest.approx(2 / 8)
+
+
+def test_sign_flip_agrees_with_every_pattern_listed():
+    difference = [0.25, -0.5, 0.75, 1.0, 0.0, -0.25]
+    moved = [d for d in difference if d]
+    sums = [
+        abs(sum(s * d for s, d in zip(signs, moved, strict=True)))
+        for signs in itertools.product((1, -1), repeat=len(moved))
+    ]
+    expected = sum(s >= 1.25 - 1e-9 for s in sums) / len(sums)
+    assert sign_flip_p_value(difference, seed=0) == pytest.approx(expected)
+
+
+def test_drawn_flips_agree_with_listed_ones():
+    rng = np.random.default_rng(1)
+    difference = rng.normal(0.3, 1.0, 14)
+    exact = sign_flip_p_value(difference, seed=0)
+    drawn = sign_flip_p_value(np.append(difference, 1e-9), seed=0, flips=20_000)
+    assert drawn == pytest.approx(exact, abs=0.02)
+
+
+def test_a_drawn_p_value_is_never_zero():
+    assert sign_flip_p_value([1.0] * 50, seed=0, flips=999) == pytest.approx(1 / 1000)
+
+
+def test_a_gain_on_every_problem_is_unlikely_to_be_noise():
+    found = compare([0.0] * 20, [1.0] * 15 + [0.0] * 5, seed=0)
+    assert (found.before, found.after, found.difference) == (0.0, 0.75, 0.75)
+    assert found.p_value < 0.001 and not found.is_noise
+    assert found.low > 0.5
+    assert "a gain that is unlikely to be noise" in found.words
+
+
+def test_a_loss_is_called_a_loss():
+    found = compare([1.0] * 12, [0.0] * 10 + [1.0] * 2, seed=0)
+    assert found.difference == pytest.approx(-10 / 12)
+    assert "a loss that is unlikely to be noise" in found.words
+
+
+def test_one_problem_more_of_thirty_may_be_noise():
+    before = [1.0] * 10 + [0.0] * 20
+    after = [1.0] * 11 + [0.0] * 19
+    found = compare(before, after, seed=0)
+    assert found.p_value == 1.0 and found.is_noise
+    assert "may be noise" in found.words
+
+
+def test_equal_runs_differ_nowhere():
+    found = compare([0.5, 1.0], [0.5, 1.0], seed=0)
+    assert (found.difference, found.low, found.high, found.p_value) == (0.0, 0.0, 0.0, 1.0)
+    assert found.words == "no difference on any of the 2 problems"
+
+
+def test_pairing_sees_what_two_intervals_cannot():
+    # the problems differ a lot, the runs by a steady 0.05
+    rng = np.random.default_rng(2)
+    before = rng.uniform(0, 0.9, 40)
+    after = before + 0.05 + rng.normal(0, 0.01, 40)
+    apart = bootstrap(after, seed=0).low > bootstrap(before, seed=0).high
+    assert not apart and not compare(before, after, seed=0).is_noise
+
+
+def test_problems_missing_in_either_run_leave_the_pair():
+    found = compare([1.0, math.nan, 0.0], [1.0, 1.0, math.nan], seed=0)
+    assert (found.problems, found.difference) == (1, 0.0)
+
+
+def test_no_effect_is_called_real_about_one_time_in_twenty():
+    rng = np.random.default_rng(3)
+    called = 0
+    for trial in range(300):
+        p = rng.uniform(0.2, 0.8, 25)
+        first, second = (rng.binomial(4, p) / 4 for _ in range(2))
+        called += not compare(first, second, seed=trial, resamples=400).is_noise
+    assert called / 300 <= 0.09
