@@ -72,6 +72,7 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="Model folder or hub name.")],
     suite: Annotated[str, typer.Argument(help="Suite file, or its name under eval/suites/.")],
     overrides: SetOption = [],  # noqa: B006
+    engine: Annotated[str, typer.Option("--engine", help="hf or vllm.")] = "hf",
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the report as JSON to this file.")
     ] = None,
@@ -82,7 +83,9 @@ def evaluate(
     """Evaluate MODEL on SUITE: pass@k, maj@k and avg@k with intervals."""
     from trainer.evaluation import run_evaluation
 
-    run_evaluation(model, suite, overrides, out=out, against=against, console=Console())
+    run_evaluation(
+        model, suite, overrides, engine_name=engine, out=out, against=against, console=Console()
+    )
 
 
 @app.command()

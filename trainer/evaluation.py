@@ -5,6 +5,7 @@ model. Every report is kept as JSON.
 """
 
 import asyncio
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,8 @@ from rollout.environments import RolloutContext
 from rollout.problems import load_problems
 from rollout.render import Renderer
 from rollout.scoring import Scorer
-from trainer.model import ModelSpec, FolderWeights, load_tokenizer
+from trainer.model import FolderWeights, ModelSpec, load_tokenizer
+from trainer.picture import picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,18 @@ class Evaluation:
         report.write(self._folder / "eval" / f"{name}_step_{done:06d}.json")
         return report
 
+    def summarise(self, console: Console) -> None:
+        """What the run changed: first report against last, and the run's picture."""
+        for scheduled in self._scheduled:
+            files = sorted((self._folder / "eval").glob(f"{scheduled.suite.name}_step_*.json"))
+            if len(files) > 1:
+                found = diff(Report.read(files[0]), Report.read(files[-1]))
+                console.print(found.table())
+        if importlib.util.find_spec("matplotlib") is not None:
+            console.print(f"curves: {picture(self._folder)}")
+        else:
+            console.print("no picture: matplotlib is not installed (pip install matplotlib)")
+
 
 def metrics_of(report: Report) -> dict[str, float]:
     """Every estimate with its interval, flat."""
@@ -109,7 +123,8 @@ def run_evaluation(
 ) -> None:
     """Evaluate a model folder, print the table, keep the report, compare with an earlier one."""
     settings: Mapping[str, JSON] = parse_overrides(overrides)
-    report = asyncio.run(evaluate_folder(ModelSpec(path=model), load_suite(suite, settings), engine_name))
+    chosen = load_suite(suite, settings)
+    report = asyncio.run(evaluate_folder(ModelSpec(path=model), chosen, engine_name))
     console.print(report.table())
     if out is not None:
         report.write(out)

@@ -8,10 +8,6 @@ from types import FrameType
 RESUME_ME = 75  # exit code of a run that saved itself and wants to be started again
 
 
-class Interrupted(Exception):
-    """A stop was asked for (SIGTERM, Ctrl-C): save and leave."""
-
-
 class Progress:
     """Counts steps and what they consumed; `step` is the next one to run."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from recipes.spec import JSON
-from rollout.collect import Collector
+from rollout.collect import Collector, Interrupted
 from rollout.engines import Engine
 from rollout.types import Group
 from trainer.algorithm import Algorithm
@@ -23,7 +23,7 @@ from trainer.evaluation import Evaluation
 from trainer.loggers import Logger
 from trainer.metrics import Max, Mean, Metrics
 from trainer.policy import Policy
-from trainer.progress import Interrupted, Progress, StopSignal
+from trainer.progress import Progress, StopSignal
 from trainer.publish import Publisher
 
 
@@ -60,7 +60,7 @@ class Run:
         ]
         await self.publish(self.progress.step)
         if self.progress.step == 0:
-            self._log(-1, await self.evaluation.at_start(self.engine))
+            self._log(0, await self.evaluation.due(0, self.engine))
         self._metrics = Metrics()
         self.boundary = self.host_state()
 
@@ -113,9 +113,9 @@ class Run:
         self._stop_if_broken(step)
         self.algorithm.observe(self._metrics.numbers())
         self.progress.step = step + 1
-        evaluated = await self.evaluation.due(step, self.progress.done, self.engine)
+        evaluated = await self.evaluation.due(self.progress.step, self.engine)
         self._metrics += self._timing()
-        self._log(step, {**self._metrics.numbers(), **evaluated})
+        self._log(self.progress.step, {**self._metrics.numbers(), **evaluated})
         self.progress.stopping = self.policy.broadcast(self.stop.asked)
         self.boundary = self.host_state()
         every = self.recipe.checkpoint.every
@@ -133,14 +133,12 @@ class Run:
         return {
             "progress": self.progress.state_dict(),
             "algorithm": self.algorithm.state_dict(),
-            "evaluation": self.evaluation.state_dict(),
             "collector": self.collector.state_dict() if self.collector else {},
         }
 
     def load_host_state(self, state: Mapping[str, JSON]) -> None:
         self.progress.load_state_dict(state["progress"])
         self.algorithm.load_state_dict(state["algorithm"])
-        self.evaluation.load_state_dict(state["evaluation"])
         if self.collector is not None:
             self.collector.load_state_dict(state["collector"])
 
@@ -185,7 +183,8 @@ class Run:
                 "(optimizer.lr), bfloat16 overflow (model.dtype), a reward that is not finite"
             )
 
-    def _log(self, step: int, metrics: Mapping[str, float]) -> None:
+    def _log(self, done: int, metrics: Mapping[str, float]) -> None:
+        """One line of metrics, under the number of steps that are done."""
         if metrics:
             for logger in self.loggers:
-                logger.log(step + 1, metrics)
+                logger.log(done, metrics)

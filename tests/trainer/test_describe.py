@@ -1,0 +1,64 @@
+import pytest
+import torch
+
+from rollout.types import Status
+from tests.builders import group
+from trainer.batch import TokenBatch
+from trainer.describe import describe, outcomes
+from trainer.pack import pack
+
+
+def trained(groups, **changes) -> TokenBatch:
+    batch = pack(groups)
+    acts = batch.action_mask
+    stages = {"advantages": acts.float(), "train_mask": acts, "is_weights": acts.float()}
+    return batch.replace(**{**stages, **changes})
+
+
+def test_rewards_and_their_interval_cluster_by_group():
+    groups = [group([1, 0], group_id=0), group([1, 1], group_id=1)]  # group means 0.5 and 1
+    numbers = describe(groups, trained(groups), version=0).numbers()
+    assert numbers["reward/mean"] == 0.75
+    half = 1.959964 * 0.3535534 / 2**0.5
+    assert numbers["reward/interval_high"] == pytest.approx(0.75 + half, abs=1e-6)
+    assert numbers["reward/interval_low"] == pytest.approx(0.75 - half, abs=1e-6)
+
+
+def test_truncation_and_lengths_are_of_the_policys_tokens():
+    statuses = [Status.COMPLETED, Status.TRUNCATED_TOKENS]
+    groups = [group([1, 0], lengths=[2, 6], statuses=statuses)]
+    numbers = describe(groups, trained(groups), version=0).numbers()
+    assert numbers["rollout/length_mean"] == 4
+    assert numbers["rollout/length_max"] == 6
+    assert numbers["rollout/truncated_frac"] == 0.5
+
+
+def test_staleness_is_counted_in_published_versions():
+    groups = [group([1, 0], version=3)]
+    assert describe(groups, trained(groups), version=5).numbers()["sync/staleness_mean"] == 2
+
+
+def test_the_raw_gap_is_reported_before_any_clip():
+    groups = [group([1, 0])]
+    batch = trained(groups)
+    batch = batch.replace(
+        old_logprobs=batch.behavior_logprobs + 0.5, is_weights=torch.zeros(batch.num_tokens)
+    )
+    numbers = describe(groups, batch, version=0).numbers()
+    assert numbers["correction/log_ratio_mean"] == pytest.approx(0.5)
+    assert numbers["correction/dropped_frac"] == 1.0
+    assert numbers["correction/effective_frac"] == pytest.approx(1.0)
+
+
+def test_every_sample_ends_in_one_bucket():
+    statuses = [Status.COMPLETED, Status.COMPLETED, Status.TRUNCATED_TOKENS, Status.COMPLETED]
+    groups = [group([1, 0, 0, 1], statuses=statuses)]
+    batch = trained(groups)
+    keeps = torch.tensor([True, False, False, True])[batch.seq_ids]
+    batch = batch.replace(train_mask=batch.train_mask & keeps).select([0, 1, 2])
+    assert list(outcomes(groups, batch).values()) == [
+        "trained",
+        "masked",
+        "truncated",
+        "down_sampled",
+    ]

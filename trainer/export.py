@@ -1,0 +1,35 @@
+"""`temper export RUN FOLDER`: a checkpoint as a Hugging Face model folder."""
+
+from pathlib import Path
+
+from recipes.errors import RecipeError
+from recipes.load import load
+from trainer.config import read
+from trainer.policy import Policy
+
+
+def export_checkpoint(run: Path, to: Path, *, merge: bool) -> None:
+    """Write the newest checkpoint of `run` (or the checkpoint that `run` is) to `to`.
+
+    With LoRA, the adapter alone unless `merge`. Raises RecipeError for a folder that is no run.
+    """
+    checkpoint = _checkpoint(run)
+    folder = checkpoint.parent.parent
+    recipe = read(load(folder / "recipe.yaml"))
+    policy = Policy(recipe.model, recipe.optimizer, recipe.sharding, needs=frozenset(), seed=0)
+    policy.load(checkpoint / "policy")
+    policy.export(to, merge=merge)
+    if policy.is_main:
+        print(f"{checkpoint} -> {to}")
+
+
+def _checkpoint(run: Path) -> Path:
+    if (run / "manifest.json").exists():
+        return run
+    complete = sorted(p.parent for p in run.glob("checkpoints/step_*/manifest.json"))
+    if not complete:
+        raise RecipeError.of(
+            f"{run} holds no complete checkpoint",
+            fix="name the folder of a run (its recipe's `output`) or one of its checkpoints",
+        )
+    return complete[-1]
