@@ -48,20 +48,19 @@ def token_logprobs(
     *,
     bias: Tensor | None = None,
     shape: LogitShape = PLAIN,
-    differentiable_entropy: bool = False,
     tile_elements: int = TILE_ELEMENTS,
 ) -> tuple[Tensor, Tensor]:
     """Log-prob of each target under softmax(shape(hidden @ weight.T + bias)), and its entropy.
 
-    hidden [N, H], weight [V, H], bias [V], targets [N]. The entropy carries a gradient only when
-    asked: that costs one more product a tile in the backward pass.
+    hidden [N, H], weight [V, H], bias [V], targets [N]. Both results carry a gradient; the
+    entropy's costs nothing unless somebody uses it.
 
     Returns (logprobs [N], entropy [N]), fp32, nats. No tokens give empty tensors that are still
     attached to the graph.
     """
     tile = max(1, tile_elements // weight.shape[0])
     result: tuple[Tensor, Tensor] = _TiledHead.apply(  # type: ignore[no-untyped-call]
-        hidden, weight, bias, targets, shape, differentiable_entropy, tile
+        hidden, weight, bias, targets, shape, tile
     )
     return result
 
@@ -77,7 +76,6 @@ class _TiledHead(torch.autograd.Function):
         bias: Tensor | None,
         targets: Tensor,
         shape: LogitShape,
-        differentiable_entropy: bool,
         tile: int,
     ) -> tuple[Tensor, Tensor]:
         wide = torch.promote_types(hidden.dtype, torch.float32)
@@ -94,8 +92,6 @@ class _TiledHead(torch.autograd.Function):
         ctx.save_for_backward(hidden, weight, bias, targets, normalisers, entropy)
         ctx.shape, ctx.tile = shape, tile
         ctx.set_materialize_grads(False)
-        if not differentiable_entropy:
-            ctx.mark_non_differentiable(entropy)
         return logprobs, entropy
 
     @staticmethod
@@ -130,7 +126,6 @@ class _TiledHead(torch.autograd.Function):
             for_hidden,
             None if for_weight is None else for_weight.to(weight.dtype),
             None if for_bias is None else for_bias.to(bias.dtype),
-            None,
             None,
             None,
             None,
@@ -183,13 +178,7 @@ class Head(nn.Module):
         self.bias = layer.bias
         self.shape = shape
 
-    def forward(
-        self,
-        hidden: Tensor,
-        targets: Tensor,
-        temperature: float,
-        differentiable_entropy: bool,
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, hidden: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         """See `token_logprobs`."""
         shape = LogitShape(
             scale=self.shape.scale, softcap=self.shape.softcap, temperature=temperature
@@ -200,5 +189,4 @@ class Head(nn.Module):
             targets,
             bias=self.bias,
             shape=shape,
-            differentiable_entropy=differentiable_entropy,
         )

@@ -65,7 +65,6 @@ def test_values_and_gradients_equal_the_plain_head_in_fp64(shape, tile, bias):
         targets,
         bias=offset,
         shape=shape,
-        differentiable_entropy=True,
         tile_elements=tile * len(weight),
     )
     leaves = [leaf for leaf in inputs[:3] if leaf is not None]
@@ -83,7 +82,7 @@ def test_values_and_gradients_equal_the_plain_head_in_fp64(shape, tile, bias):
 @pytest.mark.parametrize("which", [0, 1])
 def test_each_output_alone_has_its_own_gradient(which):
     hidden, weight, bias, targets = make()
-    ours = token_logprobs(hidden, weight, targets, bias=bias, differentiable_entropy=True)
+    ours = token_logprobs(hidden, weight, targets, bias=bias)
     reference = plain(hidden, weight, bias, targets, LogitShape())
     mine = torch.autograd.grad(ours[which].sum(), [hidden, weight, bias])
     theirs = torch.autograd.grad(reference[which].sum(), [hidden, weight, bias])
@@ -107,12 +106,6 @@ def test_bf16_weights_give_fp32_results_and_bf16_gradients():
     assert logprobs.dtype == entropy.dtype == torch.float32
     logprobs.sum().backward()
     assert hidden.grad.dtype == weight.grad.dtype == bias.grad.dtype == torch.bfloat16
-
-
-def test_entropy_carries_no_gradient_unless_asked():
-    hidden, weight, bias, targets = make()
-    _, entropy = token_logprobs(hidden, weight, targets, bias=bias)
-    assert not entropy.requires_grad
 
 
 def test_frozen_weight_gets_no_gradient_and_hidden_still_does():
@@ -150,8 +143,6 @@ def test_never_holds_more_than_a_tile_of_logits():
     # 1 000 tokens x 400 words would be 400 000 elements; a tile of 10 tokens is 4 000.
     hidden, weight, _, targets = make(tokens=1000, hidden=3, words=400, dtype=torch.float32)
     with Largest() as largest:
-        logprobs, entropy = token_logprobs(
-            hidden, weight, targets, differentiable_entropy=True, tile_elements=4000
-        )
+        logprobs, entropy = token_logprobs(hidden, weight, targets, tile_elements=4000)
         (logprobs + entropy).sum().backward()
     assert largest.elements == 4000
