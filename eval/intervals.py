@@ -164,9 +164,10 @@ def sign_flip_p_value(difference: npt.ArrayLike, *, seed: int, flips: int = RESA
 
 
 def _known(values: npt.ArrayLike) -> Floats:
-    array = np.asarray(values, dtype=float)
+    array: Floats = np.asarray(values, dtype=np.float64)
     assert array.ndim == 1, "one value a problem"
-    return array[~np.isnan(array)]
+    known: Floats = array[~np.isnan(array)]
+    return known
 
 
 def _resampled_means(values: Floats, resamples: int, seed: int) -> Floats:

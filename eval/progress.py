@@ -1,0 +1,36 @@
+"""How far an evaluation is: a bar on a terminal, a line now and then in a log file."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called after each problem with (problems done, problems in all)."""
+
+LINES = 10  # printed over a whole evaluation where there is no terminal
+
+
+def silent(done: int, total: int) -> None:
+    """Shows nothing."""
+
+
+@contextmanager
+def shown(title: str) -> Iterator[Progress]:
+    """A Progress that people can watch, on standard error."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: _line(title, done, total)
+        return
+    with Bar(console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _line(title: str, done: int, total: int) -> None:
+    import sys
+
+    if done * LINES // total > (done - 1) * LINES // total:
+        print(f"{title}: {done} of {total} problems", file=sys.stderr, flush=True)
