@@ -1,0 +1,90 @@
+"""One JSON object a line in `metrics.jsonl`: the record that everything else can be made from."""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from recipes.errors import RecipeError
+from trainer.loggers import Logger, LoggerContext, logger
+
+FILE = "metrics.jsonl"
+
+
+@logger.register()
+def jsonl(
+    context: LoggerContext,
+    *,
+    file: Annotated[
+        str, Field(pattern=r"^[^/\\]+$", description="name of the file, in the run's folder")
+    ] = FILE,
+) -> Logger:
+    """Appends `{"step": 3, "loss/total": 0.25, ...}` to a file in the run's folder.
+
+    Numbers are written so that they read back to the bit. JSON knows no infinity and no NaN: those
+    are the strings "Infinity", "-Infinity" and "NaN". Lines of steps at or after the first step of
+    this run, left by a run that was killed, are cut off, so that every step has its lines once. A
+    line that was cut in the middle by the kill goes too. Each line is flushed.
+    """
+    return JsonLines(context.folder / file, context.first_step)
+
+
+class JsonLines:
+    """The open file."""
+
+    def __init__(self, path: Path, first_step: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            _truncate(path, first_step)
+        self._file = path.open("a", encoding="utf-8")
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        line = {"step": step, **{name: _jsonable(value) for name, value in metrics.items()}}
+        self._file.write(json.dumps(line, allow_nan=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_metrics(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """(step, metrics) of each whole line, in order. Raises RecipeError for a line that is none."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.endswith(b"\n"):
+                yield _parse(line, path, number)
+
+
+def _truncate(path: Path, first_step: int) -> None:
+    """Keep the lines of steps before `first_step`; a last line without an end is no line."""
+    with path.open("r+b") as lines:
+        keep = 0
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n") or _parse(line, path, number)[0] >= first_step:
+                break
+            keep += len(line)
+        if keep < os.path.getsize(path):
+            lines.truncate(keep)
+
+
+def _parse(line: bytes, path: Path, number: int) -> tuple[int, dict[str, float]]:
+    try:
+        data = json.loads(line)
+        step = int(data.pop("step"))
+        return step, {name: float(value) for name, value in data.items()}
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise RecipeError.of(
+            "not a line of metrics",
+            where=f"{path}:{number}",
+            fix="move the file away, or start the run in another folder",
+        ) from None
+
+
+def _jsonable(value: float) -> float | str:
+    if math.isfinite(value):
+        return float(value)
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -1,0 +1,34 @@
+"""Trackio: a local dashboard without an account."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from trainer.loggers import Logger, LoggerContext, logger
+from trainer.loggers.tracked import Tracked, require
+
+
+@logger.register()
+def trackio(
+    context: LoggerContext,
+    *,
+    project: Annotated[str, Field(min_length=1, description="groups runs")] = "temper",
+    space_id: Annotated[
+        str, Field(description="Hugging Face Space to send to, `user/space`; empty: local")
+    ] = "",
+) -> Logger:
+    """Stores metrics in Trackio's local database; look at them with `trackio show`.
+
+    A resumed run goes on under the same name.
+    """
+    require("trackio", "trackio")
+    from accelerate.tracking import TrackioTracker
+
+    tracker = TrackioTracker(
+        project,
+        name=context.run_name,
+        space_id=space_id or None,
+        resume="allow" if context.first_step else "never",
+        config=dict(context.recipe),
+    )
+    return Tracked(tracker)
