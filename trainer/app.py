@@ -21,7 +21,7 @@ from recipes.load import Loaded
 from recipes.registry import build, describe, function_of, relative
 from rewards.types import Problem
 from rollout.buffers import Buffer
-from rollout.collect import Collector, Interrupted
+from rollout.collect import Collector, Interrupted, NotEnoughGroups
 from rollout.engines import Engine
 from rollout.engines.context import EngineContext
 from rollout.environments import RolloutContext
@@ -61,7 +61,7 @@ async def _carry(run: Run) -> int:
         await train(run)
     except Interrupted:
         run.save()
-    except (RunStopped, ProbeFailed, BreakerTripped, EngineDied) as error:
+    except (RunStopped, ProbeFailed, BreakerTripped, EngineDied, NotEnoughGroups) as error:
         saved = run.checkpoints.latest()
         print(f"stopped: {error}", file=sys.stderr)
         print(f"last checkpoint: {saved or 'none'}", file=sys.stderr)
@@ -103,7 +103,8 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         _say(fitting.report)
         scorer = _scorer(recipe, fitting.problems)
         engine = _engine(recipe, policy, renderer)
-        collector = _collector(recipe, algorithm, engine, renderer, scorer, fitting.problems, stop)
+        collector = _collector(recipe, algorithm, engine, renderer, scorer, fitting.problems)
+        stop.listeners.append(collector.stop)
         first = 0 if newest is None else int(load_host(newest)["progress"]["step"]) + 1
         context = LoggerContext(
             folder=folder,
@@ -182,7 +183,6 @@ def _collector(
     renderer: ChatRenderer,
     scorer: Scorer,
     problems: Sequence[Problem],
-    stop: StopSignal,
 ) -> Collector:
     sampler: Sampler = build(recipe.sampler, problems, recipe.seed)
     buffer: Buffer = build(recipe.buffer)
@@ -209,6 +209,8 @@ def _collector(
         run_seed=recipe.seed,
         ledger=Ledger(),
         max_refills=recipe.limits.max_refills,
+        greedy="greedy_rewards" in algorithm.needs,
+        breaker=scorer.breaker,
     )
 
 

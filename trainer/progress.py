@@ -2,7 +2,7 @@
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 RESUME_ME = 75  # exit code of a run that saved itself and wants to be started again
@@ -49,6 +49,7 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.asked = False
+        self.listeners: list[Callable[[], None]] = []  # called from the signal handler
 
     @contextlib.contextmanager
     def watching(self) -> Iterator["StopSignal"]:
@@ -64,3 +65,5 @@ class StopSignal:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        for listener in self.listeners:
+            listener()
