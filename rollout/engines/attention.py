@@ -1,0 +1,275 @@
+"""The one attention function of training and generation, plugged into transformers as "temper".
+
+    trainer    model(ids [1, T], position_ids [1, T], use_cache=False, packing=packing_of(lengths))
+    hf engine  the same call; its prefill and decode layouts carry the cache      (kv_cache.py)
+
+Both sides hand the model one row of T tokens, and a *layout* that says which of them see which.
+Everything around attention works token by token and needs no layout. Sharing the function, not
+only the weights, is what keeps the sampler's log-probs within rounding of the trainer's: scale,
+soft-cap, window and grouped heads are read from the model in a single place. A model that supports
+transformers' attention interface runs unchanged; its masks are never built.
+
+This module does not protect against a model that hides something from attention in its masks
+alone: `supports` refuses the kinds that are known (chunked, linear, recurrent layers).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+
+ATTENTION = "temper"
+"""Name to load a model with: `from_pretrained(..., attn_implementation=ATTENTION)`."""
+
+_LAYER_TYPES = {"full_attention", "sliding_attention"}
+_SHORT = 64  # tokens; padding below this width costs less than one more kernel call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How scores become weights, as the model's layer asked."""
+
+    scale: float | None  # None: 1 / sqrt(head dim)
+    window: int | None  # a token sees itself and window - 1 before it; None: all before it
+    softcap: float | None  # scores pass through softcap * tanh(score / softcap)
+    dropout: float  # probability, 0 outside training
+
+
+class Layout(Protocol):
+    """Which tokens of the row see which."""
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> Tensor:
+        """Attention of query [T, H, D] over key, value [T, H_kv, D]; returns [T, H, D]."""
+
+
+class _Layer(Protocol):
+    layer_idx: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Packing:
+    """Sequences end to end, each seeing only itself.
+
+    Attention runs on a right-padded view of query, key and value only. The view has one block per
+    class of lengths, so that a long sequence among short ones pads nobody to more than twice its
+    length (or 64). Example, lengths [1, 3]: one block of width 3,
+    padded_from [1 2 3 0 0 0], token_at [3 0 1 2].
+    """
+
+    lengths: tuple[int, ...]  # S lengths, > 0
+    cu_seqlens: Tensor  # [S + 1] int32, where each sequence starts, then T
+    max_length: int
+    padded_from: Tensor  # [P] int64, token shown at each place; padding repeats the last one
+    token_at: Tensor  # [T] int64, place of each token
+    blocks: tuple[tuple[int, int], ...]  # (rows, width) in the order of padded_from
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> Tensor:
+        """Causal attention inside each sequence."""
+        del layer
+        queries, keys, values = (self._padded(x) for x in (query, key, value))
+        outputs = [causal(*qkv, rule) for qkv in zip(queries, keys, values, strict=True)]
+        flat = [out.transpose(1, 2).flatten(0, 1) for out in outputs]
+        places = flat[0] if len(flat) == 1 else torch.cat(flat)
+        return _gather(places, self.token_at, self.padded_from, padding=False)
+
+    def _padded(self, x: Tensor) -> list[Tensor]:
+        """[T, H, D] as one [rows, H, width, D] per block."""
+        places = _gather(x, self.padded_from, self.token_at, padding=True)
+        parts = torch.split(places, [rows * width for rows, width in self.blocks])
+        return [
+            part.view(*block, *x.shape[1:]).transpose(1, 2)
+            for part, block in zip(parts, self.blocks, strict=True)
+        ]
+
+
+def packing_of(lengths: Sequence[int] | Tensor, device: torch.device | str = "cpu") -> Packing:
+    """The layout of sequences with these lengths, laid end to end in this order."""
+    sizes = [int(n) for n in lengths]
+    assert sizes and min(sizes) > 0, "a packing needs sequences of at least one token"
+    blocks, members = _blocks(sizes)
+    count = torch.tensor(sizes)
+    start = count.cumsum(0) - count
+    padded_from: list[Tensor] = []
+    place = torch.empty(len(sizes), dtype=torch.long)  # [S] where a sequence's row starts
+    base = 0
+    for (rows, width), chosen in zip(blocks, members, strict=True):
+        index = torch.tensor(chosen)
+        column = torch.arange(width).expand(rows, width)
+        inside = column.minimum(count[index, None] - 1)
+        padded_from.append((start[index, None] + inside).flatten())
+        place[index] = base + torch.arange(rows) * width
+        base += rows * width
+    total = sum(sizes)
+    sequence = torch.repeat_interleave(torch.arange(len(sizes)), count, output_size=total)
+    return Packing(
+        lengths=tuple(sizes),
+        cu_seqlens=F.pad(count.cumsum(0), (1, 0)).to(device, torch.int32),
+        max_length=max(sizes),
+        padded_from=torch.cat(padded_from).to(device),
+        token_at=(torch.arange(total) + (place - start)[sequence]).to(device),
+        blocks=tuple(blocks),
+    )
+
+
+def _blocks(sizes: list[int]) -> tuple[list[tuple[int, int]], list[list[int]]]:
+    """Sequences in blocks, longest first: (rows, width) and members of each."""
+    members: list[list[int]] = []
+    width = 0
+    for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        if not members or (width > _SHORT and 2 * sizes[index] < width):
+            members.append([])
+            width = sizes[index]
+        members[-1].append(index)
+    return [(len(block), sizes[block[0]]) for block in members], members
+
+
+class _Gather(torch.autograd.Function):
+    """Rows `index` of x. Its gradient is a gather or a plain copy too: nothing is summed.
+
+    Padding shows copies of real tokens, whose gradient is zero because no real query sees what
+    lies after it. So the way back takes each real place once, in a fixed order, on any device.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, index: Tensor, inverse: Tensor, padding: bool) -> Tensor:
+        ctx.save_for_backward(index, inverse)
+        ctx.padding = padding
+        return x.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (grad,) = gradients
+        index, inverse = ctx.saved_tensors
+        if ctx.padding:
+            return grad.index_select(0, inverse), None, None, None
+        whole = grad.new_zeros(len(inverse), *grad.shape[1:])
+        return whole.index_copy_(0, index, grad), None, None, None
+
+
+def _gather(x: Tensor, index: Tensor, inverse: Tensor, *, padding: bool) -> Tensor:
+    """x[index]; `inverse` is where each row of x went (padding) or which rows were taken."""
+    rows: Tensor = _Gather.apply(x, index, inverse, padding)  # type: ignore[no-untyped-call]
+    return rows
+
+
+def causal(query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> Tensor:
+    """Each token over itself and those before it, in every row; heads are grouped as they come.
+
+    query [S, H, L, D], key and value [S, H_kv, L, D]. Returns [S, H, L, D].
+    """
+    length = query.shape[2]
+    windowed = rule.window is not None and rule.window < length
+    if not windowed and rule.softcap is None:
+        return F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            dropout_p=rule.dropout,
+            is_causal=True,
+            scale=rule.scale,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
+    place = torch.arange(length, device=query.device)
+    visible = place[:, None] >= place
+    if rule.window is not None:
+        visible = visible & (place > place[:, None] - rule.window)
+    return masked(query, key, value, visible, rule)
+
+
+def masked(query: Tensor, key: Tensor, value: Tensor, visible: Tensor, rule: Rule) -> Tensor:
+    """Each query over the keys where `visible` is True; every query must see one at least.
+
+    query [S, H, L, D], key and value [S, H_kv, N, D], visible broadcasts to [S, 1, L, N].
+    """
+    if rule.softcap is not None:
+        return _capped(query, key, value, visible, rule, rule.softcap)
+    return F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=visible,
+        dropout_p=rule.dropout,
+        scale=rule.scale,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+
+
+def _capped(
+    query: Tensor, key: Tensor, value: Tensor, visible: Tensor, rule: Rule, softcap: float
+) -> Tensor:
+    """Like `masked`, score by score: no fused kernel knows soft-caps."""
+    scale = 1 / math.sqrt(query.shape[-1]) if rule.scale is None else rule.scale
+    rows, heads, length, width = query.shape
+    grouped = query.reshape(rows, key.shape[1], heads // key.shape[1], length, width)
+    scores = grouped @ key.unsqueeze(2).transpose(-1, -2) * scale
+    scores = torch.tanh(scores / softcap) * softcap
+    if visible.dim() == 4:
+        visible = visible.unsqueeze(2)
+    weights = scores.float().masked_fill(~visible, -torch.inf).softmax(-1).to(value.dtype)
+    weights = F.dropout(weights, rule.dropout, training=rule.dropout > 0)
+    return (weights @ value.unsqueeze(2)).flatten(1, 2)
+
+
+def attention(
+    module: _Layer,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    packing: Layout | None = None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    position_bias: Tensor | None = None,
+    is_causal: bool | None = None,
+    **_unused: Any,
+) -> tuple[Tensor, None]:
+    """Attention as transformers' interface calls it: query [B, H, L, D]; returns [B, L, H, D].
+
+    Without a layout each row is one sequence, right-padded at will.
+    """
+    if s_aux is not None:
+        raise NotImplementedError("attention 'temper' has no attention sinks; use another model")
+    if position_bias is not None or is_causal is False or attention_mask is not None:
+        raise NotImplementedError(
+            "attention 'temper' is causal, without position bias, and takes a packing in place of "
+            "a mask; use another model"
+        )
+    rule = Rule(scale=scaling, window=sliding_window, softcap=softcap, dropout=dropout)
+    if packing is not None:
+        assert query.shape[0] == 1, "a layout describes one row of tokens"
+        query, key, value = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
+        return packing.attend(module.layer_idx, query, key, value, rule).unsqueeze(0), None
+    assert query.shape[2] == key.shape[2], "attention 'temper' keeps no transformers cache"
+    return causal(query, key, value, rule).transpose(1, 2), None
+
+
+def no_mask(
+    *, attention_mask: Tensor | None = None, use_vmap: bool = False, **_unused: Any
+) -> None:
+    """The mask that a model builds for this attention: none; padding and overlays are refused."""
+    if attention_mask is not None or use_vmap:
+        raise NotImplementedError(
+            "attention 'temper' takes a packing in place of attention_mask, and no mask overlays"
+        )
+
+
+def supports(model: PreTrainedModel) -> bool:
+    """Whether every layer of the model is causal attention through transformers' interface."""
+    config = model.config.get_text_config().to_dict()
+    layer_types = set(config.get("layer_types") or ())
+    return bool(
+        model.is_backend_compatible() and not model._is_stateful and layer_types <= _LAYER_TYPES
+    )
+
+
+AttentionInterface.register(ATTENTION, attention)
+AttentionMaskInterface.register(ATTENTION, no_mask)
