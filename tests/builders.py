@@ -6,6 +6,7 @@
     batch([[1, 0], [1, 1]], [[3, 2], [4, 1]])        two groups of two, packed
     annotated(batch(...))                            the same with every stage's field filled
     output(batch(...))                               what a policy says of it, gradient attached
+    CharacterRenderer()                              text as character codes, no template
 
 Import them with `from tests.builders import batch`.
 """
@@ -114,6 +115,16 @@ def group(
         for i, (reward, length, status) in enumerate(zip(rewards, lengths, statuses, strict=True))
     )
     return Group(problem=of or problem(f"p{group_id}"), samples=samples, group_id=group_id)
+
+
+class CharacterRenderer:
+    """A Renderer whose ids are the characters' codes."""
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        return [ord(character) for message in messages for character in message.content]
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        return "".join(map(chr, token_ids))
 
 
 Lengths = Sequence[Sequence[int | Sequence[int]]]
