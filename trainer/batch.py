@@ -103,7 +103,7 @@ SEQUENCE_FIELDS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class TokenBatch:
     """Frozen; stages make a new one with `replace`. Shapes and units beside each field."""
 
@@ -139,6 +139,14 @@ class TokenBatch:
     baseline: Tensor = _needed()  # [S] f32, reward units, from a controller
     greedy_rewards: Tensor = _needed()  # [S] f32, of the problem's greedy sample
     pass_rates: Tensor = _needed()  # [S] f32 in [0, 1], correct share of the sample's whole group
+
+    def __repr__(self) -> str:
+        filled = ", ".join(f for f in (*TOKEN_FIELDS, *SEQUENCE_FIELDS) if self.has(f))
+        return f"<TokenBatch of {self.num_sequences} sequences, {self.num_tokens} tokens: {filled}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """For notebooks and hypothesis, which would otherwise read every field, filled or not."""
+        printer.text(repr(self))
 
     @property
     def num_tokens(self) -> int:

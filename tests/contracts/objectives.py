@@ -37,7 +37,7 @@ def _gradients(values: Tensor, out: PolicyOutput) -> dict[str, Tensor]:
     return dict(zip(present, torch.autograd.grad(anchored, list(present.values())), strict=True))
 
 
-def _select(out: PolicyOutput, of: TokenBatch, order: Tensor) -> PolicyOutput:
+def part_of(out: PolicyOutput, of: TokenBatch, order: Tensor) -> PolicyOutput:
     """The same policy on some of the sequences."""
     tokens = torch.cat([(of.seq_ids == s).nonzero().squeeze(1) for s in order.tolist()])
     return PolicyOutput(
@@ -54,7 +54,7 @@ def check_order_of_sequences(case: Case, of: TokenBatch, order: Tensor) -> None:
     """Another order of the sequences gives the same values and gradients in that order."""
     out = policy(of, shift=0.3)
     result, gradient = check(case, of, out)
-    moved, moved_gradient = check(case, of.select(order), _select(out, of, order))
+    moved, moved_gradient = check(case, of.select(order), part_of(out, of, order))
     tokens = torch.cat([(of.seq_ids == s).nonzero().squeeze(1) for s in order.tolist()])
     assert_close(moved.values, result.values[tokens], "values")
     assert_close(moved_gradient, gradient[tokens], "gradient")
@@ -69,7 +69,7 @@ def check_split(case: Case, of: TokenBatch) -> None:
     for part in torch.arange(of.num_sequences).tensor_split(2):
         if not len(part):
             continue
-        micro_out = _select(out, of, part)
+        micro_out = part_of(out, of, part)
         micro = case.call(micro_out, whole.select(part))
         tokens = torch.isin(of.seq_ids, part)
         assert_close(micro.values, result.values[tokens], "values")

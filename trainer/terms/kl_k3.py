@@ -6,11 +6,13 @@ from pydantic import Field
 
 from trainer.batch import TokenBatch
 from trainer.outputs import LossOutput, PolicyOutput
-from trainer.ratios import LARGEST
+from trainer.ratios import LARGEST, log_policy_ratio
 from trainer.terms import term
 
 
-@term.register(needs=("{to}_logprobs",), paper="https://arxiv.org/abs/2402.03300", tags=("kl",))
+@term.register(
+    needs=("{to}_logprobs", "old_logprobs"), paper="https://arxiv.org/abs/2402.03300", tags=("kl",)
+)
 def kl_k3(
     out: PolicyOutput,
     batch: TokenBatch,
@@ -18,15 +20,22 @@ def kl_k3(
     to: Annotated[
         Literal["ref", "old"], Field(description="the frozen reference, or this step's old policy")
     ] = "ref",
+    ratio_weighted: Annotated[
+        bool, Field(description="multiply by the policy's ratio: the gradient of the reverse KL")
+    ] = False,
 ) -> LossOutput:
     """exp(-d) - 1 + d, where d is the difference of the log-probs of the policy and the fixed one.
 
     Never negative, unbiased as a value. As a term its gradient on the policy's own samples is
     that of the forward KL(fixed || policy), which pulls towards all that the fixed policy does;
-    `kl_k2` gives the reverse KL's. This is the KL of GRPO (Shao et al. 2024).
-    Departure: differences are held within +-20 nats.
+    `kl_k2` gives the reverse KL's. This is the KL of GRPO (Shao et al. 2024); `ratio_weighted`
+    is DeepSeek-V3.2's form of it (https://arxiv.org/abs/2512.02556), whose gradient is exactly the
+    reverse KL's, also off-policy. Departure: differences are held within +-20 nats.
     Returns values [T], nats.
     """
     fixed = batch.ref_logprobs if to == "ref" else batch.old_logprobs
     difference = (out.logprobs.float() - fixed).clamp(-LARGEST, LARGEST)
-    return LossOutput(values=(-difference).exp() - 1 + difference)
+    values = (-difference).exp() - 1 + difference
+    if ratio_weighted:
+        values = values * log_policy_ratio(out, batch).exp()
+    return LossOutput(values=values)

@@ -4,6 +4,8 @@ from tests.builders import annotated, batch, output
 from tests.trainer.terms.softmax import expected_gradient, forward_kl, reverse_kl
 from trainer.terms.kl_k3 import kl_k3
 
+EXAMPLES = [{}, {"ratio_weighted": True}]
+
 
 def test_is_inverse_ratio_minus_one_plus_its_log():
     of = annotated(batch([[1]], [[2]], prompts=[1]))
@@ -21,3 +23,12 @@ def test_its_expected_gradient_is_that_of_the_forward_kl():
     gradient = expected_gradient(kl_k3)
     torch.testing.assert_close(gradient, forward_kl())
     assert not torch.allclose(gradient, reverse_kl(), atol=1e-2)
+
+
+def test_weighted_by_the_ratio_its_expected_gradient_is_that_of_the_reverse_kl():
+    gradient = expected_gradient(
+        lambda out, of: kl_k3(
+            out, of.replace(old_logprobs=out.logprobs.detach()), ratio_weighted=True
+        )
+    )
+    torch.testing.assert_close(gradient, reverse_kl())

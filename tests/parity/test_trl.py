@@ -1,0 +1,109 @@
+"""Our slots against TRL 1.16, which is imported and run, not re-written.
+
+`GRPOTrainer._generate_and_score_completions` gives its advantages and its engine-to-trainer
+weights, `GRPOTrainer._compute_loss` its loss, whose gradient by every parameter is compared with
+ours; `RLOOTrainer._generate_and_score_completions` gives the leave-one-out advantages. See
+`trl_reference.py` for how they are fed. The policy is perturbed between scoring and loss, so
+ratios lie on both sides of the clip range.
+"""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.parity.trl_reference import (
+    LONGEST,
+    assert_same_update,
+    padded,
+    per_sample,
+    reference,
+    slots,
+    staged,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # TRL's imports warn
+
+UNCORRECTED = {"vllm_importance_sampling_correction": False}
+
+
+@pytest.mark.parametrize(
+    ("loss_type", "reduction"),
+    [
+        ("grpo", "sequence_mean"),
+        ("bnpo", "token_mean"),
+        ("dapo", "token_mean"),
+        ("dr_grpo", {"name": "seq_mean_token_sum_norm", "length": LONGEST}),
+    ],
+)
+def test_each_loss_type_is_a_reduction(tmp_path: Path, loss_type, reduction):
+    theirs = reference(tmp_path, loss_type=loss_type, num_iterations=2, **UNCORRECTED)
+    assert_same_update(slots(reduction=reduction), theirs)
+
+
+def test_some_ratios_are_clipped_on_either_side(tmp_path: Path):
+    """Otherwise the comparisons of this file would not see the clip."""
+    theirs = reference(tmp_path, num_iterations=2, **UNCORRECTED)
+    batch, out = theirs.batch, theirs.forward()
+    ratio = (out.logprobs - batch.old_logprobs)[batch.action_mask].exp()
+    assert bool((ratio > 1.3).any())
+    assert bool((ratio < 0.7).any())
+
+
+def test_two_bounds(tmp_path: Path):
+    theirs = reference(tmp_path, num_iterations=2, epsilon=0.1, epsilon_high=0.3, **UNCORRECTED)
+    ours = slots(
+        loss={"name": "ppo_clip", "clip_low": 0.1, "clip_high": 0.3}, reduction="token_mean"
+    )
+    assert_same_update(ours, theirs)
+
+
+def test_delta_is_the_dual_clip(tmp_path: Path):
+    theirs = reference(tmp_path, num_iterations=2, delta=1.25, **UNCORRECTED)
+    ours = slots(loss={"name": "ppo_clip", "dual_clip": 1.25}, reduction="token_mean")
+    assert_same_update(ours, theirs)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_beta_is_the_coefficient_of_k3(tmp_path: Path, weighted):
+    settings = {"beta": 0.5, "use_bias_correction_kl": weighted, "loss_type": "grpo"}
+    theirs = reference(tmp_path, num_iterations=2, **settings, **UNCORRECTED)
+    term = {"name": "kl_k3", "coef": 0.5, "ratio_weighted": weighted}
+    assert_same_update(slots(terms=[term]), theirs)
+
+
+@pytest.mark.parametrize(("scale_rewards", "std_normalize"), [("group", True), ("none", False)])
+def test_group_advantages(tmp_path: Path, scale_rewards, std_normalize):
+    theirs = reference(tmp_path, scale_rewards=scale_rewards, **UNCORRECTED)
+    ours = slots(advantage={"name": "grpo", "std_normalize": std_normalize, "eps": 1e-4})
+    advantages = per_sample(theirs, ours.advantage(theirs.batch))
+    torch.testing.assert_close(advantages, theirs.scored["advantages"])
+
+
+def test_leave_one_out_advantages(tmp_path: Path):
+    theirs = reference(tmp_path, "rloo", beta=0.0)
+    advantages = per_sample(theirs, slots(advantage="rloo").advantage(theirs.batch))
+    torch.testing.assert_close(advantages, theirs.scored["advantages"])
+
+
+@pytest.mark.parametrize(
+    ("mode", "limits", "ours"),
+    [
+        ("token_truncate", {"clip_max": 1.2}, {"name": "truncated_is", "cap": 1.2}),
+        (
+            "token_mask",
+            {"clip_min": 0.8, "clip_max": 1.2},
+            {"name": "masked_is", "low": 0.8, "high": 1.2},
+        ),
+    ],
+)
+def test_engine_to_trainer_weights(tmp_path: Path, mode, limits, ours):
+    limits = {f"vllm_importance_sampling_{name}": value for name, value in limits.items()}
+    theirs = reference(tmp_path, vllm_importance_sampling_mode=mode, **limits)
+    algo = slots(correction=ours, reduction="token_mean")
+    weights = padded(theirs, staged(algo, theirs.batch).is_weights)
+    mask = theirs.scored["completion_mask"]
+    torch.testing.assert_close(
+        weights, theirs.scored["importance_sampling_ratio"] * mask, rtol=1e-4, atol=1e-5
+    )
+    assert_same_update(algo, theirs)

@@ -1,0 +1,116 @@
+"""Identities between functions: each would break if one side were wrong."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recipes.registry import Registry
+from tests.builders import batch, output
+from tests.contracts.objectives import part_of
+from tests.contracts.ragged import assert_close, batches, policy, quick
+from trainer.advantages.grpo import grpo
+from trainer.advantages.rloo import rloo
+from trainer.batch import TokenBatch
+from trainer.losses import loss
+from trainer.losses.importance_sampling import importance_sampling
+from trainer.losses.ppo_clip import ppo_clip
+from trainer.metrics import Mean
+from trainer.objective import Objective, WeightedTerm
+from trainer.outputs import PolicyOutput
+from trainer.reductions.sequence_mean import sequence_mean
+from trainer.reductions.token_mean import token_mean
+from trainer.segments import group_count, group_sum, seq_sum
+from trainer.terms.kl_k3 import kl_k3
+
+
+def per_sequence(values: torch.Tensor, of: TokenBatch) -> torch.Tensor:
+    """Advantage of each sample that has a token; 0 for the others."""
+    counts = seq_sum(of.action_mask.float(), of, of.action_mask)
+    return seq_sum(values, of, of.action_mask) / counts.clamp(min=1)
+
+
+def gradient(values: torch.Tensor, out: PolicyOutput) -> torch.Tensor:
+    return torch.autograd.grad(values.sum(), out.logprobs, retain_graph=True)[0]
+
+
+@quick
+@given(of=batches())
+def test_leave_one_out_is_the_centred_reward_times_n_over_n_minus_one(of):
+    n = group_count(of)[of.seq_ids]
+    centred = grpo(of, std_normalize=False)
+    assert_close(rloo(of), centred * n / (n - 1).clamp(min=1))
+
+
+@quick
+@given(rewards=st.lists(st.lists(st.floats(-2, 2, width=16), min_size=1, max_size=5), min_size=1))
+def test_the_advantages_of_a_group_sum_to_zero(rewards):
+    of = batch(rewards, [[1] * len(row) for row in rewards])
+    for function in (grpo, rloo):
+        sums = group_sum(per_sequence(function(of), of), of)
+        assert_close(sums, torch.zeros_like(sums))
+
+
+@quick
+@given(of=batches())
+def test_at_ratio_one_clipping_changes_nothing(of):
+    fresh = of.replace(old_logprobs=of.behavior_logprobs)
+    out = output(fresh)
+    plain, clipped = importance_sampling(out, fresh).values, ppo_clip(out, fresh).values
+    assert_close(clipped, plain)
+    assert_close(gradient(clipped, out), gradient(plain, out))
+
+
+@quick
+@given(of=batches())
+def test_bounds_that_are_never_reached_are_no_bounds(of):
+    out = output(of, shift=0.3)
+    wide = ppo_clip(out, of, clip_low=1.0, clip_high=1e9).values
+    assert_close(wide, importance_sampling(out, of).values)
+
+
+@quick
+@given(of=batches())
+def test_k3_is_never_negative(of):
+    assert bool((kl_k3(policy(of, shift=1.0), of).values >= -1e-6).all())
+
+
+@quick
+@given(of=batches())
+def test_token_mean_and_sequence_mean_sum_to_one(of):
+    expected = float(of.train_mask.any())
+    assert_close(token_mean(of).sum(), torch.tensor(expected))
+    assert_close(sequence_mean(of).sum(), torch.tensor(expected))
+
+
+def losses() -> list[str]:
+    registry: Registry = loss
+    return [entry.name for entry in registry if entry.prepare is None]
+
+
+@quick
+@given(of=batches(), parts=st.integers(1, 4), name=st.sampled_from(losses()))
+def test_the_split_into_microbatches_leaves_the_gradient_unchanged(of, parts, name):
+    objective = Objective(
+        loss=loss.get(name).function,
+        terms=[WeightedTerm(name="kl_k3", coef=0.1, function=kl_k3, index=0)],
+    )
+    weights = sequence_mean(of)
+    of = of.replace(loss_weights=weights, term_weights=weights[:, None])
+    out = policy(of, shift=0.3)
+    whole = objective(out, of)
+    expected = torch.autograd.grad(whole.total, out.logprobs)[0]
+    total, pieces, metrics = 0.0, torch.zeros_like(expected), None
+    for part in torch.arange(of.num_sequences).tensor_split(parts):
+        if not len(part):
+            continue
+        tokens = torch.isin(of.seq_ids, part)
+        piece = part_of(out, of, part)
+        result = objective(piece, of.select(part))
+        total += float(result.total.detach())
+        pieces[tokens] = torch.autograd.grad(result.total, piece.logprobs)[0]
+        metrics = result.metrics if metrics is None else metrics + result.metrics
+    assert_close(pieces, expected)
+    assert_close(torch.tensor(total), whole.total.detach())
+    for metric, value in whole.metrics.items():
+        if isinstance(value, Mean) and value.count:
+            assert abs(metrics[metric].value - value.value) < 1e-4, metric
