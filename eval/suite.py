@@ -1,0 +1,123 @@
+"""Suite: problems, verifier and sampling under a name and a version; shipped ones are YAML files.
+
+    load_suite("gsm8k")                                  shipped, from eval/suites/
+    load_suite("mine.yaml", {"samples": 8})              a file of yours, one value replaced
+
+A number is comparable only within one version of a suite: the version changes whenever problems,
+prompt, verifier or sampling change in a way that moves results.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from recipes.errors import RecipeError
+from recipes.load import Loaded, load
+from recipes.registry import Bound, did_you_mean
+from recipes.spec import JSON, Spec
+from recipes.validate import validate
+from rewards.verifiers import verifier
+from rollout.environments import environment
+from rollout.problems import ProblemsSpec
+
+SHIPPED = Path(__file__).parent / "suites"
+EnvironmentField = Annotated[Bound, environment.nested]  # the field below has the slot's own name
+
+
+class SuiteSampling(Spec):
+    """How answers are drawn for evaluation; independent of the training's settings."""
+
+    max_tokens: Annotated[int, Field(gt=0, description="most new tokens of one answer")]
+    temperature: Annotated[float, Field(ge=0, description="softmax temperature; 0 is greedy")] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1, description="nucleus; 1 samples from all")] = 1.0
+    stop: Annotated[list[str], Field(description="strings that end an answer")] = []
+
+
+class Suite(Spec):
+    """A benchmark that gives the same number to whoever runs it."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.+-]+$", description="appears in metric names")]
+    version: Annotated[int, Field(gt=0, description="changes when results would")]
+    problems: ProblemsSpec
+    verifier: Annotated[Bound, verifier.nested]
+    environment: EnvironmentField = Field(default_factory=lambda: environment.bind("single_turn"))
+    sampling: SuiteSampling
+    samples: Annotated[int, Field(gt=0, description="answers drawn of each problem")]
+    k: Annotated[list[int], Field(min_length=1, description="of pass@k and maj@k")] = [1]
+    seed: Annotated[int, Field(ge=0, description="of sampling and of the intervals")] = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if min(self.k) < 1 or max(self.k) > self.samples:
+            raise RecipeError.of(
+                f"pass@{max(self.k)} cannot be estimated from {self.samples} samples a problem",
+                path="k",
+                fix=f"let every k be between 1 and samples ({self.samples})",
+            )
+        if self.sampling.temperature == 0 and self.samples > 1:
+            raise RecipeError.of(
+                f"at temperature 0 all {self.samples} samples of a problem are the same",
+                path="samples",
+                fix="set samples: 1 and k: [1], or a temperature above 0",
+            )
+        return self
+
+    @property
+    def settings(self) -> dict[str, JSON]:
+        """The suite as plain JSON, every default written out."""
+        return self.model_dump(mode="json")
+
+
+def suite_names() -> tuple[str, ...]:
+    """The shipped suites."""
+    return tuple(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
+
+
+def load_suite(name: str, changes: Mapping[str, JSON] | None = None) -> Suite:
+    """The suite called `name`, or in the YAML file `name`; `changes` are laid over it.
+
+    changes: a tree, `{"sampling": {"max_tokens": 64}}`. A `problems.source.path` of your own comes
+    with columns called prompt, answer and id: split, subset and columns of the suite belong to the
+    data that it names, and go with it. Raises RecipeError with every fault.
+    """
+    changes = changes or {}
+    loaded = load(_file(name), [f"{path}={json.dumps(value)}" for path, value in _leaves(changes)])
+    problems = changes.get("problems")
+    source = problems.get("source") if isinstance(problems, dict) else None
+    if isinstance(source, dict) and "path" in source:
+        loaded = _with_source(loaded, source)
+    return validate(Suite, loaded)
+
+
+def _file(name: str) -> Path:
+    shipped, own = SHIPPED / f"{name}.yaml", Path(name)
+    if shipped.is_file():
+        return shipped
+    if own.is_file():
+        return own.resolve()
+    names = suite_names()
+    raise RecipeError.of(
+        f"no suite called '{name}', and no such file",
+        fix=f"{did_you_mean(name, names)}(shipped: {', '.join(names)}; or give a .yaml file)",
+    )
+
+
+def _with_source(loaded: Loaded, source: Mapping[str, JSON]) -> Loaded:
+    """The suite with nothing left of its own source but the name."""
+    problems = dict(loaded.tree["problems"])
+    problems["source"] = {"name": problems["source"]["name"], **source}
+    return replace(loaded, tree={**loaded.tree, "problems": problems})
+
+
+def _leaves(tree: Mapping[str, JSON], above: str = "") -> Iterator[tuple[str, JSON]]:
+    """Dotted path and value of everything below that is not itself a filled mapping."""
+    for key, value in tree.items():
+        path = f"{above}.{key}" if above else key
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, path)
+        else:
+            yield path, value
