@@ -6,8 +6,10 @@ A fault names the place, the fact and the fix. Anything else that reaches the us
 is our own defect.
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +45,17 @@ class RecipeError(ValueError):
     def of(cls, what: str, *, fix: str = "", path: str = "", where: str = "") -> "RecipeError":
         """A RecipeError with a single fault."""
         return cls([Fault(where=where, path=path, what=what, fix=fix)])
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean 'grpo'? `, or nothing when no name is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'? " if near else ""
+
+
+def relative(file: str) -> str:
+    """`file` relative to the repository or the current folder where it lies in one of them."""
+    for root in (Path.cwd(), Path(__file__).resolve().parent.parent):
+        if Path(file).is_relative_to(root):
+            return str(Path(file).relative_to(root))
+    return file

@@ -13,9 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from recipes.errors import Fault, RecipeError
+from recipes.errors import Fault, RecipeError, relative
 from recipes.located import DEFAULT, Kind, Located, Source, as_entry, merge, parse
-from recipes.registry import relative
 from recipes.spec import JSON
 
 PACKAGE = Path(__file__).resolve().parent

@@ -9,10 +9,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Protocol
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.registry import Bound, F, Registry
+from recipes.options import NumberHook
+from recipes.registry import F, Registry
 from recipes.spec import JSON
 
 
@@ -33,12 +34,17 @@ class NumberRegistry(Registry[Any, Any]):
         return self.register(paper=paper, tags=("controller",), params=())
 
     @property
-    def field(self) -> Any:
-        """The annotation of a Number in a recipe section: a float, or an entry of this registry."""
-        return Annotated[Bound | float, BeforeValidator(self._bind_entry)]
+    def entry(self) -> NumberHook:
+        """For a setting that may be a schedule: `lr: Annotated[Bound | float, number.entry]`.
 
-    def _bind_entry(self, value: JSON) -> JSON:
-        return self.bind(value) if isinstance(value, dict) else value
+        Bounds go inside: `Annotated[Bound | Annotated[int, Field(gt=0)], number.entry]`.
+        """
+        return NumberHook(self)
+
+    @property
+    def field(self) -> Any:
+        """The annotation of a Number without bounds: a float, or an entry of this registry."""
+        return Annotated[float, self.entry]
 
 
 number = NumberRegistry("schedule", params=("step",), packages=["recipes.schedules"])
@@ -63,23 +69,39 @@ def cosine(step: int, *, start: float, end: float, steps: Steps) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * min(step / steps, 1.0))) / 2
 
 
-@number.register()
+def _decay_follows_warmup(*, warmup_steps: int, steps: int, **_: float) -> None:
+    if warmup_steps >= steps:
+        raise RecipeError.of(
+            f"the warmup takes {warmup_steps} of {steps} steps and leaves none to decay",
+            path="warmup_steps",
+            fix="make it smaller than steps",
+        )
+
+
+@number.register(validate=_decay_follows_warmup)
 def warmup(step: int, *, peak: float, warmup_steps: Steps, end: float, steps: Steps) -> float:
     """Linear from `peak / warmup_steps` to `peak`, then half a cosine to `end` at `steps`."""
     if step < warmup_steps:
         return peak * (step + 1) / warmup_steps
-    left = max(steps - warmup_steps, 1)
-    return cosine(step - warmup_steps, start=peak, end=end, steps=left)
+    return cosine(step - warmup_steps, start=peak, end=end, steps=steps - warmup_steps)
 
 
-@number.register()
-def piecewise(step: int, *, values: list[float], until: list[int]) -> float:
-    """`values[i]` before step `until[i]`; the last value, which has no end, from there on."""
+def _pieces_agree(*, values: list[float], until: list[int]) -> None:
     if len(values) != len(until) + 1:
         raise RecipeError.of(
             f"piecewise has {len(values)} values and {len(until)} ends",
+            path="until",
             fix="give one value more than ends: the last value has no end",
         )
+    if until != sorted(set(until)):
+        raise RecipeError.of(
+            f"the ends {until} do not rise", path="until", fix="list them in rising order"
+        )
+
+
+@number.register(validate=_pieces_agree)
+def piecewise(step: int, *, values: list[float], until: list[int]) -> float:
+    """`values[i]` before step `until[i]`; the last value, which has no end, from there on."""
     for value, end in zip(values, until, strict=False):
         if step < end:
             return value
