@@ -85,7 +85,13 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     fitting = drop_overlong(problems, renderer, recipe.problems.max_prompt_tokens)
     algorithm = Algorithm(recipe.slots, updates_per_step=recipe.minibatches)
     policy = Policy(
-        recipe.model, recipe.optimizer, recipe.sharding, needs=algorithm.needs, seed=recipe.seed
+        recipe.model,
+        recipe.optimizer,
+        recipe.sharding,
+        needs=algorithm.needs,
+        seed=recipe.seed,
+        max_tokens=recipe.max_tokens_per_microbatch,
+        adapters=folder / "adapters",
     )
     checkpoints = Checkpoints(
         folder=folder / "checkpoints",

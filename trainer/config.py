@@ -40,7 +40,22 @@ from trainer.terms import term
 
 LOCAL_ENGINES = ("hf", "scripted")  # sample with the trainer's own arithmetic
 
-Positive = Annotated[int, Field(gt=0)]
+# Named apart from the fields: a class body sees a field's default under the registry's name.
+VerifierEntry = Annotated[Bound, verifier.nested]
+AdvantageEntry = Annotated[Bound, advantage.nested]
+LossEntry = Annotated[Bound, loss.nested]
+ReductionEntry = Annotated[Bound, reduction.nested]
+ShapingEntry = Annotated[Bound, shaping.nested]
+MaskEntry = Annotated[Bound, mask.nested]
+CorrectionEntry = Annotated[Bound, correction.nested]
+SelectionEntry = Annotated[Bound, selection.nested]
+TermEntry = Annotated[Bound, term.nested]
+EnvironmentEntry = Annotated[Bound, environment.nested]
+SamplerEntry = Annotated[Bound, sampler.nested]
+FilterEntry = Annotated[Bound, filter_.nested]
+BufferEntry = Annotated[Bound, buffer.nested]
+EngineEntry = Annotated[Bound, engine.nested]
+LoggerEntry = Annotated[Bound, logger.nested]
 
 
 class SamplingSpec(Spec):
@@ -82,23 +97,23 @@ class Recipe(Spec):
 
     model: ModelSpec
     problems: ProblemsSpec
-    verifier: Annotated[Bound, verifier.nested]
+    verifier: VerifierEntry
     sampling: SamplingSpec
 
-    advantage: Annotated[Bound, advantage.nested]
-    loss: Annotated[Bound, loss.nested]
-    reduction: Annotated[Bound, reduction.nested]
-    shaping: list[Annotated[Bound, shaping.nested]] = []
-    masks: list[Annotated[Bound, mask.nested]] = []
-    correction: Annotated[Bound, correction.nested] = _slot(correction, "none")
-    selections: list[Annotated[Bound, selection.nested]] = []
-    terms: list[Annotated[Bound, term.nested]] = []
+    advantage: AdvantageEntry
+    loss: LossEntry
+    reduction: ReductionEntry
+    shaping: list[ShapingEntry] = []
+    masks: list[MaskEntry] = []
+    correction: CorrectionEntry = _slot(correction, "none")
+    selections: list[SelectionEntry] = []
+    terms: list[TermEntry] = []
 
-    environment: Annotated[Bound, environment.nested] = _slot(environment, "single_turn")
-    sampler: Annotated[Bound, sampler.nested] = _slot(sampler, "uniform")
-    filters: list[Annotated[Bound, filter_.nested]] = []
-    buffer: Annotated[Bound, buffer.nested] = _slot(buffer, "fifo")
-    engine: Annotated[Bound, engine.nested] = _slot(engine, "hf")
+    environment: EnvironmentEntry = _slot(environment, "single_turn")
+    sampler: SamplerEntry = _slot(sampler, "uniform")
+    filters: list[FilterEntry] = []
+    buffer: BufferEntry = _slot(buffer, "fifo")
+    engine: EngineEntry = _slot(engine, "hf")
 
     steps: Annotated[int, Field(gt=0, description="training steps")]
     group_size: Annotated[int, Field(ge=1, description="samples per problem")]
@@ -116,7 +131,7 @@ class Recipe(Spec):
     probe: ProbeSpec = ProbeSpec()
     evaluate: list[EvalSpec] = []
     checkpoint: CheckpointSpec = CheckpointSpec()
-    loggers: list[Annotated[Bound, logger.nested]] = Field(
+    loggers: list[LoggerEntry] = Field(
         default_factory=lambda: [logger.bind("jsonl"), logger.bind("live")]
     )
     limits: LimitsSpec = LimitsSpec()

@@ -7,10 +7,13 @@ model. Every report is kept as JSON.
 import asyncio
 import importlib.util
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
+from torch import nn
 
 from eval.diff import diff
 from eval.evaluate import EvalSpec, evaluate
@@ -27,8 +30,9 @@ from rollout.environments import RolloutContext
 from rollout.problems import load_problems
 from rollout.render import Renderer
 from rollout.scoring import Scorer
-from trainer.model import FolderWeights, ModelSpec, load_tokenizer
+from trainer.model import ModelSpec, load_model, load_tokenizer, model_folder
 from trainer.picture import picture
+from trainer.weights import PolicyWeights, full_tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +145,16 @@ async def evaluate_folder(spec: ModelSpec, suite: Suite, engine_name: str) -> Re
     problems = load_problems(suite.problems)
     renderer = ChatRenderer(load_tokenizer(spec))
     scorer = Scorer(function_of(suite.verifier))
-    weights = FolderWeights(spec)
+    model = load_model(spec)
+    if torch.cuda.is_available():
+        model.to("cuda")
+    weights = PolicyWeights(
+        folder=model_folder(spec),
+        shared_module=model,
+        tensors=lambda: dict(full_tensors(model, whole)),
+        save_adapter=None,
+        adapters=Path(),
+    )
     context = EngineContext(
         folder=weights.folder,
         dtype=spec.dtype,
@@ -157,3 +170,8 @@ async def evaluate_folder(spec: ModelSpec, suite: Suite, engine_name: str) -> Re
             return await evaluate(suite, problems, rollout, model=spec.path, progress=progress)
     finally:
         await sampler.close()
+
+
+def whole(parameters: Sequence[nn.Parameter]) -> AbstractContextManager[None]:
+    """Every weight of a single process is whole."""
+    return nullcontext()
