@@ -1,5 +1,6 @@
 """How far an evaluation is: a bar on a terminal, a line now and then in a log file."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -16,12 +17,15 @@ def silent(done: int, total: int) -> None:
 
 @contextmanager
 def shown(title: str) -> Iterator[Progress]:
-    """A Progress that people can watch, on standard error."""
-    from rich.console import Console
+    """A Progress that people can watch.
+
+    The bar shares rich's one console with the run's live view, and so appears beneath it.
+    """
+    from rich import get_console
     from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    console = get_console()
+    if not console.is_terminal or console.is_dumb_terminal:
         yield lambda done, total: _line(title, done, total)
         return
     with Bar(console=console, transient=True) as bar:
@@ -30,7 +34,5 @@ def shown(title: str) -> Iterator[Progress]:
 
 
 def _line(title: str, done: int, total: int) -> None:
-    import sys
-
     if done * LINES // total > (done - 1) * LINES // total:
         print(f"{title}: {done} of {total} problems", file=sys.stderr, flush=True)

@@ -140,6 +140,8 @@ def _frame(axes: Axes, title: str, unit: str, steps: Sequence[int]) -> None:
     axes.xaxis.get_major_locator().set_params(integer=True)
     if not steps:
         axes.text(0.5, 0.5, "not logged", transform=axes.transAxes, ha="center", color=GREY)
+        axes.set_xticks([])
+        axes.set_yticks([])
 
 
 def _series(

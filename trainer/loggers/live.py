@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Literal, TextIO
 
 from pydantic import Field
+from rich import get_console
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -38,7 +39,7 @@ def live(
 
     A step that was skipped, groups without a signal and missing verdicts are pointed out.
     """
-    console = Console()
+    console = get_console()  # rich's one console, which an evaluation's progress bar uses too
     able = console.is_terminal and not console.is_dumb_terminal
     if view == "panel" or (view == "auto" and able):
         return PanelView(context, console)
