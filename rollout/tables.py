@@ -3,6 +3,7 @@
 JSON lines and JSON arrays are read here; parquet files and the hub by the `datasets` package.
 """
 
+import codecs
 import datetime
 import json
 from collections.abc import Iterator, Mapping
@@ -111,8 +112,9 @@ def _read_file(file: Path) -> list[Line]:
         from datasets import Dataset
 
         return list(_plain_lines(Dataset.from_parquet(str(file)), str(file)))
-    with file.open(encoding="utf-8-sig") as stream:
-        is_array = next((c for line in stream for c in line.strip()[:1]), "") == "["
+    with file.open("rb") as stream:
+        first = next((raw.strip() for raw in stream if raw.strip()), b"")
+    is_array = file.suffix == ".json" and first.removeprefix(codecs.BOM_UTF8)[:1] == b"["
     return _read_array(file) if is_array else _read_json_lines(file)
 
 
@@ -151,6 +153,10 @@ def _read_array(file: Path) -> list[Line]:
             f"not valid JSON: {error.msg} at column {error.colno}",
             where=f"{file}:{error.lineno}",
             fix="a file that begins with '[' must be one array of objects",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise RecipeError.of(
+            f"not UTF-8 at byte {error.start}", where=str(file), fix="save the file as UTF-8"
         ) from None
     faults = [
         Fault(where=f"{file}[{i}]", what=f"expected a JSON object, found {_kind(value)}")

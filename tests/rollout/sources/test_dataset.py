@@ -1,0 +1,41 @@
+import json
+
+import pytest
+
+from recipes.errors import RecipeError
+from recipes.registry import build
+from rollout.sources import source
+
+
+def load(folder, rows, **options):
+    path = folder / "sums.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return build(source.bind({"name": "dataset", "path": str(path), **options}))
+
+
+ROWS = [{"q": f"{i}+1=", "a": i + 1, "level": i % 2} for i in range(4)]
+COLUMNS = {"prompt": "q", "answer": "a"}
+
+
+def test_rows_of_a_file_with_their_columns_mapped(tmp_path):
+    rows = load(tmp_path, ROWS, columns=COLUMNS)
+    assert [row.prompt for row in rows] == ["0+1=", "1+1=", "2+1=", "3+1="]
+    assert [row.answer for row in rows] == ["1", "2", "3", "4"]
+    assert rows[3].id == "sums-3"
+    assert rows[3].columns == {"level": 1}
+    assert rows[3].where.endswith("sums.jsonl:4")
+
+
+def test_rows_are_dropped_before_the_limit_and_keep_their_ids(tmp_path):
+    rows = load(tmp_path, ROWS, columns=COLUMNS, drop_where={"level": [0]}, limit=1)
+    assert [row.id for row in rows] == ["sums-1"]
+
+
+def test_unmapped_columns_are_an_error_that_lists_them(tmp_path):
+    with pytest.raises(RecipeError, match=r"no column 'prompt'.*\(columns: q, a, level\)"):
+        load(tmp_path, ROWS)
+
+
+def test_a_misspelt_part_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match=r"columns\.promt"):
+        load(tmp_path, ROWS, columns={"promt": "q"})

@@ -1,0 +1,134 @@
+import asyncio
+
+import pytest
+
+from recipes.errors import RecipeError
+from rewards.types import Verdict
+from rollout.scoring import BreakerTripped, CircuitBreaker, Scorer
+from tests.builders import problem
+
+
+def ask(scorer, *, verifier="", response="x"):
+    return asyncio.run(scorer.verify(problem(verifier=verifier), response))
+
+
+async def right(asked, response):
+    return Verdict.binary(True)
+
+
+async def wrong(asked, response):
+    return Verdict.binary(False)
+
+
+async def raises(asked, response):
+    raise ValueError("cannot parse")
+
+
+async def no_verdict(asked, response):
+    return 1.0
+
+
+def pays(reward):
+    async def verifier(asked, response):
+        return Verdict.scored(reward, correct=True)
+
+    return verifier
+
+
+def test_a_verdict_is_handed_on():
+    assert ask(Scorer(right)).reward == 1.0
+
+
+def test_a_problem_may_name_its_verifier():
+    scorer = Scorer(right, {"strict": wrong})
+    assert ask(scorer).correct
+    assert not ask(scorer, verifier="strict").correct
+
+
+@pytest.mark.parametrize(
+    ("verifier", "reason"),
+    [
+        (raises, "ValueError: cannot parse"),
+        (no_verdict, "the verifier returned float, no Verdict"),
+        (pays(float("nan")), "the reward is nan"),
+        (pays(float("-inf")), "the reward is -inf"),
+    ],
+)
+def test_what_a_verifier_breaks_is_missing_never_zero(verifier, reason):
+    verdict = ask(Scorer(verifier))
+    assert verdict.is_missing
+    assert verdict.reason == reason
+
+
+def test_an_unknown_verifier_is_missing_and_refused_before_a_run():
+    scorer = Scorer(right, {"strict": wrong})
+    assert ask(scorer, verifier="strickt").is_missing
+    scorer.refuse_unknown([problem(), problem(verifier="strict")])
+    with pytest.raises(RecipeError, match=r"2 problems ask for the verifier 'strickt'.*strict"):
+        scorer.refuse_unknown([problem(verifier="strickt")] * 2)
+
+
+def test_metrics_count_calls_since_the_last_reading():
+    scorer = Scorer(right, {"broken": raises})
+    for name in ("", "broken", "", ""):
+        ask(scorer, verifier=name)
+    metrics = scorer.metrics()
+    assert metrics["verifier/calls"] == 4
+    assert metrics["verifier/missing_frac"] == 0.25
+    assert metrics["verifier/seconds"] >= 0
+    assert scorer.metrics() == {}
+
+
+def test_a_cancelled_verification_stays_cancelled():
+    async def waits(asked, response):
+        await asyncio.sleep(3600)
+
+    async def run():
+        task = asyncio.create_task(Scorer(waits).verify(problem(), "x"))
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run())
+
+
+def record(breaker, word):
+    """m: missing, v: a verdict."""
+    for letter in word:
+        verdict = Verdict.missing("too slow") if letter == "m" else Verdict.binary(False)
+        breaker.record(verdict)
+    return breaker
+
+
+@pytest.mark.parametrize(
+    ("word", "tripped"),
+    [
+        ("mmm", False),  # fewer than 4 verdicts
+        ("mmvv", False),  # 2 of 4 is not above one half
+        ("mmmv", True),
+        ("mmmvvv", False),
+        ("vvvvvvmmmmm", True),  # 5 of the last 8
+        ("mmmmmmmmvvvvvvvv", False),  # the window has moved on
+    ],
+)
+def test_a_breaker_looks_at_the_last_verdicts(word, tripped):
+    breaker = record(CircuitBreaker(0.5, window=8, min_count=4), word)
+    assert breaker.is_tripped == tripped
+
+
+def test_a_tripped_breaker_names_rate_and_reason():
+    breaker = record(CircuitBreaker(0.5, window=8, min_count=4), "mmmv")
+    with pytest.raises(BreakerTripped, match=r"3 of the last 4 .*75%, allowed 50%.*3x too slow"):
+        breaker.check()
+    record(CircuitBreaker(0.5, window=8, min_count=4), "vvvv").check()
+
+
+def test_the_scorer_feeds_its_breaker():
+    breaker = CircuitBreaker(0.5, window=4, min_count=2)
+    scorer = Scorer(raises, breaker=breaker)
+    ask(scorer)
+    breaker.check()
+    ask(scorer)
+    with pytest.raises(BreakerTripped, match="cannot parse"):
+        breaker.check()
