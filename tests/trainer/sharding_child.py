@@ -1,0 +1,100 @@
+"""What every rank of `test_sharding.py` runs: each case in turn, results written by rank 0.
+
+torchrun --nproc-per-node 2 tests/trainer/sharding_child.py MODEL RESULTS CASES
+"""
+
+import json
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.builders import annotated, batch
+from tests.policies import policy, tensors, update
+from trainer.model import LoraSpec
+
+ALL = frozenset({"old_logprobs", "ref_logprobs", "entropy"})
+
+
+def steps(seed):
+    """Nine sequences of very different lengths, so that ranks get different work."""
+    lengths = [[3, 20, 1], [7, 2, 2], [25, 4, 9]]
+    return annotated(batch([[1, 0, 1], [1, 1, 0], [0, 0, 1]], lengths, seed=seed))
+
+
+def single():
+    """One sequence: the other rank has nothing to do but to take part."""
+    return annotated(batch([[1]], [[12]], seed=9))
+
+
+def rank():
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def carry_out(folder, scratch, options):
+    """Annotate, three updates (the second spoilt on the last rank), save, one more, load, again."""
+    lora = {"lora": LoraSpec(**options.pop("lora"))} if "lora" in options else {}
+
+    def fresh():
+        return policy(folder, needs=ALL, adapters=scratch / "adapters", **options, **lora)
+
+    ours = fresh()
+    unknown = batch([[1, 0, 1], [1, 1, 0], [0, 0, 1]], [[3, 20, 1], [7, 2, 2], [25, 4, 9]])
+    ours.temperature = 0.8
+    last = dist.get_world_size() - 1 if dist.is_initialized() else 0
+    metrics = [update(ours, steps(0)).numbers()]
+    annotations = ours.annotate(unknown, ALL)
+    before = tensors(ours)
+    metrics.append(update(ours, steps(1), spoil=float("nan") if rank() == last else 1.0).numbers())
+    skipped = tensors(ours)
+    metrics.append(update(ours, steps(2)).numbers())
+    weights = tensors(ours)
+    source = ours.weights(1)
+    adapter = None
+    if ours.is_main:
+        (scratch / "state").mkdir(parents=True)
+        adapter = source.adapter_folder(1)
+    ours.barrier()
+    ours.save(scratch / "state")
+    ours.barrier()
+    metrics.append(update(ours, single()).numbers())
+    after = tensors(ours)
+    again = fresh()
+    again.temperature = 0.8
+    again.load(scratch / "state")
+    update(again, single())
+    return {
+        "metrics": metrics,
+        "annotations": {name: annotations.tensors()[name] for name in sorted(ALL)},
+        "skip_changed": changed(before, skipped),
+        "weights": weights,
+        "resume_changed": changed(after, tensors(again)),
+        "adapter": None if adapter is None else str(adapter),
+        "shared": source.shared_module is not None,
+    }
+
+
+def changed(one, other):
+    return [name for name in one if not torch.equal(one[name], other[name])]
+
+
+def main(model, results, cases):
+    found = {}
+    for name, options in json.loads(cases).items():
+        try:
+            found[name] = carry_out(Path(model), Path(results).parent / name, dict(options))
+        except Exception:  # reported by the test of that case, so that one cannot hide the others
+            found[name] = traceback.format_exc()
+            print(found[name], flush=True)
+    if rank() == 0:
+        torch.save(found, results)
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
