@@ -1,0 +1,104 @@
+"""A fault names the place, the fact and the fix; the three errors that users meet most."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import Field
+
+from recipes.errors import Fault, RecipeError, did_you_mean, relative
+from recipes.load import PACKAGE, attach, load
+from recipes.registry import Registry
+
+advantage: Registry[Any, Any] = Registry("advantage estimator", params=("batch",), packages=[])
+
+
+@advantage.register()
+def grpo(
+    batch: float, *, std_normalize: bool = True, eps: Annotated[float, Field(gt=0)] = 1e-6
+) -> float:
+    """Stands in for the real one."""
+    return batch
+
+
+@advantage.register()
+def rloo(batch: float) -> float:
+    """Stands in for the real one."""
+    return batch
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "steps: 1\nadvantage: gpro\n",
+            "grpo.yaml:2: advantage: no advantage estimator called 'gpro'; "
+            "did you mean 'grpo'? (known: grpo, rloo)",
+        ),
+        (
+            "advantage:\n  name: grpo\n  std_normalise: false\n",
+            "grpo.yaml:3: advantage.std_normalise: grpo has no such option; "
+            "did you mean 'std_normalize'? (options: std_normalize, eps)",
+        ),
+        (
+            "advantage: {name: grpo,\n  std_normalize: yes}\n",
+            "grpo.yaml:2: advantage.std_normalize: Input should be a valid boolean (got 'yes')",
+        ),
+        (
+            "advantage: {name: grpo, eps: 0, std: 1}\n",
+            "grpo.yaml:1: advantage.eps: Input should be greater than 0 (got 0)\n"
+            "grpo.yaml:1: advantage.std: grpo has no such option; "
+            "(options: std_normalize, eps)",
+        ),
+    ],
+)
+def test_a_mistake_in_a_recipe_reads_like_this(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "grpo.yaml").write_text(text)
+    loaded = load("grpo.yaml")
+    with pytest.raises(RecipeError) as caught:
+        advantage.bind(loaded.tree["advantage"])
+    assert str(attach(caught.value, loaded, "advantage")) == message
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (Fault(what="wrong"), "wrong"),
+        (Fault(what="wrong", fix="mend it"), "wrong; mend it"),
+        (Fault(path="a.b", what="wrong"), "a.b: wrong"),
+        (Fault(where="r.yaml:3", what="wrong"), "r.yaml:3: wrong"),
+        (Fault(where="r.yaml:3", path="a", what="wrong", fix="do"), "r.yaml:3: a: wrong; do"),
+    ],
+)
+def test_a_fault_is_place_fact_and_fix(fault: Fault, text: str) -> None:
+    assert str(fault) == text
+
+
+def test_an_error_lists_every_fault_on_a_line_of_its_own() -> None:
+    error = RecipeError([Fault(path="a", what="one"), Fault(path="b", what="two")])
+    assert str(error) == "a: one\nb: two"
+    assert [fault.path for fault in error.faults] == ["a", "b"]
+    assert isinstance(error, ValueError)
+
+
+def test_an_error_without_a_fault_is_our_own_mistake() -> None:
+    with pytest.raises(AssertionError):
+        RecipeError([])
+
+
+def test_only_near_names_are_suggested() -> None:
+    assert did_you_mean("gpro", ["grpo", "rloo"]) == "did you mean 'grpo'? "
+    assert did_you_mean("transformer", ["grpo", "rloo"]) == ""
+    assert did_you_mean("grpo", []) == ""
+
+
+def test_places_are_shown_from_here_or_from_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert relative(str(tmp_path / "a" / "b.yaml")) == "a/b.yaml"
+    assert relative(str(PACKAGE / "quickstart.yaml")) == "recipes/quickstart.yaml"
+    assert relative("/elsewhere/a.yaml") == "/elsewhere/a.yaml"
