@@ -1,5 +1,9 @@
 import datetime
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -138,3 +142,25 @@ def test_a_cell_without_a_plain_value_is_refused(tmp_path):
     parquet.write_table(pyarrow.Table.from_pylist([{"x": b"\x00"}]), path)
     with pytest.raises(RecipeError, match=r"a\.parquet\[0\]: column 'x' holds bytes"):
         read_file(str(path))
+
+
+@pytest.mark.slow
+def test_a_hub_that_cannot_be_reached_is_an_error_with_a_fix():
+    script = """
+from recipes.errors import RecipeError
+from rollout.tables import read
+try:
+    read("no-such-owner/no-such-data", split="train", subset="")
+except RecipeError as error:
+    print(error)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "cannot load 'no-such-owner/no-such-data' (subset '', split 'train')" in ran.stdout
+    assert "check name, subset and split, and the network" in ran.stdout

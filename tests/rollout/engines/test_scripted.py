@@ -2,8 +2,12 @@ import asyncio
 
 import pytest
 
+from recipes.registry import build
+from rollout.engines import engine
+from rollout.engines.context import EngineContext
 from rollout.engines.scripted import Scripted, completion
 from rollout.types import EngineDied, EngineError, Finish, Sampling
+from trainer.tiny import make_tokenizer
 
 ANY = None  # the fake takes no weights
 
@@ -67,3 +71,22 @@ def test_a_closed_engine_is_gone():
     asyncio.run(engine.close())
     with pytest.raises(EngineDied):
         draw(engine)
+
+
+def test_a_recipe_names_the_replies_that_samples_get_in_turn(tmp_path):
+    tokenizer = make_tokenizer("0123456789#", 64)
+    tokenizer.save_pretrained(tmp_path)
+    context = EngineContext(
+        folder=tmp_path,
+        dtype="float32",
+        context_length=64,
+        stop_ids=[tokenizer.eos_token_id],
+        seed=0,
+    )
+    made = build(engine.bind({"name": "scripted", "replies": ["#12", "#3"]}), context)
+    drawn = draw(made, n=3)
+    assert [tokenizer.decode(c.token_ids) for c in drawn] == [
+        "#12<|end|>",
+        "#3<|end|>",
+        "#12<|end|>",
+    ]

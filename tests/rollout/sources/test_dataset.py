@@ -6,6 +6,8 @@ from recipes.errors import RecipeError
 from recipes.registry import build
 from rollout.sources import source
 
+EXAMPLES = [{"path": "rows.jsonl"}]  # the contract writes the file
+
 
 def load(folder, rows, **options):
     path = folder / "sums.jsonl"

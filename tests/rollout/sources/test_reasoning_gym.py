@@ -5,6 +5,8 @@ from recipes.errors import RecipeError
 from recipes.registry import build
 from rollout.sources import source
 
+EXAMPLES = [{"task": "chain_sum", "size": 4}]
+
 
 def load(task, size=3, **options):
     return build(source.bind({"name": "reasoning_gym", "task": task, "size": size, **options}))

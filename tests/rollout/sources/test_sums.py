@@ -8,6 +8,8 @@ from recipes.registry import build
 from rollout.sources import source
 from rollout.sources.sums import _lazy, _worked, is_held_out
 
+EXAMPLES = [{"size": 4}, {"size": 4, "demonstrations": True}]
+
 PROMPT = re.compile(r"(\d{2,3})\+(\d{2,3})=")
 
 
