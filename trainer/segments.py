@@ -27,6 +27,14 @@ def seq_mean(values: Tensor, batch: TokenBatch, mask: Tensor) -> Tensor:
     return seq_sum(values, batch, mask) / seq_count(batch, mask).clamp(min=1)
 
 
+def actions_left(batch: TokenBatch) -> Tensor:
+    """Action tokens of the sequence that come after each token -> [T] int64."""
+    acts = batch.action_mask.long()
+    totals = seq_count(batch, batch.action_mask)
+    before = (totals.cumsum(0) - totals)[batch.seq_ids]  # of the sequences packed earlier
+    return totals[batch.seq_ids] - (acts.cumsum(0) - before)
+
+
 def to_tokens(values: Tensor, batch: TokenBatch) -> Tensor:
     """Spread `values` [S] over each sequence's action tokens -> [T]; 0 elsewhere."""
     return values[batch.seq_ids] * batch.action_mask
@@ -62,14 +70,17 @@ def group_std(values: Tensor, batch: TokenBatch, *, ddof: int = 1) -> Tensor:
     return (group_sum(centred**2, batch) / divisor).sqrt()
 
 
-def group_is_uniform(values: Tensor, batch: TokenBatch) -> Tensor:
-    """True where all of the group's `values` [S] are equal -> [S] bool."""
+def group_max(values: Tensor, batch: TokenBatch) -> Tensor:
+    """Largest of `values` [S] in each sequence's group, given to each member -> [S]."""
     _, dense = torch.unique(batch.group_ids, return_inverse=True)
     size = int(dense.max()) + 1 if len(dense) else 0
     shape = torch.zeros(size, dtype=values.dtype, device=values.device)
-    low = shape.scatter_reduce(0, dense, values, "amin", include_self=False)
-    high = shape.scatter_reduce(0, dense, values, "amax", include_self=False)
-    return (low == high)[dense]
+    return shape.scatter_reduce(0, dense, values, "amax", include_self=False)[dense]
+
+
+def group_is_uniform(values: Tensor, batch: TokenBatch) -> Tensor:
+    """True where all of the group's `values` [S] are equal -> [S] bool."""
+    return group_max(values, batch) == -group_max(-values, batch)
 
 
 def whiten(values: Tensor, mask: Tensor, *, eps: float = 1e-8) -> Tensor:

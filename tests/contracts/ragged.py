@@ -62,10 +62,15 @@ class Case:
         return lambda *arguments: function(*arguments, **options)
 
 
-def cases(registry: Registry[Any, Any]) -> list[Any]:
-    """Every function of the slot, once for each of its example options."""
+def cases(registry: Registry[Any, Any], *, tag: str = "", without: str = "") -> list[Any]:
+    """Every function of the slot, once for each of its example options.
+
+    tag, without: only those registered with, or without, that tag
+    """
     found = []
     for entry in registry:
+        if (tag and tag not in entry.tags) or without in entry.tags:
+            continue
         for number, options in enumerate(_examples(Path(entry.file))):
             case = Case(registry.bind({"name": entry.name, **options}))
             found.append(pytest.param(case, id=f"{entry.name}-{number}" if number else entry.name))

@@ -9,15 +9,18 @@ from tests.contracts import stages
 from tests.contracts.ragged import PARTS, Case, batches, cases, complete, empty, quick, shuffled
 from trainer.advantages import advantage
 
-pytestmark = pytest.mark.parametrize("case", cases(advantage))
+each = pytest.mark.parametrize("case", cases(advantage))
+each_of_a_group = pytest.mark.parametrize("case", cases(advantage, tag="group_baseline"))
 
 
+@each
 @quick
 @given(of=batches())
 def test_gives_every_action_token_a_finite_number(case: Case, of):
     stages.check_tokens(case, of, torch.float32)
 
 
+@each
 @quick
 @given(drawn=shuffled())
 def test_follows_the_order_of_sequences(case: Case, drawn):
@@ -25,20 +28,21 @@ def test_follows_the_order_of_sequences(case: Case, drawn):
     stages.check_order_of_sequences(case, of, order, field="advantages")
 
 
+@each
 @quick
 @given(of=batches())
 def test_ignores_the_names_of_groups(case: Case, of):
     stages.check_names_of_groups(case, of)
 
 
+@each
 def test_is_zero_without_a_sampled_token(case: Case):
     assert not case.call(empty()).any()
 
 
+@each_of_a_group
 @pytest.mark.parametrize("reward", [0.0, 1.0, 0.1])
 def test_is_zero_for_a_group_of_equal_rewards(case: Case, reward):
-    if "group_baseline" not in case.bound.entry.tags:
-        pytest.skip("its baseline is not the group")
     equal = [[reward] * 3]
     parts = dict.fromkeys(PARTS, equal)
     of = complete(batch(equal, [[2, 1, 4]], parts=parts))

@@ -7,9 +7,11 @@ from tests.contracts import objectives
 from tests.contracts.ragged import Case, batches, cases, empty, policy, quick, shuffled
 from trainer.losses import loss
 
-pytestmark = pytest.mark.parametrize("case", cases(loss))
+each = pytest.mark.parametrize("case", cases(loss))
+each_with_a_sign = pytest.mark.parametrize("case", cases(loss, without="sign_free"))
 
 
+@each
 @quick
 @given(of=batches())
 def test_gives_every_token_a_finite_value_and_gradient(case: Case, of):
@@ -18,6 +20,7 @@ def test_gives_every_token_a_finite_value_and_gradient(case: Case, of):
     assert not gradient[~of.action_mask].any()
 
 
+@each
 @quick
 @given(drawn=shuffled())
 def test_follows_the_order_of_sequences(case: Case, drawn):
@@ -25,36 +28,39 @@ def test_follows_the_order_of_sequences(case: Case, drawn):
     objectives.check_order_of_sequences(case, of, order)
 
 
+@each
 @quick
 @given(of=batches())
 def test_does_not_depend_on_the_split_into_microbatches(case: Case, of):
     objectives.check_split(case, of)
 
 
+@each_with_a_sign
 @quick
 @given(of=batches())
 def test_has_the_policy_gradient_at_ratio_one(case: Case, of):
     """The first update on fresh samples follows the advantage's sign, whatever the clip rule."""
-    if "sign_free" in case.bound.entry.tags:
-        pytest.skip("its direction is not the advantage's alone")
     fresh = of.replace(old_logprobs=of.behavior_logprobs)
     _, gradient = objectives.check(case, fresh, policy(fresh, shift=0.0))
     wrong = gradient * of.advantages > 1e-7
     assert not wrong[of.action_mask].any()
 
 
+@each
 def test_is_zero_without_a_sampled_token(case: Case):
     result, gradient = objectives.check(case, empty(), policy(empty()))
     assert not result.values.detach().any()
     assert not gradient.any()
 
 
+@each
 @quick
 @given(of=batches())
 def test_takes_bfloat16_logprobs(case: Case, of):
     objectives.check_bfloat16(case, of)
 
 
+@each
 @quick
 @given(of=batches())
 def test_survives_ratios_that_overflow(case: Case, of):

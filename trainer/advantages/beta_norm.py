@@ -1,0 +1,65 @@
+"""Centred reward over a Beta density fitted to the step's pass rates (BNPO)."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from recipes.errors import RecipeError
+from trainer.advantages import advantage
+from trainer.batch import TokenBatch
+from trainer.parts import part
+from trainer.segments import group_mean, to_tokens
+
+LARGEST_WEIGHT = 1e6
+FLAT = 1e-8  # a variance of the pass rates below this says nothing about their shape
+
+
+@advantage.register(paper="https://arxiv.org/abs/2506.02864", tags=("group_baseline",))
+def beta_norm(
+    batch: TokenBatch,
+    *,
+    low: Annotated[float, Field(description="smallest reward, mapped to 0")] = 0.0,
+    high: Annotated[float, Field(description="largest reward, mapped to 1")] = 1.0,
+    parts: Annotated[
+        list[str], Field(description="normalise each of these separately, then average")
+    ] = [],  # noqa: B006 - never written to
+) -> Tensor:
+    """Reward minus the group's mean, over a Beta density of that mean which follows the step.
+
+    `grpo` always divides by the spread sqrt(p (1 - p)), which is the special case alpha = beta =
+    3/2 up to a constant; here alpha and beta are fitted to the groups of the step by moments.
+    Xiao et al. 2025; with `parts` the paper's advantage decomposition, for several binary rewards.
+    Departures: equal pass rates in all groups (or a single group) give alpha = beta = 1, where the
+    authors' code gives NaN. Groups that are all right or all wrong get zero.
+    Returns advantages [T], about reward units; zero where `action_mask` is False.
+    """
+    if high <= low:
+        raise RecipeError.of(f"low {low:g} is not below high {high:g}", fix="swap them")
+    named = [part(batch, name) for name in parts] or [batch.rewards]
+    each = [_normalized((values - low) / (high - low), batch) for values in named]
+    return to_tokens(torch.stack(each).mean(0), batch)
+
+
+def _normalized(rewards: Tensor, batch: TokenBatch) -> Tensor:
+    """The advantage of one reward in [0, 1] -> [S]."""
+    rates = group_mean(rewards, batch)
+    alpha, beta = _shape(rates, batch)
+    log_norm = torch.lgamma(alpha) + torch.lgamma(beta) - torch.lgamma(alpha + beta)
+    density = rates.double() ** (alpha - 1) * (1 - rates.double()) ** (beta - 1) / log_norm.exp()
+    weight = (1 / density).clamp(0, LARGEST_WEIGHT).float()
+    return (rewards - rates) * weight
+
+
+def _shape(rates: Tensor, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+    """alpha and beta of the normalising density, from the groups' pass rates by moments."""
+    _, dense = torch.unique(batch.group_ids, return_inverse=True)
+    groups = int(dense.max()) + 1
+    each = torch.zeros(groups, dtype=torch.float64).index_put((dense,), rates.double())
+    one = torch.ones((), dtype=torch.float64)
+    if groups < 2 or float(each.var()) < FLAT:
+        return one, one
+    mean, variance = each.mean(), each.var()
+    size = mean * (1 - mean) / variance - 1
+    return (1 + size * mean / 3).clamp(min=1), (1 + size * (1 - mean) / 3).clamp(min=1)

@@ -1,0 +1,48 @@
+"""The analytic advantage of the best of k draws."""
+
+import math
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from recipes.spec import Count
+from trainer.advantages import advantage
+from trainer.batch import TokenBatch
+from trainer.segments import group_count, group_sum, to_tokens
+
+
+@advantage.register(paper="https://arxiv.org/abs/2508.10751", tags=("group_baseline",))
+def pass_at_k(
+    batch: TokenBatch,
+    *,
+    k: Annotated[Count, Field(gt=0, description="draws of which one must be correct")] = 4,
+) -> Tensor:
+    """What a correct, or a wrong, sample adds to pass@k, averaged over all sets of k samples.
+
+    Pushes problems that are rarely solved more than `grpo` does; another method of the same
+    nickname is `best_minus_second`. Chen et al. 2025; formula checked against all k-subsets.
+    Reads `correct`, not the shaped reward. k = 1 is `grpo` with the population's deviation.
+    Departure: in a group smaller than k, k is the group's size. Groups without a correct sample,
+    and those where every set of k holds one, get zero.
+    Returns advantages [T], in standard deviations; zero where `action_mask` is False.
+    """
+    count = group_count(batch).long()
+    wrong = count - group_sum(batch.correct.float(), batch).long()
+    pairs = zip(count.tolist(), wrong.tolist(), batch.correct.tolist(), strict=True)
+    values = [_advantage(n, w, min(k, n), right) for n, w, right in pairs]
+    return to_tokens(torch.tensor(values, dtype=torch.float32), batch)
+
+
+def _advantage(count: int, wrong: int, k: int, right: bool) -> float:
+    """Of a correct or a wrong sample, in a group of `count` with `wrong` wrong ones."""
+    sets = math.comb(count, k)
+    failing = math.comb(wrong, k) / sets  # share of the sets of k without a correct sample
+    deviation = math.sqrt(failing * (1 - failing))
+    if deviation == 0:
+        return 0.0
+    if right:
+        return failing / deviation
+    failing_with_it = math.comb(wrong - 1, k - 1) / math.comb(count - 1, k - 1)
+    return (failing - failing_with_it) / deviation

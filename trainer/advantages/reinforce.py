@@ -1,0 +1,28 @@
+"""The reward itself."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from recipes.spec import Number
+from trainer.advantages import advantage
+from trainer.batch import TokenBatch
+from trainer.segments import actions_left, to_tokens
+
+
+@advantage.register(paper="https://doi.org/10.1007/BF00992696")
+def reinforce(
+    batch: TokenBatch,
+    *,
+    gamma: Annotated[
+        Number, Field(ge=0, le=1, description="discount for each action token to the end")
+    ] = 1.0,
+) -> Tensor:
+    """The sample's reward on each action token, discounted by its distance from the last.
+
+    No baseline at all; `minus_baseline` takes one off, `reinforce_pp` whitens over the batch.
+    Williams 1992. Tokens that are no actions do not count as distance.
+    Returns advantages [T], in reward units; zero where `action_mask` is False.
+    """
+    return to_tokens(batch.rewards, batch) * gamma ** actions_left(batch)
