@@ -168,6 +168,7 @@ class Collector:
             ticket = Ticket(group_id=self._next_id, problem=problem, step=self._step)
             self._in_flight.add(ticket)
             self._next_id += 1
+            self._tally.issued += 1
             self._ledger.issue(self._samples_per_group)
         self._in_flight.start()
 

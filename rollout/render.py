@@ -89,9 +89,10 @@ class ChatRenderer:
                 _as_dicts(turn), tokenize=False, **self._options
             )
             after = closed.rpartition(_MARK)[2].strip()
-            special = [t for t in self._tokenizer.all_special_tokens if after.startswith(t)]
-            if special:
-                longest = max(special, key=len)
+            known = {*self._tokenizer.all_special_tokens, *self._tokenizer.get_added_vocab()}
+            closing = [token for token in known if after.startswith(token)]
+            if closing:
+                longest = max(closing, key=len)
                 found.append(int(self._tokenizer.convert_tokens_to_ids(longest)))
         if not found:
             raise RecipeError.of(

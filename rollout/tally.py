@@ -14,6 +14,7 @@ class Tally:
         self._rewards: list[float] = []
         self._finished = 0
         self._kept = 0
+        self.issued = 0  # groups asked for
         self.reused = 0  # groups that were trained before
         self.refills = 0  # rounds of fresh problems beyond the first
 
@@ -33,6 +34,7 @@ class Tally:
         """The numbers so far; without those that nothing was seen for."""
         found = {
             "rollout/groups": float(self._finished),
+            "rollout/groups_issued": float(self.issued),
             "rollout/groups_reused": float(self.reused),
             "rollout/refills": float(self.refills),
         }
@@ -40,8 +42,10 @@ class Tally:
             found["rollout/kept_frac"] = self._kept / self._finished
         if self._pass_rates:
             found["rollout/pass_rate"] = fmean(self._pass_rates)
-            found["rollout/solved_all_frac"] = _share(self._pass_rates, 1.0)
-            found["rollout/solved_none_frac"] = _share(self._pass_rates, 0.0)
+            all_right, none_right = (_share(self._pass_rates, rate) for rate in (1.0, 0.0))
+            found["rollout/solved_all_frac"] = all_right
+            found["rollout/solved_none_frac"] = none_right
+            found["rollout/useful_frac"] = 1.0 - all_right - none_right
             found["rollout/reward"] = fmean(self._rewards)
         return found
 

@@ -11,7 +11,7 @@ import json
 import pytest
 
 from rewards.types import Verdict
-from rollout.buffers.fifo import fifo
+from rollout.buffers.fifo import Fifo, fifo
 from rollout.collect import Collector, Interrupted, NotEnoughGroups
 from rollout.engines.scripted import Scripted, completion
 from rollout.environments import RolloutContext
@@ -177,6 +177,7 @@ def test_the_sampler_and_the_metrics_see_dropped_groups_too():
     assert metrics["rollout/solved_all_frac"] == pytest.approx(1 / 3)
     assert metrics["rollout/kept_frac"] == pytest.approx(2 / 3)
     assert metrics["rollout/groups"] == 3
+    assert metrics["rollout/groups_issued"] == 3
     assert metrics["rollout/refills"] == 1
 
 
@@ -520,6 +521,32 @@ def test_a_resume_asks_again_for_what_was_in_flight():
     assert name == "2:3"
     assert sampling.seed == before.calls[2][1].seed
     assert after.ledger.issued == before.ledger.issued
+
+
+def test_a_group_that_is_trained_again_is_not_counted_again():
+    class HalfOld(Fifo):
+        """Hands out one fresh group and the one it handed out before."""
+
+        def __init__(self):
+            super().__init__()
+            self.last = []
+
+        def take(self, n, version):
+            taken = [*self.last, *super().take(n - len(self.last), version)]
+            self.last = taken[-1:]
+            return taken
+
+    async def run():
+        rig = Rig(["1", "2", "3"], staleness=2, buffer=HalfOld())
+        await rig.publish(0)
+        steps = await rig.steps(0, 3)
+        await rig.collector.close()
+        return rig, steps
+
+    rig, steps = asyncio.run(run())
+    assert [[g.group_id for g in groups] for groups in steps] == [[0, 1], [1, 2], [2, 3]]
+    assert rig.ledger.count("trained") == 4 * 4  # groups 0 to 3, each once
+    assert rig.collector.metrics()["rollout/groups_reused"] == 2
 
 
 def test_the_uniform_sampler_feeds_the_collector():

@@ -16,6 +16,7 @@ def test_every_finished_group_counts_kept_or_not():
     assert metrics["rollout/pass_rate"] == pytest.approx((1 + 0.25 + 0) / 3)
     assert metrics["rollout/solved_all_frac"] == pytest.approx(1 / 3)
     assert metrics["rollout/solved_none_frac"] == pytest.approx(1 / 3)
+    assert metrics["rollout/useful_frac"] == pytest.approx(1 / 3)
     assert metrics["rollout/reward"] == pytest.approx(3 / 8)
 
 
@@ -28,6 +29,7 @@ def test_missing_verdicts_count_for_nothing():
 def test_nothing_seen_gives_no_mean():
     assert Tally().metrics() == {
         "rollout/groups": 0,
+        "rollout/groups_issued": 0,
         "rollout/groups_reused": 0,
         "rollout/refills": 0,
     }
