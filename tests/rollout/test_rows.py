@@ -104,7 +104,7 @@ def test_drop_where_takes_rows_out():
     table = lines({"level": 1, "kind": "a"}, {"level": 2, "kind": "a"}, {"level": 3, "kind": "b"})
     left = drop_rows(table, {"level": [1], "kind": ["b", "c"]})
     assert [line.number for line in left] == [1]
-    with pytest.raises(RecipeError, match=r"drop_where\.levle: no column 'levle'.*'level'"):
-        drop_rows(table, {"levle": [1]})
+    with pytest.raises(RecipeError, match=r"drop_where\.leevel: no column 'leevel'.*'level'"):
+        drop_rows(table, {"leevel": [1]})
     with pytest.raises(RecipeError, match="drops every row"):
         drop_rows(table, {"level": [1, 2, 3]})

@@ -39,5 +39,5 @@ def test_unmapped_columns_are_an_error_that_lists_them(tmp_path):
 
 
 def test_a_misspelt_part_is_refused(tmp_path):
-    with pytest.raises(RecipeError, match=r"columns\.promt"):
-        load(tmp_path, ROWS, columns={"promt": "q"})
+    with pytest.raises(RecipeError, match=r"columns\.prmpt"):
+        load(tmp_path, ROWS, columns={"prmpt": "q"})
