@@ -75,7 +75,7 @@ def test_a_sources_fault_is_placed_under_source(tmp_path):
         ({"template": "no place for it"}, "template"),
         ({"gold_response": "nor here"}, "gold_response"),
         ({"max_prompt_tokens": 0}, "max_prompt_tokens"),
-        ({"templat": "{prompt}"}, "templat"),
+        ({"templte": "{prompt}"}, "templte"),
         ({"source": "datast"}, "did you mean 'dataset'"),
         ({"source": {"name": "dataset"}}, "needs this option"),
     ],
