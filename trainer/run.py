@@ -84,7 +84,8 @@ class Run:
         if trouble:
             raise RunStopped(f"rank 0 stopped collecting: {trouble}")
         if self.collector is not None:
-            self._metrics += self.collector.metrics()
+            counted = self.collector.metrics()
+            self._metrics += {name: Mean(value, 1) for name, value in counted.items()}
         self._spans["rollout"] = time.perf_counter() - self._clock
         self.policy.temperature = self.algorithm.at(step).numbers["sampling.temperature"]
         return groups
