@@ -8,6 +8,7 @@ loads no heavy library. A failure reads `rewards/a.py:1: rewards may not import 
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,6 +118,15 @@ def test_a_broken_rule_names_the_line(tmp_path: Path, file: str, text: str, faul
     (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).write_text(text)
     assert "\n".join(line for rule in RULES for line in rule(tmp_path)) == fault
+
+
+def test_every_folder_that_ships_is_listed_as_a_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    files = [path for layer in LAYERS for path in (ROOT / layer).rglob("*")]
+    shipped = {path.parent for path in files if path.suffix in (".py", ".yaml")}
+    names = {".".join(folder.relative_to(ROOT).parts) for folder in shipped}
+    listed = set(project["tool"]["setuptools"]["packages"])
+    assert listed == names, f"pyproject.toml: add {names - listed}, remove {listed - names}"
 
 
 FILL = """
