@@ -3,15 +3,20 @@
     config("qwen3", tied=False)              the configuration alone
     random_model("llama")                    a float32 module in evaluation mode
     tiny_model(folder, "qwen2", tied=True)   the same, saved; returns the folder
+    Source(model, folder)                    its weights as an engine takes them
+    next_logprobs(model, ids)                what the model itself says of each token of `ids`
 
 A folder holds weights and configuration only, no tokenizer: token ids are all that matters here.
 Import them with `from tests.models import tiny_model`.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 VOCABULARY = 40
@@ -65,3 +70,31 @@ def tiny_model(
     """`random_model`, saved to `folder` in Hugging Face format."""
     random_model(arch, tied=tied, seed=seed, **changes).save_pretrained(folder)
     return folder
+
+
+@dataclass(kw_only=True)
+class Source:
+    """A `rollout.engines.WeightSource`; whole tensors unless `shared`."""
+
+    model: PreTrainedModel
+    folder: Path
+    shared: bool = False
+    adapter: Path | None = None
+
+    @property
+    def shared_module(self) -> nn.Module | None:
+        return self.model if self.shared else None
+
+    def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        yield from self.model.state_dict().items()
+
+    def adapter_folder(self, version: int) -> Path | None:
+        return self.adapter
+
+
+@torch.no_grad()
+def next_logprobs(model: nn.Module, ids: Sequence[int], *, temperature: float = 1.0) -> Tensor:
+    """Log-prob [len(ids) - 1] of each token after the first, from a plain forward."""
+    tokens = torch.as_tensor(ids, dtype=torch.long)[None]
+    logits = model(input_ids=tokens, use_cache=False).logits[0, :-1].float() / temperature
+    return logits.log_softmax(-1).gather(-1, tokens[0, 1:, None]).squeeze(-1)
