@@ -9,7 +9,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,7 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     progress = Progress(recipe.steps)
     stop = StopSignal()
     engine = collector = None
+    verdicts: Callable[[], Mapping[str, float]] = dict
     loggers: list[Logger] = []
     if policy.is_main:
         _write_provenance(recipe, loaded, folder)
@@ -111,6 +112,7 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         engine = _engine(recipe, policy, renderer)
         collector = _collector(recipe, algorithm, engine, renderer, scorer, fitting.problems)
         stop.listeners.append(collector.stop)
+        verdicts = scorer.metrics
         first = 0 if newest is None else int(load_host(newest)["progress"]["step"]) + 1
         context = LoggerContext(
             folder=folder,
@@ -130,6 +132,7 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         collector=collector,
         engine=engine,
         evaluation=Evaluation(recipe.evaluate, renderer, folder, recipe.steps),
+        verdicts=verdicts,
         loggers=loggers,
         checkpoints=checkpoints,
         progress=progress,
@@ -190,7 +193,7 @@ def _collector(
     scorer: Scorer,
     problems: Sequence[Problem],
 ) -> Collector:
-    sampler: Sampler = build(recipe.sampler, problems, recipe.seed)
+    sampler: Sampler = build(recipe.sampler, problems, recipe.problems.seed)
     buffer: Buffer = build(recipe.buffer)
 
     def sampling(step: int) -> Sampling:

@@ -62,10 +62,14 @@ class SamplingSpec(Spec):
     """How completions are drawn for training."""
 
     max_tokens: Annotated[
-        number.field, Field(description="most new tokens; may be a schedule (length curriculum)")
+        Bound | Annotated[int, Field(gt=0)],
+        number.entry,
+        Field(description="most new tokens; may be a schedule (length curriculum)"),
     ]
     temperature: Annotated[
-        number.field, Field(description="softmax temperature; the trainer's log-probs use it too")
+        Bound | Annotated[float, Field(ge=0)],
+        number.entry,
+        Field(description="softmax temperature; the trainer's log-probs use it too"),
     ] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1, description="nucleus; below 1 is refused")] = 1.0
     stop: Annotated[list[str], Field(description="strings that end a completion")] = []

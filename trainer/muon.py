@@ -29,7 +29,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         super().__init__([{"params": trained}], {"lr": adamw_lr})
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
-    def step(self, closure: Callable[[], float] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         # loading a state dict, which accelerate does, makes new groups: the parts take those
         self.parts[0].param_groups = self.param_groups[:1]
         self.parts[1].param_groups = self.param_groups[1:]

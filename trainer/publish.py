@@ -39,20 +39,21 @@ class ProbeFailed(Exception):
 class ProbePolicy(Protocol):
     """What publishing needs of the policy."""
 
-    @property
-    def is_main(self) -> bool: ...
     def weights(self, version: int) -> WeightSource: ...
     def annotate(self, batch: TokenBatch, needs: frozenset[str]) -> TokenBatch: ...
     def broadcast(self, value: list[Completion]) -> list[Completion]: ...
 
 
 class Publisher:
-    """Hands the policy's weights to the engine and checks that they arrived."""
+    """Hands the policy's weights to the engine and checks that they arrived.
+
+    engine: on rank 0; None on the others, which take part in gathering and in the probe
+    """
 
     def __init__(
         self,
         policy: ProbePolicy,
-        engine: Engine,
+        engine: Engine | None,
         prompts: Sequence[tuple[int, ...]],
         spec: ProbeSpec,
     ) -> None:
@@ -64,13 +65,13 @@ class Publisher:
     async def __call__(self, version: int) -> dict[str, AnyMetric]:
         """Publish as `version`; returns the probe's metrics. Raises ProbeFailed."""
         weights = self._policy.weights(version)
-        if self._policy.is_main:
+        if self._engine is not None:
             await self._engine.load_weights(weights, version)
         return await self._probe(version) if self._prompts else {}
 
     async def _probe(self, version: int) -> dict[str, AnyMetric]:
         drawn: list[Completion] = []
-        if self._policy.is_main:
+        if self._engine is not None:
             sampling = Sampling(max_tokens=self._spec.tokens, temperature=1.0, seed=20_000)
             for prompt in self._prompts:
                 drawn += await self._engine.generate(prompt, sampling, 1)

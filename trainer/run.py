@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Run:
     collector: Collector | None
     engine: Engine | None
     evaluation: Evaluation
+    verdicts: Callable[[], Mapping[str, float]]  # the verifier's metrics since the last call
     loggers: Sequence[Logger]
     checkpoints: Checkpoints
     progress: Progress
@@ -83,9 +84,6 @@ class Run:
             raise Interrupted
         if trouble:
             raise RunStopped(f"rank 0 stopped collecting: {trouble}")
-        if self.collector is not None:
-            counted = self.collector.metrics()
-            self._metrics += {name: Mean(value, 1) for name, value in counted.items()}
         self._spans["rollout"] = time.perf_counter() - self._clock
         self.policy.temperature = self.algorithm.at(step).numbers["sampling.temperature"]
         return groups
@@ -98,6 +96,8 @@ class Run:
         self.progress.tokens += sum(s.num_actions for g in groups for s in g.samples)
         if self.collector is not None:
             self.collector.settle(outcomes(groups, batch))
+            counted = {**self.collector.metrics(), **self.verdicts()}
+            self._metrics += {name: Mean(value, 1) for name, value in counted.items()}
 
     async def publish(self, version: int) -> None:
         """Weights to the engine, then the probe. Raises ProbeFailed."""

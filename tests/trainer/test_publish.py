@@ -35,8 +35,6 @@ class Echo:
 class Trainer:
     """A policy whose log-prob of every token is `logprob`."""
 
-    is_main = True
-
     def __init__(self, logprob):
         self.logprob = logprob
 

@@ -1,0 +1,119 @@
+"""Kill at any moment, resume, and it is the run that was never killed: to the bit."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.runs import command, environment, launch, numbers, smoke, tiny_base
+from trainer.progress import RESUME_ME
+
+KILLS = int(os.environ.get("TEMPER_KILLS", "4"))
+STEPS = 12
+
+
+def settings(base: Path, output: Path) -> list[str]:
+    return smoke(base, output, steps=STEPS, minibatches=2, checkpoint__every=2)
+
+
+def policy_state(folder: Path) -> dict[str, torch.Tensor]:
+    newest = sorted((folder / "checkpoints").glob("step_*"))[-1]
+    assert newest.name == f"step_{STEPS:06d}"
+    state = torch.load(newest / "policy" / "replica.pt", weights_only=True)
+    return dict(flat(state))
+
+
+def flat(value: object, path: str = "") -> list[tuple[str, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        return [(path, value)]
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if is_list(value) else ()
+    return [found for key, inner in pairs for found in flat(inner, f"{path}.{key}")]
+
+
+def is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def assert_equal_runs(left: Path, right: Path) -> None:
+    ours, theirs = policy_state(left), policy_state(right)
+    assert ours and ours.keys() == theirs.keys()
+    different = [name for name in ours if not torch.equal(ours[name], theirs[name])]
+    assert not different
+    assert numbers(left) == numbers(right)
+
+
+def wait_for_lines(process: subprocess.Popen[bytes], file: Path, lines: int) -> None:
+    """Until the run has logged that much, or has ended."""
+    while process.poll() is None:
+        if file.exists() and file.read_bytes().count(b"\n") >= lines:
+            return
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_and_resumed_equals_never_killed(tmp_path):
+    base = tiny_base(tmp_path / "base")
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    done = launch(settings(base, undisturbed))
+    assert done.returncode == 0, done.stderr
+
+    rng = random.Random(int(os.environ.get("TEMPER_KILL_SEED", "0")))
+    hits = 0
+    for attempt in range(KILLS):
+        process = subprocess.Popen(
+            command(settings(base, killed), resume=attempt > 0),
+            cwd=Path(__file__).parent.parent.parent,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        so_far = len(numbers(killed)) if (killed / "metrics.jsonl").exists() else 0
+        wait_for_lines(process, killed / "metrics.jsonl", so_far + rng.choice([0, 1, 1, 2]))
+        time.sleep(rng.uniform(0, 0.3))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            hits += 1
+        process.wait()
+    assert hits, "no kill reached a running process"
+    last = launch(settings(base, killed), resume=True)
+    assert last.returncode == 0, last.stderr
+    assert_equal_runs(undisturbed, killed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_request_saves_and_asks_to_be_resumed(tmp_path, number):
+    base = tiny_base(tmp_path / "base")
+    undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
+    assert launch(settings(base, undisturbed)).returncode == 0
+    process = subprocess.Popen(
+        command(settings(base, stopped)),
+        cwd=Path(__file__).parent.parent.parent,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    wait_for_lines(process, stopped / "metrics.jsonl", 3)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == RESUME_ME, said.decode()
+    assert b"--resume" in said
+    assert launch(settings(base, stopped), resume=True).returncode == 0
+    assert_equal_runs(undisturbed, stopped)
+
+
+@pytest.mark.slow
+def test_a_folder_that_holds_a_run_is_not_written_over(tmp_path):
+    base = tiny_base(tmp_path / "base")
+    assert launch(smoke(base, tmp_path / "run")).returncode == 0
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    again = launch(smoke(base, tmp_path / "run"))
+    assert again.returncode == 1
+    assert "already holds a run" in again.stderr and "--resume" in again.stderr
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
