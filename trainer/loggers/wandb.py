@@ -34,7 +34,7 @@ def wandb(
     tracker = WandBTracker(
         project,
         name=context.run_name,
-        id=_run_id(context.folder),
+        id=run_id(context.folder),
         resume="allow",
         entity=entity or None,
         mode=mode,
@@ -45,7 +45,7 @@ def wandb(
     return Tracked(tracker)
 
 
-def _run_id(folder: Path) -> str:
+def run_id(folder: Path) -> str:
     """Made once for the run's folder."""
     path = folder / "wandb_id.txt"
     if not path.exists():

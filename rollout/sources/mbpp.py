@@ -1,0 +1,56 @@
+"""MBPP and data sets of its kind: a task in words, and asserts that name the function."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
+
+from recipes.errors import RecipeError
+from rollout.rows import Columns
+from rollout.sources import Row, source
+from rollout.sources.dataset import dataset
+
+_COLUMNS = Columns()
+
+
+@source.register(paper="https://arxiv.org/abs/2108.07732")
+def mbpp(
+    *,
+    path: Annotated[
+        str,
+        Field(min_length=1, description=".jsonl, .json or .parquet file, folder, or hub name"),
+    ],
+    split: Annotated[str, Field(description="of a folder or hub data set; a file is `train`")] = (
+        "train"
+    ),
+    subset: Annotated[str, Field(description="configuration of a hub data set; '' for its own")] = (
+        ""
+    ),
+    columns: Annotated[Columns, Field(description="which column is prompt, answer, id")] = _COLUMNS,
+    tests_shown: Annotated[int, Field(gt=0, description="asserts in the prompt, at most")] = 3,
+    limit: Annotated[int, Field(ge=0, description="first rows only; 0 takes all")] = 0,
+) -> list[Row]:
+    """Rows of `dataset` whose prompt ends with the row's first tests.
+
+    MBPP's prompts do not say what the function is called: without a test to look at, a right
+    program fails. The tests are the column `test_list`, in the row or in its column `meta`; the
+    paper shows three (Austin et al. 2021).
+    """
+    rows = dataset(path=path, split=split, subset=subset, columns=columns, limit=limit)
+    return [replace(row, prompt=_with_tests(row, tests_shown)) for row in rows]
+
+
+def _with_tests(row: Row, shown: int) -> str:
+    meta = row.columns.get("meta")
+    found = row.columns.get("test_list") or (meta if isinstance(meta, Mapping) else {}).get(
+        "test_list"
+    )
+    if not isinstance(found, list) or not found or not isinstance(row.prompt, str):
+        raise RecipeError.of(
+            "expected a prompt as text, and a list of asserts in the column 'test_list'",
+            where=row.where,
+            fix="use the source `dataset` for data without such tests",
+        )
+    tests = "\n".join(str(test) for test in found[:shown])
+    return f"{row.prompt}\nYour code should pass these tests:\n\n{tests}"
