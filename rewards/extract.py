@@ -1,0 +1,205 @@
+r"""Find the final answer in a response: box, tags, mark, phrase, or the last thing said.
+
+Pure text, one pass or bounded windows, so linear in the length of the response. The places are
+tried in this order, and the first that is there decides, even when what it holds is empty:
+
+    boxed    the last `\boxed{...}` (also `\fbox`, `\framebox`)
+    tag      the last `<answer>...</answer>`
+    mark     the last `#### ...` line
+    phrase   the last "the answer is ...", "Answer: ..."
+    whole    a response so short that it can only be the answer
+    last     the last number or formula of the last sentence that has one
+
+Text before `</think>` is left out when something follows it. A box that never closes was cut off
+and is no answer. In the last two places a sentence that hedges, negates or asks gives no answer.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from rewards.sentences import clause, closing_math, hedges, last_said, unmarked
+
+Place = Literal["boxed", "tag", "mark", "phrase", "whole", "last"]
+PLACES: tuple[Place, ...] = ("boxed", "tag", "mark", "phrase", "whole", "last")
+
+_BOX = re.compile(r"(?:\\+(?:boxed|fbox|framebox)|\x08oxed|\x0cbox)(?![A-Za-z])")
+_INNER = re.compile(r"[\s$]*" + _BOX.pattern + r"\s*\{")
+_BARE = re.compile(r"\s*([^\s{])")
+_PERCENT = re.compile(r"\s*\$?\s*\\?%")
+_BRACE = re.compile(r"\\\\|\\[{}]|[{}]")
+_TAG = re.compile(r"<answer>|</answer>", re.IGNORECASE)
+_MARK = re.compile(r"####[ \t]*([^\n]*)")
+_MARKED = re.compile(r"[\s$\\*({\[+-]*[\d.]|[\s*]*[$\\(\[{]|\s*-?[A-Za-z]\b")
+_PHRASE = re.compile(
+    r"\b(?:answer|option|choice)s?\b(?P<middle>[^\n.:=?!]{0,60}?)"
+    r"(?:[*_\s]*[:=]|\s(?:is|are|was|equals|be)\b)[*_\s]*[:=]?",
+    re.IGNORECASE,
+)
+_HEADING = re.compile(r"^[ \t#*_]*(?:final[ \t]+)?answer[ \t#*_:]*$", re.IGNORECASE | re.MULTILINE)
+_IS_ANSWER = re.compile(
+    r"\bis (?:therefore |thus |then )?(?:the|our|my) (?:final |correct |right )?answer\b",
+    re.IGNORECASE,
+)
+_SHORT = 300  # characters of a response that may be nothing but an answer
+_MOST = 20_000  # characters of an answer; a longer one is cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extraction:
+    """Where the final answer was found, and the texts it may be, the most literal first.
+
+    More than one candidate: the clause after a phrase, then the last number or formula in it.
+    """
+
+    place: Place | Literal["none"] = "none"
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def answer(self) -> str:
+        return self.candidates[0] if self.candidates else ""
+
+
+def extract(text: str, places: tuple[Place, ...] = PLACES) -> Extraction:
+    """The final answer of `text`, looked for in `places` only."""
+    text = after_reasoning(text)
+    for place in PLACES:
+        if place in places:
+            found = _FINDERS[place](text)
+            if found is not None:
+                kept = tuple(dict.fromkeys(c.strip()[:_MOST] for c in found if c.strip()))
+                return Extraction(place=place, candidates=kept)
+    return Extraction()
+
+
+def after_reasoning(text: str) -> str:
+    """What follows the last `</think>`; all of it when nothing does."""
+    _, closing, tail = text.rpartition("</think>")
+    return tail if closing and tail.strip() else text
+
+
+def after_marker(text: str, marker: str) -> str:
+    """The rest of the line after the last `marker`; empty when there is none."""
+    _, found, tail = text.rpartition(marker)
+    return tail.strip().split("\n", 1)[0].strip() if found else ""
+
+
+def last_boxed(text: str) -> str | None:
+    r"""Content of the last box; None without any box; empty when it is empty or never closed.
+
+    A box inside a box belongs to the outer one, unless it is all that the outer one holds.
+    """
+    box = _last_box(text)
+    return None if box is None else box[0]
+
+
+def _last_box(text: str) -> tuple[str, int] | None:
+    """Content of the last box, and where it ends."""
+    starts = list(_BOX.finditer(text))
+    if not starts:
+        return None
+    last = starts[-1]
+    bare = _BARE.match(text, last.end())
+    if bare is not None:
+        return ("" if bare.group(1) == "}" else bare.group(1)), bare.end()
+    closes = _matching_braces(text)
+    for start in starts:
+        opening = text.find("{", start.end())
+        closing = closes.get(opening, -1)
+        if closing > last.end():  # the outermost box that holds the last one, or that one itself
+            return _unboxed(text[opening + 1 : closing]), closing + 1
+    return "", len(text)
+
+
+def _unboxed(content: str) -> str:
+    """Strip boxes that hold all of the content."""
+    closes = _matching_braces(content)
+    low, high = 0, len(content)
+    while (inner := _INNER.match(content, low)) is not None and inner.end() <= high:
+        closing = closes.get(inner.end() - 1, -1)
+        if closing < 0 or content[closing + 1 : high].strip(" $\n\t"):
+            break
+        low, high = inner.end(), closing
+    return content[low:high].strip()
+
+
+def _matching_braces(text: str) -> dict[int, int]:
+    """Position of each unescaped `{` that is closed -> position of its `}`."""
+    closes: dict[int, int] = {}
+    stack: list[int] = []
+    for match in _BRACE.finditer(text):
+        if match.group() == "{":
+            stack.append(match.start())
+        elif match.group() == "}" and stack:
+            closes[stack.pop()] = match.start()
+    return closes
+
+
+def _boxed(text: str) -> tuple[str, ...] | None:
+    box = _last_box(text)
+    if box is None:
+        return None
+    content, end = box
+    percent = content and "%" not in content and _PERCENT.match(text, end)
+    return (content + r"\%" if percent else content,)
+
+
+def _tag(text: str) -> tuple[str, ...] | None:
+    tags = list(_TAG.finditer(text))
+    opens = [tag for tag in tags if tag.group()[1] != "/"]
+    if not opens:
+        return None
+    close = next((tag for tag in tags if tag.start() > opens[-1].start()), None)
+    return (unmarked(text[opens[-1].end() : close.start() if close else len(text)]),)
+
+
+def _mark(text: str) -> tuple[str, ...] | None:
+    lines = list(_MARK.finditer(text))
+    if not lines:
+        return None
+    rest = lines[-1].group(1)
+    if rest.strip() and not _MARKED.match(rest) and text[lines[-1].end() :].strip():
+        return None  # a heading, with the answer somewhere below
+    return (unmarked(rest),)
+
+
+def _phrase(text: str) -> tuple[str, ...] | None:
+    found = [(m.end(), m.group("middle")) for m in _PHRASE.finditer(text)]
+    found += [(m.end(), "") for m in _HEADING.finditer(text)]
+    before = [m.start() for m in _IS_ANSWER.finditer(text)]
+    end, middle = max(found, default=(-1, ""))
+    if before and before[-1] > end:
+        sentence = clause(text[: before[-1]], backwards=True)
+        return () if hedges(sentence) else last_said(sentence)
+    if end < 0:
+        return None
+    rest = clause(text[end : end + _MOST])
+    if hedges(middle):
+        return ()
+    if not rest or hedges(rest):
+        return (rest,) if rest else ()
+    if re.search(r"\d|\$|\\", rest):
+        return (rest, *last_said(rest))
+    return (rest, *last_said(text[end:]))
+
+
+def _whole(text: str) -> tuple[str, ...] | None:
+    plain = unmarked(text.strip())
+    if not plain or len(plain) > _SHORT or "\n\n" in plain:
+        return None
+    math = closing_math(plain)
+    return (math or plain, *(() if hedges(plain) else last_said(plain)))
+
+
+def _last(text: str) -> tuple[str, ...] | None:
+    return last_said(text) or None
+
+
+_FINDERS = {
+    "boxed": _boxed,
+    "tag": _tag,
+    "mark": _mark,
+    "phrase": _phrase,
+    "whole": _whole,
+    "last": _last,
+}

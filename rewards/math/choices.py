@@ -1,0 +1,46 @@
+r"""Multiple-choice letters with their decoration: `(C)`, `\textbf{(C)} 12`, `Option C`, `C. 12`."""
+
+import re
+
+from rewards.normalize import plain, unstyled
+
+_FLAT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|operatorname)\s*\{([^{}]*)\}")
+_GOLD = re.compile(r"(?:option |choice )?\(?([A-J])\)?[.:]?", re.IGNORECASE)
+_ANSWER = re.compile(
+    r"(?:the )?(?:(?:correct |best |right )?(?:option|choice|answer)(?: is)?:? )?"
+    r"(?:(?P<bare>[A-J])|\((?P<round>[A-Ja-j])\)|\[(?P<square>[A-J])\]|(?P<marked>[A-J])\s?[).:])"
+    r"(?P<rest>(?:\s.*|$))",
+    re.DOTALL,
+)
+_ANOTHER = re.compile(r"\([A-J]\)|(?<![A-Za-z\\])[A-J][).](?=\s)|\bor\b|\band\b|\bnot\b")
+
+
+def _flat(text: str) -> str:
+    text = unstyled(plain(text))
+    for _ in range(3):
+        text = _FLAT.sub(r" \1 ", text)
+    return re.sub(r"[\s{}$]+", " ", text.replace("**", "")).strip()
+
+
+def gold_letter(gold: str) -> str:
+    """The letter when the gold answer is one option, else empty."""
+    flat = _flat(gold)
+    match = _GOLD.fullmatch(flat) if len(flat) < 12 else None
+    return match[1] if match and match[1].isupper() else ""
+
+
+def chosen(answer: str) -> str:
+    """The letter an answer chooses; empty when it chooses none or several."""
+    flat = _flat(answer)[:2000]
+    match = _ANSWER.fullmatch(flat)
+    if match is None or _ANOTHER.search(match["rest"]):
+        return ""
+    if match["bare"]:
+        return match["bare"] if not match["rest"].strip(" .") else ""
+    return (match["round"] or match["square"] or match["marked"]).upper()
+
+
+def same_choice(gold: str, answer: str) -> bool:
+    """Whether the gold answer is an option's letter and the answer chooses it."""
+    letter = gold_letter(gold)
+    return bool(letter) and chosen(answer) == letter

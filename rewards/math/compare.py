@@ -1,0 +1,408 @@
+r"""Is this form the gold form? Each pair of kinds that can be equal has its rule here."""
+
+from collections.abc import Sequence
+
+from sympy import Expr, Integer, Rational, Symbol, pi
+
+from rewards.math import regions, values
+from rewards.math.forms import (
+    Chain, Clock, Field, Form, Group, Matrix, Named, Numeral, Ratio, Region, Relation, Scalar,
+    Unknown, Words,
+)  # fmt: skip
+
+_PARAMETERS = frozenset("nkmNKlj")  # letters that run over the integers in general solutions
+_CONSTANTS = frozenset("CcK")
+_COORDINATES = frozenset("xyz")
+_MOST_PAIRS = 60  # items of a list compared without regard to order
+
+
+def same(gold: Form, answer: Form) -> bool:
+    """Whether `answer` is what `gold` is. Not symmetric: an answer may say more than asked."""
+    answer = _unwrapped(answer)
+    gold = _unwrapped(gold)
+    if isinstance(answer, Chain):
+        return _from_chain(gold, answer)
+    if isinstance(gold, Chain):
+        return same(gold.values[-1], answer)
+    if isinstance(gold, Named) or isinstance(answer, Named):
+        return _named(gold, answer)
+    if isinstance(gold, Scalar) and isinstance(answer, Scalar):
+        return _scalars(gold, answer)
+    if isinstance(gold, Group) and isinstance(answer, Group):
+        return _groups(gold, answer) or _same_region(gold, answer)
+    if isinstance(gold, Relation) and isinstance(answer, Relation):
+        return _relations(gold, answer) or _same_region(gold, answer)
+    return _mixed(gold, answer)
+
+
+def _unwrapped(form: Form) -> Form:
+    """A list or set of one thing is that thing."""
+    while isinstance(form, Group) and len(form.items) == 1 and form.kind in ("list", "set"):
+        form = form.items[0]
+    return form
+
+
+def _mixed(gold: Form, answer: Form) -> bool:
+    if isinstance(gold, Scalar) and isinstance(answer, Relation):
+        return _right_side(gold, answer)
+    if isinstance(gold, Matrix) or isinstance(answer, Matrix):
+        return _matrices(gold, answer)
+    if isinstance(gold, Ratio) or isinstance(answer, Ratio):
+        return _ratios(gold, answer)
+    if isinstance(gold, Clock) or isinstance(answer, Clock):
+        return _clocks(gold, answer)
+    if isinstance(gold, Numeral) or isinstance(answer, Numeral):
+        return _numerals(gold, answer)
+    if isinstance(gold, Words) or isinstance(answer, Words):
+        return _words(gold, answer)
+    if isinstance(gold, Field) and isinstance(answer, Field):
+        return gold.name == answer.name
+    if isinstance(gold, Unknown) or isinstance(answer, Unknown):
+        return gold == answer
+    return _same_region(gold, answer)
+
+
+# -- scalars -------------------------------------------------------------------------------------
+
+
+def _scalars(gold: Scalar, answer: Scalar) -> bool:
+    if gold.percent or answer.percent:
+        return _percents(gold, answer)
+    left, right = gold.unit, answer.unit
+    if left is None or right is None or left.counts_things or right.counts_things:
+        if _angle(gold) != _angle(answer) and _equal(*_radians(gold, answer)):
+            return True
+        return _equal(gold.value, answer.value)
+    if not left.is_like(right):
+        return False
+    factors = [Rational(u.factor.numerator, u.factor.denominator) for u in (left, right)]
+    return _equal(gold.value * factors[0], answer.value * factors[1])
+
+
+def _angle(form: Scalar) -> bool:
+    return form.unit is not None and form.unit.dimensions == (("angle", 1),)
+
+
+def _radians(gold: Scalar, answer: Scalar) -> tuple[Expr, Expr]:
+    """Both in radians, when one is in degrees and the other bare and a multiple of pi."""
+    degrees, bare = (gold, answer) if _angle(gold) else (answer, gold)
+    if bare.unit is not None or not bare.value.has(pi):
+        return Integer(0), Integer(1)
+    return degrees.value * pi / 180, bare.value
+
+
+def _percents(gold: Scalar, answer: Scalar) -> bool:
+    if gold.percent and answer.percent:
+        return _equal(gold.value, answer.value)
+    if answer.unit is not None and not answer.unit.counts_things:
+        return False
+    if gold.percent:
+        return _equal(gold.value, answer.value) or _equal(gold.value / 100, answer.value)
+    if _equal(gold.value, answer.value / 100):
+        return True
+    above_one = gold.value.is_Rational and abs(gold.value) > 1
+    return above_one and _equal(gold.value, answer.value)
+
+
+def _equal(gold: Expr, answer: Expr) -> bool:
+    if values.equal(gold, answer):
+        return True
+    return any(values.equal(gold, renamed) for renamed in _renamings(gold, answer))
+
+
+def _renamings(gold: Expr, answer: Expr) -> list[Expr]:
+    """The answer with its integer parameter or constant of integration called as in the gold."""
+    only_gold = gold.free_symbols - answer.free_symbols
+    only_answer = answer.free_symbols - gold.free_symbols
+    if len(only_gold) != 1 or len(only_answer) != 1:
+        return []
+    (theirs,), (ours,) = only_answer, only_gold
+    for letters in (_PARAMETERS, _CONSTANTS):
+        if (
+            ours.name in letters
+            and theirs.name in letters
+            and gold.has(pi) | (letters is _CONSTANTS)
+        ):
+            return [answer.subs(theirs, ours), answer.subs(theirs, -ours)]
+    return []
+
+
+def _right_side(gold: Scalar, answer: Relation) -> bool:
+    """`m + n = 113` for 113; `(x+1)^2 = x^2+2x+1` for either side."""
+    if answer.op != "=":
+        return False
+    if not gold.value.free_symbols:
+        return not answer.right.free_symbols and _equal(gold.value, answer.right)
+    return values.equal(answer.left, answer.right) and _equal(gold.value, answer.right)
+
+
+def _from_chain(gold: Form, answer: Chain) -> bool:
+    """`2 + 3 = 5`: exact steps must hold; the gold is the last exact value, or the rounded one."""
+    exact = [answer.values[0]]
+    for value, rounded in zip(answer.values[1:], answer.approximate, strict=True):
+        if not rounded:
+            exact.append(value)
+    if any(not same(a, b) and not same(b, a) for a, b in zip(exact, exact[1:], strict=False)):
+        return False
+    return any(same(gold, value) for value in (exact[-1], answer.values[-1], exact[0]))
+
+
+# -- names, relations ----------------------------------------------------------------------------
+
+
+def _named(gold: Form, answer: Form) -> bool:
+    if isinstance(gold, Named) and isinstance(answer, Named):
+        if _clash(gold.name, answer.name):
+            return _relations_of(gold, answer)
+        return same(gold.value, answer.value) or _relations_of(gold, answer)
+    if isinstance(answer, Named):
+        if isinstance(gold, Relation):
+            return _relations_of(gold, answer)
+        if isinstance(gold, Group) and gold.kind == "list":
+            return _lists(gold, Group("list", (answer,)))
+        return same(gold, answer.value)
+    assert isinstance(gold, Named)
+    if isinstance(answer, Relation):
+        return _relations_of(gold, answer)
+    if isinstance(answer, Group) and answer.kind == "list" and _assignments(answer):
+        return _lists(Group("list", (gold,)), answer)
+    if _is_curve(gold):
+        return False
+    return same(gold.value, answer)
+
+
+def _clash(first: str, second: str) -> bool:
+    """Two different variables, or functions of different names."""
+    plain = [name for name in (first, second) if name and len(name.split()[0]) <= 6]
+    if len(plain) < 2 or first == second:
+        return False
+    heads = [name.split()[0] for name in plain]
+    applied = ["(" in name for name in plain]
+    return heads[0] != heads[1] and applied[0] == applied[1]
+
+
+def _is_curve(gold: Named) -> bool:
+    """`y = 2x + 3`: the equation is the answer, its right side is not."""
+    if gold.name not in _COORDINATES or not isinstance(gold.value, Scalar):
+        return False
+    return bool({s.name for s in gold.value.value.free_symbols} & _COORDINATES)
+
+
+def _relations_of(gold: Form, answer: Form) -> bool:
+    left, right = _as_relation(gold), _as_relation(answer)
+    return left is not None and right is not None and _relations(left, right)
+
+
+def _as_relation(form: Form) -> Relation | None:
+    if isinstance(form, Relation):
+        return form
+    if isinstance(form, Named) and isinstance(form.value, Scalar) and form.name.isidentifier():
+        return Relation(Symbol(form.name), "=", form.value.value)
+    return None
+
+
+def _relations(gold: Relation, answer: Relation) -> bool:
+    """Proportional differences of the sides; the sign matters for inequalities."""
+    left, right = gold.left - gold.right, answer.left - answer.right
+    first, second = _direction(gold.op), _direction(answer.op)
+    if {gold.op[-1:] == "=", answer.op[-1:] == "="} == {True, False} or first[1] != second[1]:
+        return False
+    if not left.free_symbols or left.free_symbols != right.free_symbols:
+        return False
+    sign = values.proportion(left, right)
+    if not sign and first[0] == second[0] == 0:
+        sign = _cleared(left, right)
+    if first[0] == 0:
+        return sign != 0
+    return sign == first[0] * second[0]
+
+
+def _cleared(left: Expr, right: Expr) -> int:
+    """The same after denominators are cleared: `y = 1/x` is `xy = 1`."""
+    if left.count_ops() > 60 or right.count_ops() > 60:
+        return 0
+    tops = [side.together().as_numer_denom()[0] for side in (left, right)]
+    return values.proportion(*tops)
+
+
+def _direction(op: str) -> tuple[int, str]:
+    """Direction of a relation, and its kind."""
+    return {
+        "=": (0, "="), "!=": (0, "!="), "<": (-1, "<"), ">": (1, "<"), "<=": (-1, "<="),
+        ">=": (1, "<="),
+    }[op]  # fmt: skip
+
+
+def _same_region(gold: Form, answer: Form) -> bool:
+    left = regions.of(gold)
+    if left is None:
+        return False
+    if isinstance(gold, Group) and isinstance(answer, Group) and "set" in (gold.kind, answer.kind):
+        return False
+    right = regions.of(answer)
+    return right is not None and regions.same(left, right)
+
+
+# -- groups --------------------------------------------------------------------------------------
+
+
+def _groups(gold: Group, answer: Group) -> bool:
+    if gold.kind == "list" or answer.kind == "list":
+        if "tuple" in (gold.kind, answer.kind):
+            return _tuple_and_list(gold, answer)
+        return _lists(gold, answer)
+    if gold.kind != answer.kind:
+        return False
+    if gold.kind == "tuple":
+        brackets = (gold.opening, gold.closing) == (answer.opening, answer.closing)
+        if len(gold.items) == 2 and not brackets:
+            return False
+        return _in_order(gold.items, answer.items)
+    return _lists(gold, answer)
+
+
+def _tuple_and_list(gold: Group, answer: Group) -> bool:
+    bracketed = gold if gold.kind == "tuple" else answer
+    if len(bracketed.items) == 2 and (bracketed.opening, bracketed.closing) != ("(", ")"):
+        return False
+    for one, other in ((gold, answer), (answer, gold)):
+        if one.kind == "list" and (named := _assignments(one)):
+            return _in_order([named[name] for name in sorted(named)], other.items)
+    return _in_order(gold.items, answer.items)
+
+
+def _in_order(gold: Sequence[Form], answer: Sequence[Form]) -> bool:
+    if len(gold) != len(answer):
+        return False
+    return all(same(a, b) for a, b in zip(gold, answer, strict=True))
+
+
+def _assignments(group: Group) -> dict[str, Form]:
+    """Name -> value when every item is named and no name occurs twice; empty otherwise."""
+    named: dict[str, Form] = {}
+    for item in group.items:
+        if not isinstance(item, Named) or item.name in named:
+            return {}
+        names = [part for part in item.name.replace("(", "").replace(")", "").split(" , ")]
+        if isinstance(item.value, Group) and len(names) == len(item.value.items) > 1:
+            named |= {
+                name.strip(): value for name, value in zip(names, item.value.items, strict=True)
+            }
+        else:
+            named[item.name] = item.value
+    return named
+
+
+def _lists(gold: Group, answer: Group) -> bool:
+    """The same items in any order; in sets, repeats do not count."""
+    first, second = _assignments(gold), _assignments(answer)
+    if len(first) > 1 and len(second) > 1:
+        return first.keys() == second.keys() and all(same(first[n], second[n]) for n in first)
+    left, right = list(gold.items), list(answer.items)
+    if "set" in (gold.kind, answer.kind):
+        left, right = _distinct(left), _distinct(right)
+    if len(left) != len(right) or len(left) > _MOST_PAIRS:
+        return len(left) == len(right) and _in_order(left, right)
+    for item in left:
+        match = next((place for place, other in enumerate(right) if same(item, other)), None)
+        if match is None:
+            return False
+        right.pop(match)
+    return True
+
+
+def _distinct(items: list[Form]) -> list[Form]:
+    if len(items) > _MOST_PAIRS:
+        return items
+    kept: list[Form] = []
+    for item in items:
+        if not any(same(other, item) for other in kept):
+            kept.append(item)
+    return kept
+
+
+# -- the rest ------------------------------------------------------------------------------------
+
+
+def _matrices(gold: Form, answer: Form) -> bool:
+    first, second = _rows(gold), _rows(answer)
+    if first is None or second is None:
+        return False
+    vector = not (isinstance(gold, Matrix) and isinstance(answer, Matrix))
+    if vector and 1 in (len(first), len(first[0])) and 1 in (len(second), len(second[0])):
+        first, second = ([[entry for row in rows for entry in row]] for rows in (first, second))
+    if [len(row) for row in first] != [len(row) for row in second]:
+        return False
+    return all(
+        values.equal(a, b)
+        for row, other in zip(first, second, strict=True)
+        for a, b in zip(row, other, strict=True)
+    )
+
+
+def _rows(form: Form) -> list[list[Expr]] | None:
+    if isinstance(form, Matrix):
+        return [list(row) for row in form.rows]
+    if isinstance(form, Group) and form.kind == "tuple" and form.opening == "(":
+        entries = [item.value for item in form.items if isinstance(item, Scalar)]
+        return [entries] if len(entries) == len(form.items) else None
+    return None
+
+
+def _ratios(gold: Form, answer: Form) -> bool:
+    first, second = _parts(gold), _parts(answer)
+    if first is None or second is None or len(first) != len(second):
+        return False
+    return all(
+        values.equal(first[0] * second[k], first[k] * second[0]) for k in range(1, len(first))
+    ) and any(part != 0 for part in second)
+
+
+def _parts(form: Form) -> tuple[Expr, ...] | None:
+    if isinstance(form, Ratio):
+        return form.parts
+    if isinstance(form, Clock) and not form.half:
+        return Integer(form.hour), Integer(form.minute)
+    if isinstance(form, Scalar) and not form.percent and form.unit is None:
+        return form.value, Integer(1)
+    return None
+
+
+def _clocks(gold: Form, answer: Form) -> bool:
+    if isinstance(gold, Clock) and isinstance(answer, Clock):
+        if gold.half and answer.half or not (gold.half or answer.half):
+            return gold.minutes == answer.minutes
+        bare, full = (answer, gold) if gold.half else (gold, answer)
+        return (bare.hour % 12, bare.minute) == (full.hour % 12, full.minute) and (
+            bare.hour <= 12 or bare.minutes == full.minutes
+        )
+    return _ratios(gold, answer)
+
+
+def _numerals(gold: Form, answer: Form) -> bool:
+    if isinstance(gold, Numeral) and isinstance(answer, Numeral):
+        return (gold.base, gold.digits) == (answer.base, answer.digits)
+    number, other = (gold, answer) if isinstance(gold, Numeral) else (answer, gold)
+    assert isinstance(number, Numeral)
+    if not isinstance(other, Scalar) or other.unit is not None or other.percent:
+        return False
+    if number.base == 10 or number is gold:
+        return number.digits.isdigit() and other.value == int(number.digits)
+    return False
+
+
+def _words(gold: Form, answer: Form) -> bool:
+    first, second = _as_words(gold), _as_words(answer)
+    return first is not None and second is not None and _stemmed(first) == _stemmed(second)
+
+
+def _as_words(form: Form) -> str | None:
+    if isinstance(form, Words):
+        return form.text
+    if isinstance(form, Scalar) and form.value.is_Symbol and form.unit is None:
+        return str(form.value.name).lower()
+    return None
+
+
+def _stemmed(text: str) -> str:
+    return " ".join(word.removesuffix("s") if len(word) > 3 else word for word in text.split())

@@ -1,0 +1,71 @@
+r"""Gold and response in, verdict out: what a worker runs for `math_equal`."""
+
+import re
+import sys
+
+from rewards.extract import Place, extract, last_boxed
+from rewards.math import choices, compare, fallback
+from rewards.math.forms import Form, Unknown, Words
+from rewards.math.reading import readings
+from rewards.math.tokens import Unreadable, spelling, tokenize
+from rewards.types import JSON
+
+sys.setrecursionlimit(6000)
+sys.set_int_max_str_digits(0)
+
+_MOST_GOLD = 20_000
+
+
+def judge(gold: str, response: str, places: list[Place]) -> dict[str, JSON]:
+    """Whether the final answer of `response` is `gold`: {"correct", "answer", "reason"}."""
+    found = extract(response, tuple(places))
+    if not found.candidates:
+        where = "no answer found" if found.place == "none" else f"{found.place}: empty or cut off"
+        return {"correct": False, "answer": "", "reason": where}
+    target = gold_text(gold)
+    wanted = readings(target)
+    in_words = any(isinstance(form, Words) for form in wanted)
+    answer = found.answer
+    for candidate in found.candidates:
+        given = readings(candidate)
+        answer = candidate
+        if same_text(target, candidate) or choices.same_choice(target, candidate):
+            return {"correct": True, "answer": answer, "reason": f"{found.place}: the same text"}
+        if all(isinstance(form, Unknown | Words) for form in given) and not in_words:
+            if not fallback.is_heavy(candidate):
+                continue
+        correct, why = _compare(wanted, given, target, candidate)
+        return {"correct": correct, "answer": answer, "reason": f"{found.place}: {why}"}
+    return {"correct": False, "answer": found.answer, "reason": f"{found.place}: not understood"}
+
+
+def _compare(wanted: list[Form], given: list[Form], gold: str, answer: str) -> tuple[bool, str]:
+    for left in wanted:
+        for right in given:
+            if compare.same(left, right):
+                return True, f"equal as {type(left).__name__.lower()}"
+    unread = [f for f in (*wanted[:1], *given[:1]) if isinstance(f, Unknown)]
+    if unread and fallback.is_heavy(gold + answer) and fallback.same(gold, answer):
+        return True, "equal by math-verify"
+    return False, "differs"
+
+
+def gold_text(gold: str) -> str:
+    r"""The gold answer itself, from `\boxed{}`, `#### `, math signs, or bare as it is."""
+    boxed = last_boxed(gold)
+    if boxed is not None:
+        return boxed
+    if "####" in gold:
+        gold = gold.rpartition("####")[2]
+    return gold.strip()[:_MOST_GOLD]
+
+
+def same_text(gold: str, answer: str) -> bool:
+    """Whether both are spelt the same, spacing and styling aside."""
+    if gold == answer:
+        return bool(gold.strip())
+    try:
+        left, right = tokenize(gold), tokenize(answer)
+    except Unreadable:
+        return re.sub(r"\s", "", gold) == re.sub(r"\s", "", answer)
+    return bool(left) and spelling(left) == spelling(right)

@@ -1,0 +1,431 @@
+r"""Tokens -> one sympy expression: a grammar for the expressions that answers are made of.
+
+Decimals are exact. `2\frac{1}{2}` is a mixed number, `2\frac{x}{3}` a product. `e` is Euler's
+number and `i` the imaginary unit. A degree sign inside a trigonometric function converts, elsewhere
+it is noted in `degrees`. Two numbers side by side are an error, not a product.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import sympy
+from sympy import Expr, Rational, Symbol
+
+from rewards.math import arithmetic
+from rewards.math.tokens import Token, Unreadable, spelling
+
+_CONSTANTS = {"e": sympy.E, "i": sympy.I, "pi": sympy.pi}
+_FUNCTIONS = {
+    "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec,
+    "csc": sympy.csc, "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan,
+    "arccot": sympy.acot, "arcsec": sympy.asec, "arccsc": sympy.acsc, "sinh": sympy.sinh,
+    "cosh": sympy.cosh, "tanh": sympy.tanh, "coth": sympy.coth, "sech": sympy.sech,
+    "csch": sympy.csch, "arcsinh": sympy.asinh, "arccosh": sympy.acosh, "arctanh": sympy.atanh,
+    "exp": sympy.exp, "abs": sympy.Abs, "floor": sympy.floor, "ceil": sympy.ceiling,
+    "sgn": sympy.sign, "re": sympy.re, "im": sympy.im, "arg": sympy.arg,
+}  # fmt: skip
+_INVERSES = {
+    "sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec",
+    "csc": "arccsc", "sinh": "arcsinh", "cosh": "arccosh", "tanh": "arctanh",
+}  # fmt: skip
+_CIRCULAR = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "cis"})
+_SEVERAL = {"max": sympy.Max, "min": sympy.Min, "gcd": sympy.gcd, "lcm": sympy.lcm}
+_APPLIED = frozenset("fghFGH")
+_STARTS = frozenset({"sym", "func", "open", "cmd", "bar", "inf"})
+_PREFIX = frozenset({"frac", "sqrt", "binom", "cbrt", "sum", "prod", "int", "lim"})
+_MOST_TERMS = 5000  # of a finite sum or product
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """An expression, and whether degree signs stood in it outside of functions."""
+
+    value: Expr
+    degrees: bool
+
+
+def parse(tokens: list[Token]) -> Parsed:
+    """The expression that all of the tokens make up; Unreadable otherwise."""
+    parser = _Parser(tokens)
+    value = parser.sum()
+    if parser.at != len(tokens):
+        raise Unreadable(f"unexpected {tokens[parser.at].text!r}")
+    if value.has(sympy.nan, sympy.zoo):
+        raise Unreadable("undefined")
+    return Parsed(value, parser.degrees)
+
+
+class _Parser:
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
+        self.at = 0
+        self.degrees = False
+        self.circular = 0
+        self.bars = 0
+        self.bound: frozenset[str] = frozenset()  # names that a sum binds; i is no unit there
+
+    def peek(self, ahead: int = 0) -> Token:
+        place = self.at + ahead
+        return self.tokens[place] if place < len(self.tokens) else _END
+
+    def is_op(self, *texts: str) -> bool:
+        token = self.peek()
+        return token.kind == "op" and token.text in texts
+
+    def take(self) -> Token:
+        token = self.peek()
+        if token is _END:
+            raise Unreadable("ends too early")
+        self.at += 1
+        return token
+
+    def expect(self, kind: str, text: str) -> None:
+        token = self.take()
+        if (token.kind, token.text) != (kind, text):
+            raise Unreadable(f"expected {text!r}, got {token.text!r}")
+
+    # -- sums and products -----------------------------------------------------------------------
+
+    def sum(self) -> Expr:
+        terms = [self.product()]
+        while self.is_op("+", "-"):
+            minus = self.take().text == "-"
+            term = self.product()
+            terms.append(-term if minus else term)
+        return terms[0] if len(terms) == 1 else sympy.Add(*terms)
+
+    def sign(self) -> int:
+        sign = 1
+        while self.is_op("+", "-"):
+            sign = -sign if self.take().text == "-" else sign
+        return sign
+
+    def product(self) -> Expr:
+        sign = self.sign()
+        above, below = [self.factor()], []
+        while True:
+            token = self.peek()
+            if self.is_op("*"):
+                self.at += 1
+                minus = self.sign()
+                above.append(minus * self.factor())
+            elif self.is_op("/"):
+                self.at += 1
+                minus = self.sign()
+                below.append(minus * self.factor())
+            elif self._starts_factor(token):
+                above.append(self.factor())
+            else:
+                break
+        value = above[0] if len(above) == 1 else sympy.Mul(*above)
+        for divisor in below:
+            if divisor == 0:
+                raise Unreadable("division by zero")
+            value = value / divisor
+        return -value if sign < 0 else value
+
+    def _starts_factor(self, token: Token) -> bool:
+        if token.kind == "bar":
+            return token.text == "|" and self.bars == 0
+        if token.kind == "cmd":
+            return token.text in _PREFIX or token.text in ("overline", "bar", "vec", "hat")
+        if token.kind == "num":
+            return False
+        return token.kind in _STARTS and not (token.kind == "open" and token.text in ("set", "<"))
+
+    # -- factors ---------------------------------------------------------------------------------
+
+    def factor(self) -> Expr:
+        mixed = self._mixed_number()
+        value = mixed if mixed is not None else self.atom()
+        while True:
+            token = self.peek()
+            if self.is_op("!"):
+                self.at += 1
+                if self.is_op("!") and not self.peek().gap:
+                    self.at += 1
+                    value = arithmetic.double_factorial(value)
+                else:
+                    value = arithmetic.factorial(value)
+            elif self.is_op("^"):
+                self.at += 1
+                value = arithmetic.power(value, self.exponent())
+            elif token.kind == "deg":
+                self.at += 1
+                self._skip_minutes()
+                if self.circular:
+                    value = value * sympy.pi / 180
+                else:
+                    self.degrees = True
+            elif token.kind == "pct":
+                self.at += 1
+                value = value / 100
+            else:
+                return value
+
+    def _skip_minutes(self) -> None:
+        if self.peek().text == "'":
+            raise Unreadable("minutes of arc")
+
+    def _mixed_number(self) -> Expr | None:
+        """`2\\frac{1}{2}` and `2 1/2`: a whole number before a proper fraction of whole numbers."""
+        whole = self.peek()
+        if whole.kind != "num" or not whole.text.isdigit():
+            return None
+        fraction, length = None, 0
+        if self.peek(1).text == "frac" and self.peek(1).kind == "cmd":
+            inner = _Parser(self.tokens)
+            inner.at = self.at + 2
+            above, below = inner.digits_argument(), inner.digits_argument()
+            if above is not None and below is not None:
+                fraction, length = (above, below), inner.at - self.at
+        elif (
+            self.peek(1).kind == "num"
+            and self.peek(1).gap
+            and self.peek(2).text == "/"
+            and self.peek(3).kind == "num"
+        ):
+            parts = (self.peek(1).text, self.peek(3).text)
+            if all(part.isdigit() for part in parts):
+                fraction, length = (int(parts[0]), int(parts[1])), 4
+        if fraction is None or not 0 < fraction[0] < fraction[1]:
+            return None
+        self.at += length
+        return Rational(int(whole.text)) + Rational(*fraction)
+
+    def digits_argument(self) -> int | None:
+        """An argument of a fraction that is digits alone; None otherwise."""
+        token = self.peek()
+        if token.kind == "num" and token.text.isdigit():
+            self.at += 1
+            return int(token.text) if len(token.text) == 1 else None
+        inner = self.peek(1)
+        closed = self.peek(2).kind == "close" and self.peek(2).text == "{"
+        if token.text == "{" and inner.kind == "num" and inner.text.isdigit() and closed:
+            self.at += 3
+            return int(inner.text)
+        return None
+
+    def exponent(self) -> Expr:
+        if self.is_op("-", "+"):
+            minus = self.take().text == "-"
+            value = self.exponent()
+            return -value if minus else value
+        token = self.peek()
+        if token.kind == "func" or (token.kind == "cmd" and token.text in _PREFIX):
+            return self.atom()
+        value = self.atom()
+        if self.is_op("^"):
+            self.at += 1
+            value = arithmetic.power(value, self.exponent())
+        return value
+
+    def atom(self) -> Expr:
+        token = self.take()
+        if token.kind == "num":
+            return Rational(token.value.numerator, token.value.denominator)
+        if token.kind == "sym":
+            return self._symbol(token)
+        if token.kind == "open":
+            return self._bracketed(token)
+        if token.kind == "bar" and token.text == "|":
+            self.bars += 1
+            value = self.sum()
+            self.bars -= 1
+            self.expect("bar", "|")
+            return sympy.Abs(value)
+        if token.kind == "inf":
+            return sympy.oo
+        if token.kind == "func":
+            return self._function(token.text)
+        if token.kind == "cmd":
+            return self._command(token.text)
+        raise Unreadable(f"unexpected {token.text!r}")
+
+    def _symbol(self, token: Token) -> Expr:
+        following = self.peek()
+        applied = following.kind == "open" and following.text == "(" and not following.gap
+        if token.text[0] in _APPLIED and applied:
+            start = self.at
+            self.at += 1
+            arguments = self._arguments("(")
+            if len(self.tokens) - start > 200:
+                raise Unreadable("a function of too much")
+            return Symbol(f"{token.text}({','.join(map(str, arguments))})")
+        constant = None if token.text in self.bound else _CONSTANTS.get(token.text)
+        return Symbol(token.text) if constant is None else constant
+
+    def _bracketed(self, opening: Token) -> Expr:
+        if opening.text in ("set", "<"):
+            raise Unreadable("a set or vector inside an expression")
+        bars, self.bars = self.bars, 0
+        value = self.sum()
+        if (
+            opening.text == "{"
+            and self.peek().text in ("over", "choose")
+            and self.peek().kind == "cmd"
+        ):
+            over = self.take().text == "over"
+            below = self.sum()
+            value = self._divided(value, below) if over else arithmetic.binomial(value, below)
+        self.bars = bars
+        self.expect("close", opening.text)
+        if opening.text in ("floor", "ceil"):
+            return _FUNCTIONS[opening.text](value)
+        if opening.text == "|":
+            return sympy.Abs(value)
+        return value
+
+    def _divided(self, above: Expr, below: Expr) -> Expr:
+        if below == 0:
+            raise Unreadable("division by zero")
+        return above / below
+
+    # -- commands and functions ------------------------------------------------------------------
+
+    def argument(self) -> Expr:
+        """A TeX argument: a group, or one token; `\\frac12` splits its digits."""
+        token = self.peek()
+        if token.kind == "open" and token.text == "{":
+            self.at += 1
+            return self._bracketed(token)
+        if token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
+            first, rest = token.text[0], token.text[1:]
+            self.tokens = list(self.tokens)
+            self.tokens[self.at] = Token("num", rest, Fraction(rest))
+            return Rational(first)
+        if self.is_op("-"):
+            self.at += 1
+            return -self.argument()
+        return self.atom()
+
+    def _command(self, name: str) -> Expr:
+        if name == "frac":
+            above = self.argument()
+            return self._divided(above, self.argument())
+        if name == "binom":
+            above = self.argument()
+            return arithmetic.binomial(above, self.argument())
+        if name in ("sqrt", "cbrt"):
+            return self._root(3 if name == "cbrt" else 2)
+        if name in ("overline", "bar", "vec", "hat"):
+            return self._accent(name)
+        if name in ("sum", "prod"):
+            return self._series(name)
+        raise Unreadable(f"unknown command {name!r}")
+
+    def _root(self, index: int) -> Expr:
+        order: Expr = Rational(index)
+        token = self.peek()
+        if token.kind == "open" and token.text == "[":
+            self.at += 1
+            order = self._bracketed(token)
+        token = self.peek()
+        if token.kind == "num" and len(token.text) > 1:
+            self.at += 1
+            radicand = Rational(token.value.numerator, token.value.denominator)
+        else:
+            radicand = self.argument()
+        if order == 0:
+            raise Unreadable("a zeroth root")
+        return arithmetic.power(radicand, 1 / order)
+
+    def _accent(self, name: str) -> Expr:
+        start = self.at
+        token = self.take()
+        if token.text == "{" and token.kind == "open":
+            depth = 1
+            while depth:
+                inner = self.take()
+                if inner.text == "{":
+                    depth += 1 if inner.kind == "open" else -1
+            content = self.tokens[start + 1 : self.at - 1]
+        else:
+            content = [token]
+        return Symbol(f"{name}({spelling(content)})")
+
+    def _series(self, name: str) -> Expr:
+        """A finite sum or product with numbers for limits, or a sum that sympy can close."""
+        self.expect("op", "_")
+        self.expect("open", "{")
+        index = self.take()
+        self.expect("rel", "=")
+        low = self.sum()
+        self.expect("close", "{")
+        self.expect("op", "^")
+        high = self.argument()
+        variable = Symbol(index.text)
+        outer, self.bound = self.bound, self.bound | {index.text}
+        body = self.product()
+        self.bound = outer
+        if low.is_Integer and high.is_Integer:
+            if high - low > _MOST_TERMS:
+                raise Unreadable("a series of too many terms")
+            steps = range(int(low), int(high) + 1)
+            terms = [body.subs(variable, step) for step in steps]
+            return sympy.Add(*terms) if name == "sum" else sympy.Mul(*terms)
+        kind = sympy.Sum if name == "sum" else sympy.Product
+        return kind(body, (variable, low, high)).doit()
+
+    def _arguments(self, bracket: str) -> list[Expr]:
+        values = [self.sum()]
+        while self.peek().kind == "sep" and self.peek().text == ",":
+            self.at += 1
+            values.append(self.sum())
+        self.expect("close", bracket)
+        return values
+
+    def _function(self, name: str) -> Expr:
+        base: Expr | None = None
+        exponent: Expr | None = None
+        if name in ("log", "ln") and self.is_op("_"):
+            self.at += 1
+            base = self.argument()
+        if self.is_op("^"):
+            self.at += 1
+            exponent = self.argument()
+            if exponent == -1 and name in _INVERSES:
+                name, exponent = _INVERSES[name], None
+        if name in _SEVERAL:
+            opening = self.take()
+            if opening.kind != "open":
+                raise Unreadable(f"{name} without brackets")
+            return _SEVERAL[name](*self._arguments(opening.text))
+        self.circular += name in _CIRCULAR
+        value = self._applied(name, self._function_argument(), base)
+        self.circular -= name in _CIRCULAR
+        return value if exponent is None else arithmetic.power(value, exponent)
+
+    def _function_argument(self) -> Expr:
+        token = self.peek()
+        if token.kind == "open" and token.text in ("(", "[", "{"):
+            self.at += 1
+            value = self._bracketed(token)
+            if self.peek().kind == "deg":
+                self.at += 1
+                value = value * sympy.pi / 180
+            return value
+        sign = self.sign()
+        factors = [self.factor()]
+        while self._starts_factor(self.peek()) and self.peek().kind not in ("func", "open"):
+            factors.append(self.factor())
+        while self.is_op("/") and factors[-1].is_number and self.peek(1).kind == "num":
+            self.at += 1
+            factors.append(1 / self.factor())
+        return sympy.Mul(sign, *factors)
+
+    def _applied(self, name: str, argument: Expr, base: Expr | None) -> Expr:
+        if name in ("log", "ln", "lg"):
+            if argument == 0:
+                raise Unreadable("logarithm of zero")
+            if base is None:
+                base = sympy.E if name == "ln" else Rational(10)
+            return sympy.log(argument) / sympy.log(base)
+        if name == "cis":
+            return sympy.cos(argument) + sympy.I * sympy.sin(argument)
+        if name not in _FUNCTIONS:
+            raise Unreadable(f"unknown function {name!r}")
+        return _FUNCTIONS[name](argument)
+
+
+_END = Token("end", "")

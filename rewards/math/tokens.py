@@ -1,0 +1,403 @@
+r"""Text of an answer -> tokens. What stands in `\text{}` becomes words, the rest mathematics."""
+
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from rewards.math import vocabulary as known
+from rewards.math.units import is_unit_word
+from rewards.normalize import plain, unstyled
+
+MOST_TOKENS = 6000
+
+
+class Unreadable(ValueError):
+    """The text is not an answer this reader understands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token.
+
+    kind: num, sym, word, func, cmd, op, rel, open, close, sep, bar, setop, in, inf, empty, field,
+        deg, pct, money, dots, arrow, row, amp, begin, end, or other
+    text: canonical spelling; for open and close the kind of bracket
+    value: of a num
+    gap: white space before it
+    roman: it stood in a text command
+    """
+
+    kind: str
+    text: str
+    value: Fraction = Fraction(0)
+    gap: bool = False
+    roman: bool = False
+
+
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+\.\d+|\d+|\.\d+)"
+_PERIOD = re.compile(
+    r"(?P<whole>\d*)\.(?P<fixed>\d*)(?:\\(?:overline|bar)\s*\{?\s*(?P<bar>\d+)\s*\}?"
+    r"|\\dot\s*\{?(?P<first>\d)\}?(?P<inner>\d*)(?:\\dot\s*\{?(?P<last>\d)\}?)?"
+    r"|\((?P<brackets>\d+)\)(?![\d!^]))"
+)
+_ELLIPSIS = re.compile(r"(?P<whole>\d*)\.(?P<digits>\d{3,})\s*(?:\.\.\.|\\(?:l|c)?dots)")
+_EXPONENT = re.compile(r"[eE]([+-]?\d{1,6})(?![\d.])")
+_NUMBER = re.compile(_DIGITS)
+_PLAIN_NUMBER = re.compile(r"\d+\.\d+|\d+|\.\d+")
+_COMMAND = re.compile(r"\\([A-Za-z]+)\*?|\\(.)")
+_LETTERS = re.compile(r"[A-Za-z]+")
+_TEXT_WORD = re.compile(r"[A-Za-z]+(?:[.'-][A-Za-z]+)*")
+_HALF_DAY = re.compile(r"[ap]\.\s?m\.?(?![A-Za-z])", re.IGNORECASE)
+_SIGNS = {
+    "+": ("op", "+"), "-": ("op", "-"), "*": ("op", "*"), "/": ("op", "/"), "^": ("op", "^"),
+    "_": ("op", "_"), "!": ("op", "!"), "'": ("op", "'"), "(": ("open", "("), ")": ("close", "("),
+    "[": ("open", "["), "]": ("close", "["), "{": ("open", "{"), "}": ("close", "{"),
+    "|": ("bar", "|"), ",": ("sep", ","), ";": ("sep", ";"), ":": ("sep", ":"), "=": ("rel", "="),
+    "<": ("rel", "<"), ">": ("rel", ">"), "%": ("pct", "%"), "&": ("amp", "&"),
+}  # fmt: skip
+_DOUBLE_SIGNS = {
+    "<=": ("rel", "<="), ">=": ("rel", ">="), "!=": ("rel", "!="), "==": ("rel", "="),
+    "**": ("op", "^"), "=<": ("rel", "<="), "=>": ("arrow", "=>"), "->": ("arrow", "->"),
+    "<>": ("rel", "!="), ":=": ("rel", "="), "~=": ("rel", "~"),
+}  # fmt: skip
+_CURRENCIES = {"\u20ac": "eur", "\u00a3": "gbp", "\u00a5": "jpy", "\u20b9": "inr"}
+
+
+def tokenize(text: str) -> list[Token]:
+    """The tokens of an answer; Unreadable when it is far too long to be one."""
+    text = unstyled(plain(text))
+    lexer = _Lexer(text)
+    lexer.run()
+    return _merged(lexer.tokens)
+
+
+def spelling(tokens: list[Token]) -> str:
+    """Canonical text of tokens: equal texts are equal answers."""
+    return " ".join(f"{t.text}" for t in tokens)
+
+
+class _Lexer:
+    def __init__(self, text: str, *, roman: bool = False, depth: int = 0) -> None:
+        self.text = text
+        self.tokens: list[Token] = []
+        self.at = 0
+        self.gap = False
+        self.roman = roman
+        self.depth = depth
+        self.money = text.count("$") - text.count(r"\$") == 1
+        self.listed = ", " in text
+        self.follows = False  # whether something stands before a text command
+
+    def run(self) -> None:
+        while self.at < len(self.text):
+            if len(self.tokens) > MOST_TOKENS:
+                raise Unreadable("longer than any answer")
+            self._one()
+
+    def _add(self, kind: str, text: str, value: Fraction = Fraction(0), length: int = 0) -> None:
+        self.tokens.append(Token(kind, text, value, self.gap, self.roman))
+        self.gap = False
+        self.at += length
+
+    def _one(self) -> None:
+        text, at = self.text, self.at
+        sign = text[at]
+        if sign.isspace():
+            self.at += 1
+            self.gap = True
+        elif sign.isdigit() or (sign == "." and text[at + 1 : at + 2].isdigit()):
+            self._number()
+        elif sign == ".":
+            self._full_stop()
+        elif sign == "\\":
+            self._command()
+        elif sign.isascii() and sign.isalpha():
+            self._letters()
+        elif sign == "$":
+            self._dollar()
+        elif text[at : at + 2] in _DOUBLE_SIGNS:
+            self._add(*_DOUBLE_SIGNS[text[at : at + 2]], length=2)
+        elif sign in _SIGNS:
+            self._sign(sign)
+        elif sign in _CURRENCIES:
+            self._add("money", _CURRENCIES[sign], length=1)
+        elif sign in '"`?@#':
+            self._add("other", sign, length=1)
+        else:
+            self._foreign()
+
+    def _foreign(self) -> None:
+        match = re.compile(r"[^\W\d_]+").match(self.text, self.at)
+        if match is None:
+            self._add("other", self.text[self.at], length=1)
+        else:
+            self._add("word", match.group(), length=len(match.group()))
+
+    def _sign(self, sign: str) -> None:
+        if sign in "([{":
+            self.depth += 1
+        elif sign in ")]}":
+            self.depth -= 1
+        self._add(*_SIGNS[sign], length=1)
+
+    def _full_stop(self) -> None:
+        dots = re.compile(r"\.(?:\s?\.){2,}").match(self.text, self.at)
+        if dots is not None:
+            self._add("dots", "...", length=len(dots.group()))
+        else:
+            self.at += 1  # the end of a sentence
+            self.gap = True
+
+    def _dollar(self) -> None:
+        if self.money and re.compile(r"\$\s*[\d.]").match(self.text, self.at):
+            self._add("money", "usd", length=1)
+        else:
+            self.at += 1
+            self.gap = True
+
+    # -- numbers ---------------------------------------------------------------------------------
+
+    def _number(self) -> None:
+        for pattern, build in ((_PERIOD, _periodic), (_ELLIPSIS, _continued)):
+            match = pattern.match(self.text, self.at)
+            if match is not None and (value := build(match)) is not None:
+                self._add("num", match.group().replace(" ", ""), value, len(match.group()))
+                return
+        grouped = self.depth <= 0 or self.listed
+        match = (_NUMBER if grouped else _PLAIN_NUMBER).match(self.text, self.at)
+        assert match is not None, "called at a digit"
+        digits = match.group().replace(",", "")
+        if len(digits) > 20_000:
+            raise Unreadable("a number of more than 20000 digits")
+        value, length = Fraction(digits), len(match.group())
+        exponent = _EXPONENT.match(self.text, self.at + length)
+        if exponent is not None and abs(int(exponent[1])) <= 20_000:
+            value *= Fraction(10) ** int(exponent[1])
+            digits, length = digits + exponent.group(), length + len(exponent.group())
+        self._add("num", digits, value, length)
+
+    # -- words and commands ----------------------------------------------------------------------
+
+    def _letters(self) -> None:
+        half = _HALF_DAY.match(self.text, self.at)
+        if half is not None:
+            self._add("word", half.group()[0].lower() + "m", length=len(half.group()))
+            return
+        match = (_TEXT_WORD if self.roman else _LETTERS).match(self.text, self.at)
+        assert match is not None, "called at a letter"
+        run = match.group()
+        follows_digit = bool(self.tokens) and self.tokens[-1].kind == "num" and not self.gap
+        if self.roman and len(run) == 1 and not (self.follows or self.tokens):
+            self._add("sym", run, length=1)
+            return
+        for kind, text, length in _words_of(run, roman=self.roman, follows_digit=follows_digit):
+            self._add(kind, text, length=length)
+
+    def _command(self) -> None:
+        match = _COMMAND.match(self.text, self.at)
+        if match is None:
+            self.at += 1
+            return
+        name = match[1] or match[2]
+        length = len(match.group())
+        if name in known.TEXT_COMMANDS:
+            self._text_command(name, self.at + length)
+        elif name == "$":
+            self._add("money", "usd", length=length)
+        elif name in ("mathbb", "Bbb"):
+            self._field(self.at + length)
+        elif name in ("begin", "end"):
+            self._environment(name, self.at + length)
+        elif name in ("boxed", "fbox", "framebox", "hline", "cline", "(", ")", "!", "nonumber"):
+            self.at += length
+            self.gap = True
+        elif match[2] and name in "[]":
+            self.at += length
+        else:
+            if name in ("{", "lbrace", "langle"):
+                self.depth += 1
+            elif name in ("}", "rbrace", "rangle"):
+                self.depth -= 1
+            self._add(*_plain_command(name), length=length)
+
+    def _group(self, start: int) -> tuple[str, int]:
+        """Content of the `{...}` at `start`, and where it ends; one character when bare."""
+        while start < len(self.text) and self.text[start].isspace():
+            start += 1
+        if start >= len(self.text) or self.text[start] != "{":
+            return self.text[start : start + 1], start + 1
+        depth = 0
+        for place in range(start, len(self.text)):
+            escaped = self.text[place - 1] == "\\"
+            depth += {"{": 1, "}": -1}.get("" if escaped else self.text[place], 0)
+            if depth == 0:
+                return self.text[start + 1 : place], place + 1
+        return self.text[start + 1 :], len(self.text)
+
+    def _text_command(self, name: str, start: int) -> None:
+        if name == "rm":
+            self.at = start
+            return
+        content, end = self._group(start)
+        inner = _Lexer(content, roman=True, depth=self.depth)
+        inner.gap = self.gap or content[:1].isspace()
+        inner.follows = bool(self.tokens) and self.tokens[-1].kind != "open"
+        inner.run()
+        self.tokens.extend(inner.tokens)
+        self.gap = content[-1:].isspace()
+        self.at = end
+
+    def _field(self, start: int) -> None:
+        content, end = self._group(start)
+        self._add("field", content.strip())
+        self.at = end
+
+    def _environment(self, name: str, start: int) -> None:
+        content, end = self._group(start)
+        self._add(name, content.strip())
+        if name == "begin" and content.strip() in ("array", "tabular"):
+            _, end = self._group(end)
+        self.at = end
+
+
+def _plain_command(name: str) -> tuple[str, str]:
+    """Kind and text of a command that takes no argument here."""
+    name = known.ALIASES.get(name, name)
+    if name in known.FUNCTIONS and name not in ("sqrt", "binom"):
+        return "func", name
+    if name in known.GREEK:
+        return "sym", known.CANONICAL.get(name, name)
+    for table, kind in ((known.RELATIONS, "rel"), (known.OPERATORS, "op")):
+        if name in table:
+            return kind, table[name]
+    if name in known.BRACKETS:
+        return _bracket(known.BRACKETS[name])
+    if name in known.ARROWS:
+        return "arrow", "=>"
+    kinds = {
+        "cup": ("setop", "cup"), "cap": ("setop", "cap"), "setminus": ("setop", "minus"),
+        "backslash": ("setop", "minus"), "in": ("in", "in"), "notin": ("in", "notin"),
+        "infty": ("inf", "inf"), "emptyset": ("empty", "empty"), "varnothing": ("empty", "empty"),
+        "degree": ("deg", "deg"), "circ": ("op", "circ"), "prime": ("op", "'"), "%": ("pct", "%"),
+        "ldots": ("dots", "..."), "cdots": ("dots", "..."), "dots": ("dots", "..."),
+        "\\": ("row", "row"), "land": ("word", "and"), "wedge": ("word", "and"),
+        "lor": ("word", "or"), "vee": ("word", "or"), "to": ("arrow", "->"), "mid": ("bar", "|"),
+        "colon": ("sep", ":"), "dfrac": ("cmd", "frac"), "tfrac": ("cmd", "frac"),
+        "cfrac": ("cmd", "frac"), "dbinom": ("cmd", "binom"), "tbinom": ("cmd", "binom"),
+        "R": ("field", "R"), "Z": ("field", "Z"), "N": ("field", "N"), "Q": ("field", "Q"),
+        "euro": ("money", "eur"), "pounds": ("money", "gbp"), "imath": ("sym", "i"),
+        "jmath": ("sym", "j"), "_": ("op", "_"), "&": ("word", "and"), "#": ("other", "#"),
+        "newline": ("row", "row"), "cr": ("row", "row"), "sp": ("op", "^"), "ne": ("rel", "!="),
+    }  # fmt: skip
+    return kinds.get(name, ("cmd", name))
+
+
+def _bracket(text: str) -> tuple[str, str]:
+    if text in ("|", "||"):
+        return "bar", text
+    if text == "<(":
+        return "open", "<"
+    if text == ")>":
+        return "close", "<"
+    if text[-1] in "([":
+        return "open", text[:-1] if len(text) > 1 else text
+    return ("close", {")": "(", "]": "["}.get(text, text[:-1]))
+
+
+def _words_of(run: str, *, roman: bool, follows_digit: bool) -> list[tuple[str, str, int]]:
+    """A run of letters as words, functions or variables: (kind, text, length)."""
+    name = known.ALIASES.get(run, run)
+    size = len(run)
+    if name in known.FUNCTIONS and (size > 2 or not roman):
+        kind = "cmd" if name in ("sqrt", "binom", "cbrt") else "func"
+        return [(kind, name, size)]
+    if run.lower() in ("inf", "infinity", "infty") or run == "oo":
+        return [("inf", "inf", size)]
+    if size == 1:
+        return [("word" if roman and is_unit_word(run) else "sym", run, 1)]
+    if run in known.PLAIN_GREEK:
+        return [("sym", run, size)]
+    looks_like_word = (
+        roman
+        or size > 3
+        or is_unit_word(run)
+        or run.lower() in known.SHORT_WORDS
+        or (run[0].isupper() and run[1:].islower())
+    )
+    if looks_like_word and not (follows_digit and size > 3 and not is_unit_word(run)):
+        return [("word", run, size)]
+    return [("sym", letter, 1) for letter in run]
+
+
+def _periodic(match: re.Match[str]) -> Fraction | None:
+    whole, fixed = match["whole"] or "0", match["fixed"]
+    if match["first"] is not None:
+        period = match["first"] + (match["inner"] + match["last"] if match["last"] else "")
+        if match["inner"] and not match["last"]:
+            return None
+    else:
+        period = match["bar"] or match["brackets"]
+    return _repeating(whole, fixed, period)
+
+
+def _continued(match: re.Match[str]) -> Fraction | None:
+    """`0.1666...`: the shortest block that the digits end on at least twice (thrice if one)."""
+    whole, digits = match["whole"] or "0", match["digits"]
+    for size in range(1, len(digits) // 2 + 1):
+        block, times = digits[-size:], 3 if size == 1 else 2
+        if digits.endswith(block * times):
+            fixed = digits
+            while fixed.endswith(block):
+                fixed = fixed[: len(fixed) - size]
+            return _repeating(whole, fixed, block)
+    return None
+
+
+def _repeating(whole: str, fixed: str, period: str) -> Fraction:
+    shift = 10 ** len(fixed)
+    tail = Fraction(int(period), (10 ** len(period) - 1) * shift)
+    return Fraction(int(whole)) + Fraction(int(fixed or 0), shift) + tail
+
+
+def _merged(tokens: list[Token]) -> list[Token]:
+    """Degrees (`^\\circ`), subscripts (`x_{1}`) and primes become part of what they follow."""
+    out: list[Token] = []
+    place = 0
+    while place < len(tokens):
+        token = tokens[place]
+        texts = [t.text for t in tokens[place + 1 : place + 4]]
+        if token.text == "^" and texts[:1] == ["circ"]:
+            out.append(Token("deg", "deg"))
+            place += 2
+        elif token.text == "^" and texts == ["{", "circ", "{"]:
+            out.append(Token("deg", "deg"))
+            place += 4
+        elif token.text == "^" and texts[:1] == ["'"]:
+            place += 1
+        elif token.text == "'" and out and out[-1].kind == "sym":
+            out[-1] = replace(out[-1], text=out[-1].text + "'")
+            place += 1
+        elif token.text == "_" and token.kind == "op" and out and out[-1].kind == "sym":
+            index, place = _index(tokens, place + 1)
+            out[-1] = replace(out[-1], text=f"{out[-1].text}_{index}")
+        else:
+            out.append(token)
+            place += 1
+    return out
+
+
+def _index(tokens: list[Token], place: int) -> tuple[str, int]:
+    """Text of a subscript, and the place after it."""
+    if place >= len(tokens):
+        raise Unreadable("a subscript without an index")
+    if tokens[place].text != "{" or tokens[place].kind != "open":
+        return tokens[place].text, place + 1
+    depth, parts = 0, []
+    for end in range(place, len(tokens)):
+        if tokens[end].text == "{":
+            depth += 1 if tokens[end].kind == "open" else -1
+        if depth == 0:
+            return "".join(parts), end + 1
+        if end > place:
+            parts.append(tokens[end].text)
+    raise Unreadable("a subscript that does not end")

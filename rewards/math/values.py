@@ -1,0 +1,199 @@
+r"""Are two expressions equal? Exactly for rationals, else by evaluation at high precision.
+
+Two constants are equal when their difference keeps shrinking as the precision grows from 60 to 300
+digits; a difference that stays, however tiny, is a difference. Two expressions in variables are
+equal when they agree so at seeded random points where both are real; the chance that expressions of
+the size of an answer agree by accident at all of them is nil for practical purposes.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import mpmath
+import sympy
+from mpmath import mp
+from sympy import Expr
+
+_LOW, _HIGH = 60, 300  # decimal digits
+_TRIES = 40  # points tried
+_ENOUGH = 6  # points at which both must be defined and equal
+_MOST_NODES = 20_000
+_RANGES = ((0.1, 1.0), (1.0, 4.0), (-1.0, -0.1), (-4.0, -1.0), (4.0, 60.0), (-60.0, -4.0))
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "sin": mpmath.sin, "cos": mpmath.cos, "tan": mpmath.tan, "cot": mpmath.cot,
+    "sec": mpmath.sec, "csc": mpmath.csc, "asin": mpmath.asin, "acos": mpmath.acos,
+    "atan": mpmath.atan, "acot": mpmath.acot, "asec": mpmath.asec, "acsc": mpmath.acsc,
+    "sinh": mpmath.sinh, "cosh": mpmath.cosh, "tanh": mpmath.tanh, "coth": mpmath.coth,
+    "sech": mpmath.sech, "csch": mpmath.csch, "asinh": mpmath.asinh, "acosh": mpmath.acosh,
+    "atanh": mpmath.atanh, "exp": mpmath.exp, "log": mpmath.log, "Abs": abs,
+    "floor": mpmath.floor, "ceiling": mpmath.ceil, "factorial": mpmath.factorial,
+    "factorial2": mpmath.fac2, "binomial": mpmath.binomial, "sign": mpmath.sign, "re": mpmath.re,
+    "im": mpmath.im, "arg": mpmath.arg, "conjugate": mpmath.conj, "gamma": mpmath.gamma,
+    "Max": max, "Min": min, "harmonic": mpmath.harmonic, "zeta": mpmath.zeta,
+    "erf": mpmath.erf, "Mod": mpmath.fmod,
+}  # fmt: skip
+
+
+class NotNumeric(ArithmeticError):
+    """The expression has no finite value there."""
+
+
+def equal(left: Expr, right: Expr) -> bool:
+    """Whether two expressions are equal wherever both are real."""
+    if left == right:
+        return True
+    if left.is_Rational and right.is_Rational:
+        return False
+    if left.has(sympy.oo, -sympy.oo) or right.has(sympy.oo, -sympy.oo):
+        return False
+    symbols = sorted({s.name for s in left.free_symbols | right.free_symbols})
+    if not symbols:
+        return _close(left, right, {})
+    return _agree(left, right, symbols)
+
+
+def value_of(expr: Expr, digits: int = 30) -> Any:
+    """A constant as an mpmath number; NotNumeric when it has no finite value."""
+    with mp.workdps(digits):
+        return _Evaluator({}).value(expr)
+
+
+def is_positive(expr: Expr) -> bool:
+    """Whether a real constant is above zero; NotNumeric when it is not a real constant."""
+    value = value_of(expr)
+    if mpmath.im(value) != 0:
+        raise NotNumeric("not real")
+    return bool(mpmath.re(value) > 0)
+
+
+def proportion(left: Expr, right: Expr) -> int:
+    """The sign of the constant c with left = c * right everywhere; 0 when there is none."""
+    symbols = sorted({s.name for s in left.free_symbols | right.free_symbols})
+    ratios: list[Any] = []
+    with mp.workdps(_LOW):
+        tiny = mpmath.mpf(10) ** (-_LOW // 2)
+        for point in _points(symbols, left, right):
+            first, second = _Evaluator(point).value(left), _Evaluator(point).value(right)
+            if abs(second) <= tiny:
+                continue
+            ratios.append(first / second)
+            if abs(ratios[-1] - ratios[0]) > tiny * abs(ratios[0]):
+                return 0
+            if len(ratios) >= _ENOUGH:
+                break
+    if not ratios or not ratios[0] or (symbols and len(ratios) < 2):
+        return 0
+    return int(mpmath.sign(mpmath.re(ratios[0])))
+
+
+def _agree(left: Expr, right: Expr, symbols: list[str]) -> bool:
+    agreed = 0
+    for point in _points(symbols, left, right):
+        if not _close(left, right, point):
+            return False
+        agreed += 1
+        if agreed >= _ENOUGH:
+            return True
+    return agreed >= 2
+
+
+def _points(symbols: list[str], left: Expr, right: Expr) -> Any:
+    """Points at which both are defined; real values there unless an expression names i."""
+    imaginary = left.has(sympy.I) or right.has(sympy.I)
+    source = random.Random(20240229)
+    for attempt in range(2 * _TRIES):
+        point = {name: _coordinate(source, name, attempt) for name in symbols}
+        with mp.workdps(30):
+            try:
+                values = [_Evaluator(point).value(side) for side in (left, right)]
+            except (NotNumeric, ZeroDivisionError, ValueError, OverflowError):
+                continue
+            tiny = mpmath.mpf(10) ** -20
+            if imaginary or all(abs(mpmath.im(v)) <= tiny * abs(v) for v in values):
+                yield point
+
+
+def _coordinate(source: random.Random, name: str, attempt: int) -> Any:
+    if name.startswith("#"):
+        return mpmath.mpf(source.randrange(5_000, 12_000)) / 10_000
+    if attempt >= _TRIES:  # expressions such as (-1)^n are real at whole numbers only
+        return mpmath.mpf(source.randrange(0, 9))
+    low, high = source.choice(_RANGES[:2] if attempt % 2 else _RANGES)
+    return mpmath.mpf(source.randrange(int(low * 10**6), int(high * 10**6))) / (10**6 + 3)
+
+
+def _close(left: Expr, right: Expr, point: Mapping[str, Any]) -> bool:
+    """Whether the difference vanishes as the precision grows."""
+    gaps = []
+    for digits in (_LOW, _HIGH):
+        with mp.workdps(digits):
+            try:
+                first, second = (_Evaluator(point).value(side) for side in (left, right))
+            except (NotNumeric, ZeroDivisionError, ValueError, OverflowError):
+                return False
+            gap, size = abs(first - second), max(abs(first), abs(second))
+            if digits == _LOW and gap > size * mpmath.mpf(10) ** -20 and size > 1e-40:
+                return False
+            gaps.append(gap)
+            if digits == _HIGH and size and gap <= size * mpmath.mpf(10) ** (-_HIGH // 2):
+                return True
+    return bool(gaps[1] == 0 or gaps[1] < gaps[0] * mpmath.mpf(10) ** -100)
+
+
+class _Evaluator:
+    """Evaluates a sympy tree with mpmath at one point; equal subtrees once."""
+
+    def __init__(self, point: Mapping[str, Any]) -> None:
+        self.point = point
+        self.known: dict[Expr, Any] = {}
+
+    def value(self, expr: Expr) -> Any:
+        found = self.known.get(expr)
+        if found is None:
+            if len(self.known) > _MOST_NODES:
+                raise NotNumeric("too large")
+            found = self._compute(expr)
+            if not mpmath.isfinite(found):
+                raise NotNumeric("not finite")
+            self.known[expr] = found
+        return found
+
+    def _compute(self, expr: Expr) -> Any:
+        if expr.is_Rational:
+            return mpmath.mpf(expr.p) / expr.q
+        if expr.is_Symbol:
+            return self.point[expr.name]
+        if expr is sympy.I:
+            return mpmath.mpc(0, 1)
+        if expr is sympy.pi:
+            return +mpmath.pi
+        if expr is sympy.E:
+            return +mpmath.e
+        if expr.is_Add:
+            return mpmath.fsum(self.value(arg) for arg in expr.args)
+        if expr.is_Mul:
+            return mpmath.fprod(self.value(arg) for arg in expr.args)
+        if expr.is_Pow:
+            return self._power(*expr.args)
+        name = type(expr).__name__
+        if name in _FUNCTIONS:
+            return _FUNCTIONS[name](*(self.value(arg) for arg in expr.args))
+        if expr.is_number:
+            return mpmath.mpmathify(expr.evalf(mp.dps))
+        raise NotNumeric(name)
+
+    def _power(self, base: Expr, exponent: Expr) -> Any:
+        if base is sympy.E:
+            return mpmath.exp(self.value(exponent))
+        below = self.value(base)
+        if exponent.is_Integer and abs(exponent.p) < 10**12:
+            return mpmath.power(below, int(exponent.p))
+        above = self.value(exponent)
+        if below == 0 and mpmath.re(above) <= 0:
+            raise NotNumeric("a power of zero")
+        if mpmath.im(below) == 0 and mpmath.im(above) == 0:
+            size = abs(above) * (1 + abs(mpmath.log(abs(below)))) if below else 0
+            if size > mpmath.mpf(10) ** 15:
+                raise NotNumeric("too large a power")
+        return mpmath.power(below, above)
