@@ -118,6 +118,7 @@ async def evaluate(
         raise RolloutError(f"{suite.name}: no answer got a verdict: {reasons.most_common(1)[0][0]}")
     return Report.of(
         ks=suite.k,
+        majority=suite.majority,
         suite=suite.name,
         version=suite.version,
         model=model,

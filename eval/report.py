@@ -63,14 +63,15 @@ class Report:
     metrics: Mapping[str, Estimate] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, *, ks: Sequence[int], **fields: Any) -> "Report":
+    def of(cls, *, ks: Sequence[int], majority: bool = True, **fields: Any) -> "Report":
         """A report with pass@k of each k, maj@k of each k above 1, and avg@n over all samples.
 
-        Without a single extracted answer (code, for example) there is no vote, and no maj@k.
+        majority: whether answers are texts that can be equal; without, and where no answer was
+        extracted at all, there is no vote and no maj@k
         """
         bare = cls(**fields)
         names = [f"pass@{k}" for k in ks]
-        if any(answer for row in bare.rows for answer in row.answers):
+        if majority and any(answer for row in bare.rows for answer in row.answers):
             names += [f"maj@{k}" for k in ks if k > 1]
         names.append(f"avg@{bare.samples}")
         seed = bare.sampling.seed

@@ -48,6 +48,9 @@ class Suite(Spec):
     sampling: SuiteSampling
     samples: Annotated[int, Field(gt=0, description="answers drawn of each problem")]
     k: Annotated[list[int], Field(min_length=1, description="of pass@k and maj@k")] = [1]
+    majority: Annotated[
+        bool, Field(description="report maj@k; false where answers are programs or prose")
+    ] = True
     seed: Annotated[int, Field(ge=0, description="of sampling and of the intervals")] = 0
 
     @model_validator(mode="after")

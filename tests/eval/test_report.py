@@ -26,7 +26,7 @@ def row(name="p0", correct=(True, False), answers=None, lengths=None, truncated=
     )
 
 
-def report(rows=None, *, ks=(1, 2), **changes):
+def report(rows=None, *, ks=(1, 2), majority=True, **changes):
     fields = {
         "suite": "toy",
         "version": 1,
@@ -37,7 +37,7 @@ def report(rows=None, *, ks=(1, 2), **changes):
         "rows": tuple(rows or (row("p0", (True, False)), row("p1", (True, True)))),
         "missing_reasons": {},
     }
-    return Report.of(ks=ks, **{**fields, **changes})
+    return Report.of(ks=ks, majority=majority, **{**fields, **changes})
 
 
 def test_estimates_are_means_over_problems():
@@ -71,6 +71,8 @@ def test_votes_are_held_only_where_there_are_answers():
     assert "maj@2" not in report().metrics
     voted = report([row("p0", (True, False, True), ("4", "5", "4"))], ks=(1, 3))
     assert voted.metrics["maj@3"].value == 1.0
+    programs = report([row("p0", (True, False, True), ("4", "5", "4"))], ks=(1, 3), majority=False)
+    assert "maj@3" not in programs.metrics
 
 
 def test_lengths_and_truncation_are_over_all_samples():

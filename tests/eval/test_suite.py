@@ -1,5 +1,7 @@
 """Suites: every shipped one is whole, changes land where they should, mistakes are named."""
 
+import json
+
 import pytest
 
 from eval.suite import SHIPPED, load_suite, suite_names
@@ -36,7 +38,8 @@ def test_a_shipped_suite_is_called_what_its_file_is_called(name):
 @pytest.mark.parametrize("name", [n for n in suite_names() if n != "sums"])
 def test_a_shipped_suite_reads_a_local_file_of_the_same_problems(name, tmp_path):
     path = tmp_path / "local.jsonl"
-    path.write_text('{"id": "a", "prompt": "1+1?", "answer": "2", "meta": {}}\n')
+    row = {"id": "a", "prompt": "1+1?", "answer": "2", "meta": {"test_list": ["assert f()"]}}
+    path.write_text(json.dumps(row) + "\n")
     suite = load_suite(name, {"problems": {"source": {"path": str(path)}}})
     (problem,) = load_problems(suite.problems)
     assert (problem.id, problem.answer) == ("a", "2")
