@@ -52,7 +52,8 @@ def command(
 def environment(**extra: str) -> Mapping[str, str]:
     """One thread, no GPU, no stray compiler."""
     quiet = {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-    return {**os.environ, **quiet, "PYTHONPATH": str(ROOT), **extra}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, **quiet, "PYTHONPATH": path, **extra}
 
 
 def launch(
