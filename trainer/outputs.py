@@ -12,7 +12,7 @@ from trainer.metrics import AnyMetric
 class PolicyOutput:
     """One forward pass over T packed tokens; position t speaks of token t given its past."""
 
-    logprobs: Tensor  # [T] f32, nats, at the sampling temperature; 0 for a sequence's first token
+    logprobs: Tensor  # [T] f32, nats, at the sampling temperature; 0 before the first action
     entropy: Tensor  # [T] f32, nats, of the distribution token t was drawn from; 0 likewise
     values: Tensor | None = None  # [T] f32, from a critic; only when some slot needs it
     value_logits: Tensor | None = None  # [T, bins] f32, of a classification critic

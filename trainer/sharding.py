@@ -9,6 +9,7 @@ The objective's weights are already those of the whole minibatch, so gradients a
 microbatches and ranks; nothing is ever divided by their number.
 """
 
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -151,6 +152,7 @@ class Processes:
 
 def _stand_alone(device: torch.device, wait: timedelta) -> None:
     """A process group of one, without ports, for DeepSpeed in a process that nobody launched."""
+    os.environ["LOCAL_RANK"] = "0"  # DeepSpeed insists on it, launched or not
     backend = "nccl" if device.type == "cuda" else "gloo"
     alone = dist.HashStore()  # type: ignore[attr-defined]
     dist.init_process_group(backend, store=alone, rank=0, world_size=1, timeout=wait)

@@ -129,10 +129,11 @@ def save_model(
     causal_lm: "PreTrainedModel", tensors: Mapping[str, Tensor], source: Path, folder: Path
 ) -> None:
     """A Hugging Face folder with these tensors: configuration, weights, generation defaults."""
-    from transformers import GenerationConfig
+    from transformers import AutoConfig, GenerationConfig
 
+    config = AutoConfig.from_pretrained(source, trust_remote_code=causal_lm.is_remote_code())
     with torch.device("meta"):
-        empty = type(causal_lm)(causal_lm.config)
+        empty = type(causal_lm)(config)
     if (source / "generation_config.json").exists():
         empty.generation_config = GenerationConfig.from_pretrained(source)
-    empty.save_pretrained(folder, state_dict=dict(tensors))
+    empty.to(causal_lm.dtype).save_pretrained(folder, state_dict=dict(tensors))

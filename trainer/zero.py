@@ -113,18 +113,6 @@ def _is_partitioned(parameter: Tensor) -> bool:
     return "ds_status" in vars(parameter)  # what DeepSpeed attaches when it takes one apart
 
 
-def _engine(deepspeed: Any, **parts: Any) -> Any:
-    """DeepSpeed's engine; it insists on a launcher's variable, also where nobody launched it."""
-    alone = "LOCAL_RANK" not in os.environ
-    if alone:
-        os.environ["LOCAL_RANK"] = "0"
-    try:
-        return deepspeed.initialize(dist_init_required=False, **parts)[0]
-    finally:
-        if alone:  # a child process must not think that it was launched
-            del os.environ["LOCAL_RANK"]
-
-
 class Zero:
     """A trained module in DeepSpeed's hands."""
 
@@ -142,7 +130,9 @@ class Zero:
         trained = [p for p in module.parameters() if p.requires_grad]
         self._frozen = len(trained) < len(list(module.parameters()))
         moved = optimizer.build(optimizer.groups(trained, _dimensions))
-        self._engine = _engine(deepspeed, model=module, optimizer=moved, config=config)
+        self._engine = deepspeed.initialize(
+            model=module, optimizer=moved, config=config, dist_init_required=False
+        )[0]
         self._gathered: Callable[..., Any] = deepspeed.zero.GatheredParameters
         self._world_size = processes.world_size
         self.whole = sharding.zero < 3
@@ -160,8 +150,12 @@ class Zero:
         for group in self._engine.optimizer.param_groups:
             group["lr"] = lr
         self._engine.step()
+        optimizer = self._engine.optimizer
+        if optimizer.overflow and self.whole:
+            # With offload, DeepSpeed 0.19 leaves the bad gradient to be added to the next.
+            optimizer.averaged_gradients = dict.fromkeys(optimizer.averaged_gradients)
         norm = float(self._engine.get_global_grad_norm())
-        return Update(norm=norm, skipped=bool(self._engine.optimizer.overflow))
+        return Update(norm=norm, skipped=bool(optimizer.overflow))
 
     @contextmanager
     def gathered(self, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
@@ -195,7 +189,9 @@ class FrozenZero:
         deepspeed = deepspeed_module(processes)
         config = _sized(_config(sharding, dtype, processes), module)
         config["zero_optimization"].pop("offload_optimizer", None)
-        self._engine = _engine(deepspeed, model=module, config=config)
+        self._engine = deepspeed.initialize(model=module, config=config, dist_init_required=False)[
+            0
+        ]
 
     def __call__(self, *args: object) -> tuple[Tensor, Tensor]:
         scores: tuple[Tensor, Tensor] = self._engine(*args)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -70,16 +71,30 @@ def carry_out(folder, scratch, options):
     return {
         "metrics": metrics,
         "annotations": {name: annotations.tensors()[name] for name in sorted(ALL)},
-        "skip_changed": changed(before, skipped),
+        "heard_alike": alike(annotations),
         "weights": weights,
-        "resume_changed": changed(after, tensors(again)),
-        "adapter": None if adapter is None else str(adapter),
+        "unmoved": {
+            "all": sorted(weights),
+            "skipped": equal(before, skipped),
+            "resumed": equal(after, tensors(again)),
+            "step": equal(weights, after),
+        },
+        "adapter": None if adapter is None else load_file(adapter / "adapter_model.safetensors"),
         "shared": source.shared_module is not None,
     }
 
 
-def changed(one, other):
-    return [name for name in one if not torch.equal(one[name], other[name])]
+def equal(one, other):
+    return sorted(name for name in one if torch.equal(one[name], other[name]))
+
+
+def alike(annotations):
+    """Whether the other rank holds the same numbers."""
+    if not dist.is_initialized():
+        return True
+    sums = [None] * dist.get_world_size()
+    dist.all_gather_object(sums, [float(annotations.tensors()[name].sum()) for name in sorted(ALL)])
+    return all(values == sums[0] for values in sums)
 
 
 def main(model, results, cases):
@@ -92,8 +107,9 @@ def main(model, results, cases):
             print(found[name], flush=True)
     if rank() == 0:
         torch.save(found, results)
-    dist.barrier()
-    dist.destroy_process_group()
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":
