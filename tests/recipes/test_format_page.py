@@ -1,0 +1,34 @@
+"""docs/recipes-format.md shows only what works."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from recipes.load import load, parse_overrides
+
+PAGE = Path(__file__).parents[2] / "docs" / "recipes-format.md"
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+OVERRIDES = [line for _, text in BLOCKS for line in text.splitlines() if line[:6] == "--set "]
+
+
+def test_the_example_recipe_loads(tmp_path: Path) -> None:
+    (recipe,) = [text for language, text in BLOCKS if language == "yaml"]
+    (tmp_path / "mine.yaml").write_text(recipe)
+    tree = load(tmp_path / "mine.yaml").tree
+    assert tree["advantage"]["name"] == "grpo"
+    assert tree["optimizer"]["lr"]["peak"] == 0.00002
+
+
+@pytest.mark.parametrize("line", [line for line in OVERRIDES if ": " not in line.split("{")[0]])
+def test_the_example_overrides_work(line: str, tmp_path: Path) -> None:
+    (override,) = shlex.split(line, comments=True)[1:]
+    (tmp_path / "mine.yaml").write_text("advantage: grpo\nterms: [kl_k3]\nloss: ppo_clip\n")
+    before = load(tmp_path / "mine.yaml").tree
+    assert load(tmp_path / "mine.yaml", [override]).tree != before
+
+
+def test_the_page_has_examples_to_test() -> None:
+    assert len(OVERRIDES) >= 7
+    assert parse_overrides(["steps=60"]) == {"steps": 60}
