@@ -26,7 +26,7 @@ class Columns(Spec):
         "prompt"
     )
     answer: Annotated[
-        str, Field(description="gold answer, text or number; '' where the data has none")
+        str, Field(description="gold answer: text, number or a list; '' where the data has none")
     ] = "answer"
     id: Annotated[
         str, Field(description="unique and stable; row numbers where there is no column `id`")
@@ -148,15 +148,21 @@ def _answer(line: Line, column: str) -> str | Fault:
     value = line.values.get(column)
     if value is None or (isinstance(value, str) and not value.strip()):
         return _empty(line, column, "answer")
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
+    parts = value if isinstance(value, list) else [value]
+    if parts and all(_is_plain(part) for part in parts):
+        return ", ".join(str(part) for part in parts)
     return Fault(
         where=line.where,
         what=f"column '{column}' holds {value!r:.80}, expected text or a number",
         fix="write the gold answer as a string",
     )
+
+
+def _is_plain(value: JSON) -> bool:
+    """Text that is not empty, or a number."""
+    if isinstance(value, str):
+        return bool(value.strip())
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _label(line: Line, column: str) -> str | Fault:

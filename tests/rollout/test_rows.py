@@ -41,6 +41,11 @@ def test_messages_are_a_prompt():
     )
 
 
+def test_a_list_of_answers_is_one_answer_with_commas():
+    one, two = rows({"prompt": "a", "answer": ["3"]}, {"prompt": "b", "answer": ["$x$", 4]})
+    assert (one.answer, two.answer) == ("3", "$x$, 4")
+
+
 def test_data_without_gold_answers_says_so():
     [row] = rows({"prompt": "a", "tests": ["t"]}, answer="")
     assert row.answer == ""
@@ -79,7 +84,9 @@ def test_an_id_column_that_was_asked_for_must_exist():
         ({"prompt": "a", "answer": ""}, "column 'answer' is empty"),
         ({"prompt": "a", "answer": None}, "column 'answer' is empty"),
         ({"prompt": "a", "answer": True}, "column 'answer' holds True, expected text or"),
-        ({"prompt": "a", "answer": ["1"]}, "column 'answer' holds ['1'], expected text or"),
+        ({"prompt": "a", "answer": []}, "column 'answer' holds [], expected text or"),
+        ({"prompt": "a", "answer": ["1", ""]}, "column 'answer' holds ['1', ''], expected text"),
+        ({"prompt": "a", "answer": [["1"]]}, "column 'answer' holds [['1']], expected text or"),
     ],
 )
 def test_a_broken_cell_is_named_with_its_line(row, what):
