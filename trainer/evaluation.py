@@ -73,7 +73,7 @@ class Evaluation:
         for scheduled in self._scheduled:
             if scheduled.spec.due(done, self._total):
                 report = await self._evaluate(scheduled, engine, done)
-                metrics |= metrics_of(report)
+                metrics |= report.numbers()
         return metrics
 
     async def _evaluate(self, scheduled: Scheduled, engine: Engine, done: int) -> Report:
@@ -103,16 +103,6 @@ class Evaluation:
             console.print(f"curves: {picture(self._folder)}")
         else:
             console.print("no picture: matplotlib is not installed (pip install matplotlib)")
-
-
-def metrics_of(report: Report) -> dict[str, float]:
-    """Every estimate with its interval, flat."""
-    metrics: dict[str, float] = {}
-    for name, estimate in report.metrics.items():
-        metrics[f"eval/{report.suite}/{name}"] = estimate.value
-        metrics[f"eval/{report.suite}/{name}_low"] = estimate.low
-        metrics[f"eval/{report.suite}/{name}_high"] = estimate.high
-    return metrics
 
 
 def run_evaluation(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainer.batch import TokenBatch
 from trainer.losses import LossFunction
-from trainer.metrics import AnyMetric, Mean, Metrics, Sum
+from trainer.metrics import AnyMetric, Max, Mean, Metrics, Sum
 from trainer.outputs import PolicyOutput
 from trainer.terms import TermFunction
 
@@ -66,7 +66,7 @@ class Objective:
         mask = micro.train_mask
         metrics += {"policy/entropy": Mean.over(out.entropy, mask)}
         ratio = (out.logprobs.detach() - micro.old_logprobs)[mask].exp()
-        metrics += {"loss/ratio_mean": Mean.over(ratio)}
+        metrics += {"loss/ratio_mean": Mean.over(ratio), "loss/ratio_max": Max.over(ratio)}
         return ObjectiveOutput(total=total, metrics=metrics)
 
 
