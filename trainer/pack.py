@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rollout.types import Group, Sample
 from trainer.batch import TokenBatch
+from trainer.segments import group_mean
 
 _GROUP_STRIDE = 2**16  # largest group size a sample id can tell apart
 
@@ -42,6 +43,7 @@ def pack(groups: Sequence[Group]) -> TokenBatch:
         part_names=names,
         sample_ids=torch.tensor([sample_id(g, s) for g, s in pairs]),
     )
+    batch = batch.replace(pass_rates=group_mean(batch.correct.float(), batch))
     greedy = [next((s for s in group.samples if s.index < 0), None) for group, _ in pairs]
     scored = [s.verdict.reward for s in greedy if s is not None and not s.verdict.is_missing]
     if len(scored) == len(samples):

@@ -6,6 +6,7 @@ from hypothesis import given
 from tests.contracts import objectives
 from tests.contracts.ragged import Case, batches, cases, empty, policy, quick, shuffled
 from trainer.losses import loss
+from trainer.segments import to_tokens
 
 each = pytest.mark.parametrize("case", cases(loss))
 each_with_a_sign = pytest.mark.parametrize("case", cases(loss, without="sign_free"))
@@ -40,9 +41,10 @@ def test_does_not_depend_on_the_split_into_microbatches(case: Case, of):
 @given(of=batches())
 def test_has_the_policy_gradient_at_ratio_one(case: Case, of):
     """The first update on fresh samples follows the advantage's sign, whatever the clip rule."""
-    fresh = of.replace(old_logprobs=of.behavior_logprobs)
+    credit = to_tokens(of.rewards - 0.5, of)
+    fresh = of.replace(old_logprobs=of.behavior_logprobs, advantages=credit)
     _, gradient = objectives.check(case, fresh, policy(fresh, shift=0.0))
-    wrong = gradient * of.advantages > 1e-7
+    wrong = gradient * credit > 1e-7
     assert not wrong[of.action_mask].any()
 
 

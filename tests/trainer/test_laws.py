@@ -12,14 +12,17 @@ from trainer.advantages.grpo import grpo
 from trainer.advantages.rloo import rloo
 from trainer.batch import TokenBatch
 from trainer.losses import loss
+from trainer.losses.gspo import gspo
+from trainer.losses.gspo_token import gspo_token
 from trainer.losses.importance_sampling import importance_sampling
+from trainer.losses.nft import nft
 from trainer.losses.ppo_clip import ppo_clip
 from trainer.metrics import Mean
 from trainer.objective import Objective, WeightedTerm
 from trainer.outputs import PolicyOutput
 from trainer.reductions.sequence_mean import sequence_mean
 from trainer.reductions.token_mean import token_mean
-from trainer.segments import group_count, group_sum, seq_sum
+from trainer.segments import group_count, group_sum, seq_sum, to_tokens
 from trainer.terms.kl_k3 import kl_k3
 
 
@@ -66,6 +69,32 @@ def test_bounds_that_are_never_reached_are_no_bounds(of):
     out = output(of, shift=0.3)
     wide = ppo_clip(out, of, clip_low=1.0, clip_high=1e9).values
     assert_close(wide, importance_sampling(out, of).values)
+
+
+@quick
+@given(seed=st.integers(0, 99))
+def test_one_ratio_for_a_sequence_of_one_token_is_the_tokens(seed):
+    alone = batch([[1, 0, 1], [0, 1]], [[1, 1, 1], [1, 1]], seed=seed)
+    alone = alone.replace(
+        advantages=to_tokens(alone.rewards - 0.5, alone), old_logprobs=alone.behavior_logprobs
+    )
+    alone = alone.replace(train_mask=alone.action_mask)
+    out = output(alone, shift=0.3, seed=seed)
+    bounds = {"clip_low": 0.1, "clip_high": 0.2}
+    expected = ppo_clip(out, alone, **bounds).values
+    for function in (gspo, gspo_token):
+        assert_close(function(out, alone, **bounds).values, expected)
+
+
+@quick
+@given(of=batches())
+def test_on_policy_maximum_likelihood_with_negatives_is_dr_grpo(of):
+    """Where problems are neither all right nor all wrong, and of a rate that is not held."""
+    fresh = of.replace(old_logprobs=of.behavior_logprobs, rewards=of.correct.float())
+    out = policy(fresh)
+    advantages = grpo(fresh, std_normalize=False)
+    expected = importance_sampling(out, fresh.replace(advantages=advantages)).values
+    assert_close(gradient(nft(out, fresh).values, out), gradient(expected, out))
 
 
 @quick

@@ -59,3 +59,8 @@ def test_sample_ids_tell_every_sample_of_the_run_apart():
 def test_status_travels_as_its_number():
     batch = pack([group([1, 0], statuses=[Status.COMPLETED, Status.TRUNCATED_TOKENS])])
     assert batch.status.tolist() == [0, 1]
+
+
+def test_pass_rates_are_the_correct_share_of_each_group():
+    batch = pack([group([1, 0, 0, 0], group_id=0), group([1, 0], group_id=1)])
+    assert batch.pass_rates.tolist() == [0.25] * 4 + [0.5] * 2

@@ -16,7 +16,14 @@ LARGEST_WEIGHT = 1e6
 FLAT = 1e-8  # a variance of the pass rates below this says nothing about their shape
 
 
-@advantage.register(paper="https://arxiv.org/abs/2506.02864", tags=("group_baseline",))
+def _range(*, low: float, high: float, **_: object) -> None:
+    if high <= low:
+        raise RecipeError.of(f"{low:g} is not below high {high:g}", path="low", fix="swap them")
+
+
+@advantage.register(
+    paper="https://arxiv.org/abs/2506.02864", tags=("group_baseline",), validate=_range
+)
 def beta_norm(
     batch: TokenBatch,
     *,
@@ -35,9 +42,12 @@ def beta_norm(
     authors' code gives NaN. Groups that are all right or all wrong get zero.
     Returns advantages [T], about reward units; zero where `action_mask` is False.
     """
-    if high <= low:
-        raise RecipeError.of(f"low {low:g} is not below high {high:g}", fix="swap them")
     named = [part(batch, name) for name in parts] or [batch.rewards]
+    if any(values.min() < low or values.max() > high for values in named):
+        raise RecipeError.of(
+            f"beta_norm was told of rewards from {low:g} to {high:g}, and this step has others",
+            fix="set low and high to the smallest and largest reward that can occur",
+        )
     each = [_normalized((values - low) / (high - low), batch) for values in named]
     return to_tokens(torch.stack(each).mean(0), batch)
 
@@ -47,8 +57,9 @@ def _normalized(rewards: Tensor, batch: TokenBatch) -> Tensor:
     rates = group_mean(rewards, batch)
     alpha, beta = _shape(rates, batch)
     log_norm = torch.lgamma(alpha) + torch.lgamma(beta) - torch.lgamma(alpha + beta)
-    density = rates.double() ** (alpha - 1) * (1 - rates.double()) ** (beta - 1) / log_norm.exp()
-    weight = (1 / density).clamp(0, LARGEST_WEIGHT).float()
+    right, wrong = rates.double(), 1 - rates.double()
+    log_density = torch.xlogy(alpha - 1, right) + torch.xlogy(beta - 1, wrong) - log_norm
+    weight = (-log_density).exp().clamp(max=LARGEST_WEIGHT).float()
     return (rewards - rates) * weight
 
 

@@ -6,9 +6,10 @@ import torch
 
 from recipes.errors import RecipeError
 from tests.builders import batch
+from trainer.advantages import advantage
 from trainer.advantages.beta_norm import beta_norm
 
-EXAMPLES = [{"low": -2.0, "high": 2.0}, {"parts": ["format"]}]
+EXAMPLES = [{"low": -5.0, "high": 5.0}, {"parts": ["format"]}]
 
 
 def by_hand(rates: list[float], rewards: list[list[float]]) -> list[float]:
@@ -71,5 +72,15 @@ def test_a_range_is_mapped_to_zero_and_one():
 
 
 def test_an_empty_range_is_refused():
-    with pytest.raises(RecipeError, match="low 1 is not below high 1"):
-        beta_norm(batch([[1, 0]]), low=1.0, high=1.0)
+    with pytest.raises(RecipeError, match="low: 1 is not below high 1"):
+        advantage.bind({"name": "beta_norm", "low": 1.0, "high": 1.0})
+
+
+def test_a_reward_outside_the_range_is_refused():
+    with pytest.raises(RecipeError, match="from 0 to 1, and this step has others"):
+        beta_norm(batch([[1.5, 0]]))
+
+
+def test_pass_rates_that_hardly_differ_stay_finite():
+    rewards = [[0.5, 0.5001], [0.5, 0.5], [0.5, 0.4999]]
+    assert bool(beta_norm(batch(rewards)).isfinite().all())

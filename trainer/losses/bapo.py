@@ -1,0 +1,143 @@
+"""Clip bounds that follow the balance of positive and negative contributions."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from recipes.errors import RecipeError
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.losses import loss
+from trainer.metrics import Mean
+from trainer.outputs import LossOutput, PolicyOutput
+from trainer.ratios import log_policy_ratio, log_ratio
+
+Range = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+def balanced_bounds(
+    logprobs: Tensor,
+    batch: TokenBatch,
+    *,
+    low: list[float],
+    high: list[float],
+    target: float,
+    criterion: str,
+    order: str,
+    contribution: str,
+) -> Tensor:
+    """The minibatch's lower and upper bound and its positive share, on every token -> [T, 3]."""
+    mask = batch.train_mask
+    ratio, credit = (
+        log_ratio(logprobs, batch.old_logprobs, batch).exp()[mask],
+        batch.advantages[mask],
+    )
+    for lower, upper in _moves(low, high, order):
+        positive, negative = _contributions(ratio, credit, lower, upper, contribution)
+        total = positive + negative
+        score = positive / total if criterion == "pos_over_total" else positive / negative
+        if total == 0 or score >= target:
+            break
+    share = float(positive / total) if total > 0 else 0.5
+    return torch.tensor([lower, upper, share]).expand(batch.num_tokens, 3)
+
+
+def _contributions(
+    ratio: Tensor, credit: Tensor, lower: float, upper: float, contribution: str
+) -> tuple[Tensor, Tensor]:
+    """Size of the clipped surrogate over tokens of positive, and of negative, advantage."""
+    rising = credit * ratio.clamp(max=upper)
+    falling = -credit * ratio.clamp(min=lower)
+    if contribution == "learning_tokens":
+        rising, falling = rising * (ratio <= upper), falling * (ratio >= lower)
+    return rising[credit > 0].double().sum(), falling[credit < 0].double().sum()
+
+
+def _moves(low: list[float], high: list[float], order: str) -> Iterator[tuple[float, float]]:
+    """The bounds to try, from the start values on, one bound to its end and then the other."""
+    lows, highs = _steps(low), _steps(high)
+    if order == "upper_first":
+        yield from ((lows[0], upper) for upper in highs)
+        yield from ((lower, highs[-1]) for lower in lows[1:])
+    else:
+        yield from ((lower, highs[0]) for lower in lows)
+        yield from ((lows[-1], upper) for upper in highs[1:])
+
+
+def _steps(bound: list[float]) -> list[float]:
+    """start, start + step, ... end."""
+    start, end, step = bound
+    count = int((end - start) / step + 1e-9)
+    values = [start + k * step for k in range(count + 1)]
+    return values if end - values[-1] < 1e-9 else [*values, end]
+
+
+def _ranges(*, low: list[float], high: list[float], **_: object) -> None:
+    for name, (start, end, step) in (("low", low), ("high", high)):
+        if end < start or step <= 0:
+            raise RecipeError.of(
+                f"a range from {start:g} to {end:g} in steps of {step:g} goes nowhere",
+                path=name,
+                fix="write [start, end, step] with a step above 0",
+            )
+
+
+@loss.register(
+    needs=("old_logprobs",),
+    paper="https://arxiv.org/abs/2510.18927",
+    prepare=balanced_bounds,
+    validate=_ranges,
+)
+def bapo(
+    out: PolicyOutput,
+    batch: TokenBatch,
+    *,
+    low: Annotated[Range, Field(description="lower ratio bound: start, end, step")] = [  # noqa: B006
+        0.6,
+        0.9,
+        0.02,
+    ],
+    high: Annotated[Range, Field(description="upper ratio bound: start, end, step")] = [  # noqa: B006
+        1.2,
+        3.0,
+        0.05,
+    ],
+    target: Annotated[Number, Field(gt=0, description="what the criterion must reach")] = 0.4,
+    criterion: Annotated[
+        Literal["pos_over_total", "pos_over_neg"],
+        Field(description="positive contribution over all, or over the negative one"),
+    ] = "pos_over_total",
+    order: Annotated[
+        Literal["upper_first", "lower_first"], Field(description="which bound is raised first")
+    ] = "upper_first",
+    contribution: Annotated[
+        Literal["surrogate_value", "learning_tokens"],
+        Field(description="count every token's surrogate, or only tokens that are not clipped"),
+    ] = "surrogate_value",
+) -> LossOutput:
+    """The clipped surrogate with bounds raised until positive tokens carry enough of it.
+
+    `ppo_clip` with the two bounds searched once an update, on the current ratios of the whole
+    minibatch. Xi et al. 2025 (BAPO). Departures: the paper's own order (upper bound first) and
+    criterion are the default, because raising the lower bound makes the negative side larger and
+    can never help to reach the target; the authors' code raises it first, with pos_over_neg 1.0,
+    and adds a dual clip of 3, which is left out.
+    Without negative tokens, and on a balanced minibatch, the bounds stay at their start.
+    Returns values [T], in advantage units.
+    """
+    ratio = log_policy_ratio(out, batch).exp()
+    lower, upper, share = batch.prepared.unbind(1)
+    plain = -batch.advantages * ratio
+    clipped = -batch.advantages * torch.minimum(torch.maximum(ratio, lower), upper)
+    mask, above, positive = batch.train_mask, clipped > plain, batch.advantages > 0
+    metrics = {
+        "clip_high_frac": Mean.over((above & positive).float(), mask),
+        "clip_low_frac": Mean.over((above & ~positive).float(), mask),
+        "bound_low": Mean.over(lower, mask),
+        "bound_high": Mean.over(upper, mask),
+        "positive_share": Mean.over(share, mask),
+    }
+    return LossOutput(values=torch.maximum(plain, clipped), metrics=metrics)

@@ -1,0 +1,39 @@
+"""Clipped ratios as weights, every token keeps its gradient."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.losses import loss
+from trainer.metrics import Mean
+from trainer.outputs import LossOutput, PolicyOutput
+from trainer.ratios import log_policy_ratio
+
+
+@loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2506.13585")
+def cispo(
+    out: PolicyOutput,
+    batch: TokenBatch,
+    *,
+    ratio_low: Annotated[Number, Field(ge=0, description="smallest weight; 0 is no bound")] = 0.0,
+    ratio_high: Annotated[Number, Field(gt=0, description="largest weight")] = 5.0,
+) -> LossOutput:
+    """Minus the clipped ratio (no gradient), times the advantage, times the log-prob.
+
+    `ppo_clip` silences a token whose ratio left the bounds; here it goes on learning with a
+    bounded weight. MiniMax 2025 (CISPO). The bounds are ratios themselves, as in TRL; verl writes
+    1 + epsilon. The value is no surrogate of the return, only its gradient means something.
+    Returns values [T], advantage units times nats.
+    """
+    log_ratio = log_policy_ratio(out, batch)
+    ratio = log_ratio.detach().exp()
+    weight = ratio.clamp(ratio_low, ratio_high)
+    logprobs = torch.where(batch.action_mask, out.logprobs.float(), 0.0)
+    metrics = {
+        "clip_high_frac": Mean.over((ratio > ratio_high).float(), batch.train_mask),
+        "clip_low_frac": Mean.over((ratio < ratio_low).float(), batch.train_mask),
+    }
+    return LossOutput(values=-weight * batch.advantages * logprobs, metrics=metrics)

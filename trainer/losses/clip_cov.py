@@ -1,0 +1,68 @@
+"""Silences a few of the tokens that would lower the entropy most."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.covariance import covariance, first, lottery
+from trainer.losses import loss
+from trainer.losses.ppo_clip import ppo_clip
+from trainer.metrics import Mean
+from trainer.outputs import LossOutput, PolicyOutput
+from trainer.ratios import log_ratio
+
+
+def silenced(
+    logprobs: Tensor,
+    batch: TokenBatch,
+    *,
+    frac: float,
+    low: float,
+    high: float,
+    relative: bool,
+    clip_low: float,
+    clip_high: float,
+) -> Tensor:
+    """1 on the tokens of the minibatch that do not learn in this update -> [T, 1]."""
+    product = covariance(logprobs, batch)
+    unit = product[batch.train_mask].abs().mean() if relative else 1.0
+    ratio = log_ratio(logprobs, batch.old_logprobs, batch).exp()
+    above = (batch.advantages > 0) & (ratio > 1 + clip_high)
+    below = (batch.advantages < 0) & (ratio < 1 - clip_low)
+    among = (product > low * unit) & (product < high * unit) & batch.train_mask & ~above & ~below
+    count = max(int(frac * int(batch.train_mask.sum())), 1)
+    draw = lottery(batch)
+    return first(count, draw, among, draw).float()[:, None]
+
+
+@loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2505.22617", prepare=silenced)
+def clip_cov(
+    out: PolicyOutput,
+    batch: TokenBatch,
+    *,
+    frac: Annotated[Number, Field(ge=0, le=1, description="share of the trained tokens")] = 2e-4,
+    low: Annotated[Number, Field(description="smallest covariance that is silenced")] = 1.0,
+    high: Annotated[Number, Field(description="largest covariance that is silenced")] = 5.0,
+    relative: Annotated[
+        bool, Field(description="`low` and `high` in multiples of the mean absolute covariance")
+    ] = False,
+    clip_low: Annotated[Number, Field(ge=0, description="lower bound is 1 - clip_low")] = 1.0,
+    clip_high: Annotated[Number, Field(ge=0, description="upper bound is 1 + clip_high")] = 1.0,
+) -> LossOutput:
+    """`ppo_clip` with 0 on a few tokens, drawn among those of high covariance.
+
+    The tokens whose log-prob moves with their advantage are what lowers the entropy; `kl_cov`
+    holds them back, this drops them. Cui et al. 2025. The band assumes standardised advantages
+    and long samples; on a small model use `relative`. Departures: the draw is a hash of sample and
+    position, so that it repeats; it sees the whole minibatch. At least one token of the band is
+    silenced; an empty band silences none. Silenced tokens stay in the divisor.
+    Returns values [T], in advantage units.
+    """
+    plain = ppo_clip(out, batch, clip_low=clip_low, clip_high=clip_high)
+    silent = batch.prepared[:, 0] > 0
+    metrics = {**plain.metrics, "silenced_frac": Mean.over(silent.float(), batch.train_mask)}
+    return LossOutput(values=torch.where(silent, 0.0, plain.values), metrics=metrics)

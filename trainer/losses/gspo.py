@@ -1,0 +1,45 @@
+"""One clipped ratio for each sequence."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.losses import loss
+from trainer.metrics import Mean
+from trainer.outputs import LossOutput, PolicyOutput
+from trainer.ratios import log_policy_ratio
+from trainer.segments import seq_mean
+
+
+@loss.register(
+    needs=("old_logprobs",), paper="https://arxiv.org/abs/2507.18071", tags=("sequence_ratio",)
+)
+def gspo(
+    out: PolicyOutput,
+    batch: TokenBatch,
+    *,
+    clip_low: Annotated[Number, Field(ge=0, description="lower bound is 1 - clip_low")] = 3e-4,
+    clip_high: Annotated[Number, Field(ge=0, description="upper bound is 1 + clip_high")] = 4e-4,
+) -> LossOutput:
+    """The clipped surrogate of a sequence's ratio, the geometric mean of its tokens' ratios.
+
+    `ppo_clip` clips token by token; here a sample learns as a whole or not at all, and the bounds
+    are much tighter because a mean of many log ratios is close to 0. Zheng et al. 2025.
+    The ratio is over all sampled tokens of the sequence, also where a mask keeps some from
+    learning. Give it `sequence_mean`. An empty completion has ratio 1.
+    Returns values [T], in advantage units; the same on all tokens of a sample whose advantages are.
+    """
+    per_token = log_policy_ratio(out, batch)
+    ratio = seq_mean(per_token, batch, batch.action_mask).exp()[batch.seq_ids]
+    plain = -batch.advantages * ratio
+    clipped = -batch.advantages * ratio.clamp(1 - clip_low, 1 + clip_high)
+    above = (clipped > plain).float()
+    positive = batch.advantages > 0
+    metrics = {
+        "clip_high_frac": Mean.over(above * positive, batch.train_mask),
+        "clip_low_frac": Mean.over(above * ~positive, batch.train_mask),
+    }
+    return LossOutput(values=torch.maximum(plain, clipped), metrics=metrics)

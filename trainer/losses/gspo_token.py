@@ -1,0 +1,47 @@
+"""The sequence's clipped ratio in value, each token's own in gradient."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.losses import loss
+from trainer.metrics import Mean
+from trainer.outputs import LossOutput, PolicyOutput
+from trainer.ratios import log_policy_ratio
+from trainer.segments import seq_mean
+
+LARGEST = 10.0  # nats
+
+
+@loss.register(
+    needs=("old_logprobs",), paper="https://arxiv.org/abs/2507.18071", tags=("sequence_ratio",)
+)
+def gspo_token(
+    out: PolicyOutput,
+    batch: TokenBatch,
+    *,
+    clip_low: Annotated[Number, Field(ge=0, description="lower bound is 1 - clip_low")] = 3e-4,
+    clip_high: Annotated[Number, Field(ge=0, description="upper bound is 1 + clip_high")] = 4e-4,
+) -> LossOutput:
+    """The surrogate of `gspo`, with a gradient that goes token by token.
+
+    Where all tokens of a sample share one advantage, value and gradient are those of `gspo`; with
+    token advantages (`gae`) each token follows its own. Zheng et al. 2025. Departure: the log
+    ratio is held at 10 or below. Give it `sequence_mean`.
+    Returns values [T], in advantage units.
+    """
+    per_token = log_policy_ratio(out, batch)
+    mean = seq_mean(per_token.detach(), batch, batch.action_mask)[batch.seq_ids]
+    ratio = (mean + per_token - per_token.detach()).clamp(max=LARGEST).exp()
+    plain = -batch.advantages * ratio
+    clipped = -batch.advantages * ratio.clamp(1 - clip_low, 1 + clip_high)
+    above = (clipped > plain).float()
+    positive = batch.advantages > 0
+    metrics = {
+        "clip_high_frac": Mean.over(above * positive, batch.train_mask),
+        "clip_low_frac": Mean.over(above * ~positive, batch.train_mask),
+    }
+    return LossOutput(values=torch.maximum(plain, clipped), metrics=metrics)
