@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-TILE_ELEMENTS = 2**27  # logits of one tile: 512 MB of fp32
+TILE_ELEMENTS = 2**26  # logits of one tile: 256 MB of fp32; the backward pass holds four such
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,15 +151,14 @@ def _of_logits(
 ) -> Tensor:
     """Gradient of a tile's logits: g_l (onehot - p) - g_h p (log p + entropy)."""
     logs = logits - normaliser[:, None]
-    gradient = logs.exp()
-    if of_entropy is not None:
+    if of_entropy is None:
+        assert of_logprobs is not None, "a backward pass without any gradient"
+        gradient = logs.exp_().mul_(-of_logprobs[:, None])
+    else:
         factor = (logs + entropy[:, None]).mul_(of_entropy[:, None])
         if of_logprobs is not None:
             factor += of_logprobs[:, None]
-        gradient = gradient.mul_(factor).neg_()
-    else:
-        assert of_logprobs is not None, "a backward pass without any gradient"
-        gradient = gradient.mul_(-of_logprobs[:, None])
+        gradient = logs.exp_().mul_(factor).neg_()
     if of_logprobs is not None:
         gradient.scatter_add_(1, targets[:, None], of_logprobs[:, None])
     return gradient

@@ -26,6 +26,7 @@ from trainer.microbatches import scored_tokens, share_out, trained_sequences
 from trainer.model import ModelSpec, add_adapter, load_model, load_tokenizer, model_folder
 from trainer.optimizer import OptimizerSpec
 from trainer.outputs import PolicyOutput
+from trainer.random_state import load_random_state, save_random_state
 from trainer.replicas import Replicas
 from trainer.scorer import Scorer, check_head
 from trainer.sharding import Processes, Sharded, ShardingSpec
@@ -279,12 +280,12 @@ class Policy:
     # -- state -----------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
-        """Weights, optimizer and random state of every rank, into an existing folder."""
-        rank = self._processes.rank
+        """Weights, optimizer and random state of every rank; all ranks write into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
         if self.is_main:
             (folder / "layout.json").write_text(json.dumps(self._layout))
         self._sharded.save(folder)
-        torch.save(_random_state(), folder / f"random_{rank}.pt")
+        save_random_state(folder, self._processes.rank)
 
     def load(self, folder: Path) -> None:
         """Go on exactly where `save` was called. Raises RecipeError for another layout of ranks."""
@@ -297,16 +298,8 @@ class Policy:
                 "checkpoint and start from the exported model",
             )
         self._sharded.load(folder)
-        state = torch.load(folder / f"random_{self._processes.rank}.pt", weights_only=True)
-        torch.set_rng_state(state["cpu"])
-        if "cuda" in state:
-            torch.cuda.set_rng_state(state["cuda"])
+        load_random_state(folder, self._processes.rank)
 
     @property
     def _layout(self) -> dict[str, int]:
         return {"zero": self._sharding.zero, "processes": self._processes.world_size}
-
-
-def _random_state() -> dict[str, Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    return {**state, "cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else state

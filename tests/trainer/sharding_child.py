@@ -40,8 +40,9 @@ def carry_out(folder, scratch, options):
     """Annotate, three updates (the second spoilt on the last rank), save, one more, load, again."""
     lora = {"lora": LoraSpec(**options.pop("lora"))} if "lora" in options else {}
 
-    def fresh():
-        return policy(folder, needs=ALL, adapters=scratch / "adapters", **options, **lora)
+    def fresh():  # the first updates stay below the norm of 7, the last one is clipped
+        adapters = scratch / "adapters"
+        return policy(folder, needs=ALL, adapters=adapters, max_grad_norm=7.0, **options, **lora)
 
     ours = fresh()
     unknown = batch([[1, 0, 1], [1, 1, 0], [0, 0, 1]], [[3, 20, 1], [7, 2, 2], [25, 4, 9]])
@@ -72,7 +73,7 @@ def carry_out(folder, scratch, options):
         "metrics": metrics,
         "annotations": {name: annotations.tensors()[name] for name in sorted(ALL)},
         "heard_alike": alike(annotations),
-        "weights": weights,
+        "weights": {"unclipped": weights, "clipped": after},
         "unmoved": {
             "all": sorted(weights),
             "skipped": equal(before, skipped),

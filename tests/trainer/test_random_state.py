@@ -1,0 +1,16 @@
+"""Random numbers go on where they were."""
+
+import torch
+
+from trainer.random_state import load_random_state, save_random_state
+
+
+def test_the_same_numbers_come_next(tmp_path):
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        torch.rand(5)
+        save_random_state(tmp_path, rank=1)
+        expected = torch.rand(4)
+        torch.rand(100)
+        load_random_state(tmp_path, rank=1)
+        assert torch.equal(torch.rand(4), expected)

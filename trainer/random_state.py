@@ -1,0 +1,24 @@
+"""The random numbers still to come, kept: torch's generators, which only dropout draws from.
+
+Everything else that is random derives its own seed from the run, the step and the sample.
+"""
+
+from pathlib import Path
+
+import torch
+
+
+def save_random_state(folder: Path, rank: int) -> None:
+    """Write this rank's generators to `folder`."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    torch.save(state, folder / f"random_{rank}.pt")
+
+
+def load_random_state(folder: Path, rank: int) -> None:
+    """Go on with the numbers that would have come next when `save_random_state` was called."""
+    state = torch.load(folder / f"random_{rank}.pt", weights_only=True)
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])
