@@ -2,9 +2,9 @@
 
 `GRPOTrainer._generate_and_score_completions` gives its advantages and its engine-to-trainer
 weights, `GRPOTrainer._compute_loss` its loss, whose gradient by every parameter is compared with
-ours; `RLOOTrainer._generate_and_score_completions` gives the leave-one-out advantages. See
-`trl_reference.py` for how they are fed. The policy is perturbed between scoring and loss, so
-ratios lie on both sides of the clip range.
+ours; GMPO's is that of `trl.experimental.gmpo.GMPOTrainer`, the leave-one-out advantages are
+`RLOOTrainer`'s. See `trl_reference.py` for how they are fed. The policy is perturbed between
+scoring and loss, so ratios lie on both sides of the clip range.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 
 from tests.parity.trl_reference import (
     LONGEST,
+    REWARDS,
     assert_same_update,
     padded,
     per_sample,
@@ -58,6 +59,34 @@ def test_two_bounds(tmp_path: Path):
     assert_same_update(ours, theirs)
 
 
+def test_gspo_is_the_sequence_level_of_importance_sampling(tmp_path: Path):
+    settings = {"importance_sampling_level": "sequence", "loss_type": "grpo", "epsilon": 0.02}
+    theirs = reference(tmp_path, num_iterations=2, **settings, **UNCORRECTED)
+    bounds = {"clip_low": 0.02, "clip_high": 0.02}
+    for name in ("gspo", "gspo_token"):
+        assert_same_update(slots(loss={"name": name, **bounds}), theirs)
+
+
+def test_gmpo(tmp_path: Path):
+    settings = {"epsilon": 0.2, "epsilon_high": 0.3}
+    theirs = reference(tmp_path, "gmpo", num_iterations=2, **settings, **UNCORRECTED)
+    assert_same_update(slots(loss={"name": "gmpo", "clip_low": 0.2, "clip_high": 0.3}), theirs)
+
+
+def test_cispo_caps_at_the_value_itself(tmp_path: Path):
+    settings = {"loss_type": "cispo", "epsilon_high": 1.25}
+    theirs = reference(tmp_path, num_iterations=2, **settings, **UNCORRECTED)
+    ours = slots(loss={"name": "cispo", "ratio_high": 1.25}, reduction="token_mean")
+    assert_same_update(ours, theirs)
+
+
+def test_sapo(tmp_path: Path):
+    settings = {"loss_type": "sapo", "sapo_temperature_pos": 1.5, "sapo_temperature_neg": 2.0}
+    theirs = reference(tmp_path, num_iterations=2, **settings, **UNCORRECTED)
+    ours = slots(loss={"name": "sapo", "tau_positive": 1.5, "tau_negative": 2.0})
+    assert_same_update(ours, theirs)
+
+
 def test_delta_is_the_dual_clip(tmp_path: Path):
     theirs = reference(tmp_path, num_iterations=2, delta=1.25, **UNCORRECTED)
     ours = slots(loss={"name": "ppo_clip", "dual_clip": 1.25}, reduction="token_mean")
@@ -77,6 +106,15 @@ def test_group_advantages(tmp_path: Path, scale_rewards, std_normalize):
     theirs = reference(tmp_path, scale_rewards=scale_rewards, **UNCORRECTED)
     ours = slots(advantage={"name": "grpo", "std_normalize": std_normalize, "eps": 1e-4})
     advantages = per_sample(theirs, ours.advantage(theirs.batch))
+    torch.testing.assert_close(advantages, theirs.scored["advantages"])
+
+
+def test_several_rewards_normalised_one_by_one(tmp_path: Path):
+    rewards = [REWARDS, [0.5, 0.5, 2.0, 1.0, 0.0, 3.0, 3.0, 1.0]]
+    settings = {"multi_objective_aggregation": "normalize_then_sum", "reward_weights": [1.0, 0.25]}
+    theirs = reference(tmp_path, rewards=rewards, **settings, **UNCORRECTED)
+    entry = {"name": "multi_reward", "weights": {"r0": 1.0, "r1": 0.25}, "eps": 1e-4}
+    advantages = per_sample(theirs, slots(advantage=entry).advantage(theirs.batch))
     torch.testing.assert_close(advantages, theirs.scored["advantages"])
 
 

@@ -6,7 +6,7 @@ fixed completions through the public `rollout_func`, and are asked for their adv
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,16 +72,23 @@ class Reference:
     forward: Callable[[], PolicyOutput]  # the policy now, gradient attached
 
 
-def reference(folder: Path, kind: str = "grpo", **settings: Any) -> Reference:
-    """Let TRL score the completions with one policy and compute the loss of a later one."""
+def reference(
+    folder: Path, kind: str = "grpo", rewards: Sequence[Sequence[float]] = (), **settings: Any
+) -> Reference:
+    """Let TRL score the completions with one policy and compute the loss of a later one.
+
+    kind: "grpo", "gmpo" or "rloo"
+    rewards: one list for each reward function, REWARDS alone when not given
+    """
     make_tiny(TINY, folder / "model", seed=0)
-    trainer = _build(folder, kind, settings)
+    named = [list(values) for values in rewards] or [REWARDS]
+    trainer = _build(folder, kind, named, settings)
     trainer.current_gradient_accumulation_steps = 1
     rows = [{"prompt": prompt} for prompt in PROMPTS for _ in range(GROUP)]
     first = _logprobs(trainer.model)
     _perturb(trainer.model, seed=1)
     old = _logprobs(trainer.model)
-    if kind == "grpo":  # weigh the engine's log-probs as it would with an engine of its own
+    if kind != "rloo":  # weigh the engine's log-probs as it would with an engine of its own
         trainer.use_vllm = trainer.vllm_importance_sampling_correction
         trainer._last_loaded_step = trainer.state.global_step
     scored = trainer._generate_and_score_completions(rows)
@@ -90,7 +97,7 @@ def reference(folder: Path, kind: str = "grpo", **settings: Any) -> Reference:
     value = trainer._compute_loss(trainer.model, scored)
     value.backward()
     gradient = {n: p.grad.clone() for n, p in trainer.model.named_parameters()}
-    batch = pack(_groups(trainer.processing_class))
+    batch = pack(_groups(trainer.processing_class, named))
     return Reference(
         trainer=trainer,
         scored=scored,
@@ -101,12 +108,17 @@ def reference(folder: Path, kind: str = "grpo", **settings: Any) -> Reference:
     )
 
 
-def _build(folder: Path, kind: str, settings: dict[str, Any]) -> Any:
+def _build(folder: Path, kind: str, rewards: list[list[float]], settings: dict[str, Any]) -> Any:
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+    from trl.experimental.gmpo import GMPOConfig, GMPOTrainer
 
-    config, trainer = (GRPOConfig, GRPOTrainer) if kind == "grpo" else (RLOOConfig, RLOOTrainer)
+    config, trainer = {
+        "grpo": (GRPOConfig, GRPOTrainer),
+        "gmpo": (GMPOConfig, GMPOTrainer),
+        "rloo": (RLOOConfig, RLOOTrainer),
+    }[kind]
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
 
     def rollout(prompts: list[str], trainer: Any) -> dict[str, Any]:
@@ -127,10 +139,14 @@ def _build(folder: Path, kind: str, settings: dict[str, Any]) -> Any:
         gradient_checkpointing=False,
         **settings,
     )
-    extra = {"rollout_func": rollout} if kind == "grpo" else {}
+    extra = {} if kind == "rloo" else {"rollout_func": rollout}
+
+    def scored(values: list[float]) -> Callable[..., list[float]]:
+        return lambda prompts, **_: values
+
     return trainer(
         model=AutoModelForCausalLM.from_pretrained(folder / "model"),
-        reward_funcs=[lambda prompts, **_: REWARDS],
+        reward_funcs=[scored(values) for values in rewards],
         args=arguments,
         train_dataset=Dataset.from_list([{"prompt": PROMPTS[0]}] * len(REWARDS)),
         processing_class=tokenizer,
@@ -145,7 +161,8 @@ def _perturb(model: Any, seed: int) -> None:
             parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
 
 
-def _groups(tokenizer: Any) -> list[Group]:
+def _groups(tokenizer: Any, rewards: Sequence[Sequence[float]] = (REWARDS,)) -> list[Group]:
+    """Our records of the same samples; the k-th reward is also the part called `r{k}`."""
     groups = []
     for g, text in enumerate(PROMPTS):
         members = []
@@ -163,7 +180,11 @@ def _groups(tokenizer: Any) -> list[Group]:
                     policy_version=np.zeros(length, dtype=np.int32),
                     turn_ids=np.zeros(length, dtype=np.int32),
                     role="policy",
-                    verdict=Verdict.scored(REWARDS[k], correct=REWARDS[k] > 0),
+                    verdict=Verdict.scored(
+                        rewards[0][k],
+                        correct=rewards[0][k] > 0,
+                        parts={f"r{j}": values[k] for j, values in enumerate(rewards)},
+                    ),
                     answer="",
                     status=Status.COMPLETED,
                     index=i,
