@@ -294,12 +294,14 @@ class Policy:
             raise RecipeError.of(
                 f"{folder} was written with {written}, this run has {self._layout}",
                 path="sharding",
-                fix="resume with the same `sharding.zero` and number of processes, or export the "
-                "checkpoint and start from the exported model",
+                fix="launch with the same `sharding.zero` and number of processes; `temper export`, "
+                "launched so, makes a model that any run can start from",
             )
         self._sharded.load(folder)
         load_random_state(folder, self._processes.rank)
 
     @property
     def _layout(self) -> dict[str, int]:
-        return {"zero": self._sharding.zero, "processes": self._processes.world_size}
+        """What must be the same to read a checkpoint; whole replicas fit any number of ranks."""
+        zero = self._sharding.zero
+        return {"zero": zero, "processes": self._processes.world_size} if zero else {"zero": 0}

@@ -3,9 +3,12 @@
 Everything else that is random derives its own seed from the run, the step and the sample.
 """
 
+import logging
 from pathlib import Path
 
 import torch
+
+log = logging.getLogger(__name__)
 
 
 def save_random_state(folder: Path, rank: int) -> None:
@@ -17,7 +20,13 @@ def save_random_state(folder: Path, rank: int) -> None:
 
 
 def load_random_state(folder: Path, rank: int) -> None:
-    """Go on with the numbers that would have come next when `save_random_state` was called."""
+    """Go on with the numbers that would have come next when `save_random_state` was called.
+
+    A rank that was not there then has nothing to go on with, and keeps its own.
+    """
+    if not (folder / f"random_{rank}.pt").exists():
+        log.warning("no random state of rank %d in %s: its dropout starts afresh", rank, folder)
+        return
     state = torch.load(folder / f"random_{rank}.pt", weights_only=True)
     torch.set_rng_state(state["cpu"])
     if "cuda" in state:

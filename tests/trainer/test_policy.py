@@ -1,5 +1,7 @@
 """The policy in one process: annotate, split, forward, backward, step, publish, save."""
 
+import json
+
 import pytest
 import torch
 
@@ -258,3 +260,9 @@ def test_checkpoint_of_another_layout_of_ranks_is_refused(tmp_path):
     (tmp_path / "layout.json").write_text('{"zero": 2, "processes": 4}')
     with pytest.raises(RecipeError, match="'zero': 2, 'processes': 4"):
         ours.load(tmp_path)
+
+
+def test_whole_replicas_are_read_by_any_number_of_ranks(tmp_path):
+    ours = policy(model_folder(tmp_path / "model"))
+    ours.save(tmp_path)
+    assert json.loads((tmp_path / "layout.json").read_text()) == {"zero": 0}
