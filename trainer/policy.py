@@ -294,7 +294,7 @@ class Policy:
             raise RecipeError.of(
                 f"{folder} was written with {written}, this run has {self._layout}",
                 path="sharding",
-                fix="launch with the same `sharding.zero` and number of processes; `temper export`, "
+                fix="launch with the same sharding.zero and number of processes; `temper export`, "
                 "launched so, makes a model that any run can start from",
             )
         self._sharded.load(folder)
