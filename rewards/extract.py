@@ -185,7 +185,7 @@ def _phrase(text: str) -> tuple[str, ...] | None:
 
 def _whole(text: str) -> tuple[str, ...] | None:
     plain = unmarked(text.strip())
-    if not plain or len(plain) > _SHORT or "\n\n" in plain:
+    if not plain or "\n\n" in plain or (len(plain) > _SHORT and len(text.split()) > 1):
         return None
     math = closing_math(plain)
     return (math or plain, *(() if hedges(plain) else last_said(plain)))

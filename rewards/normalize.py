@@ -162,12 +162,12 @@ def _one_sign(sign: str) -> str:
 
 
 _SPACES = re.compile(
-    r"\\(?:!|displaystyle|textstyle|scriptstyle|limits|nolimits|mathstrut|strut|"
+    r"(?<!\\)\\(?:!|displaystyle|textstyle|scriptstyle|limits|nolimits|mathstrut|strut|"
     r"tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge|bfseries)"
     r"(?![A-Za-z])|\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag)\*?\{[^{}]*\}"
 )
 _WIDE = re.compile(
-    r"\\(?:[,;:> ]|quad|qquad|enspace|thinspace|medspace|nobreakspace)(?![A-Za-z])|~"
+    r"(?<!\\)\\(?:[,;:> ]|quad|qquad|enspace|thinspace|medspace|nobreakspace)(?![A-Za-z])|~"
 )
 _SIZES = re.compile(r"\\(?:left|right|middle|[bB]igg?[lrm]?)(?![A-Za-z])\s*(\.(?!\d))?")
 _COLOUR = re.compile(r"\\(?:textcolor|color|colorbox)\s*(?:\[[^\]]*\])?\{[^{}]*\}")

@@ -7,7 +7,7 @@ from rewards.normalize import plain, unstyled
 _FLAT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|operatorname)\s*\{([^{}]*)\}")
 _GOLD = re.compile(r"(?:option |choice )?\(?([A-J])\)?[.:]?", re.IGNORECASE)
 _ANSWER = re.compile(
-    r"(?:the )?(?:(?:correct |best |right )?(?:option|choice|answer)(?: is)?:? )?"
+    r"(?i:(?:the )?(?:(?:correct |best |right )?(?:option|choice|answer)(?: is)?:? )?)"
     r"(?:(?P<bare>[A-J])|\((?P<round>[A-Ja-j])\)|\[(?P<square>[A-J])\]|(?P<marked>[A-J])\s?[).:])"
     r"(?P<rest>(?:\s.*|$))",
     re.DOTALL,

@@ -94,7 +94,7 @@ def _radians(gold: Scalar, answer: Scalar) -> tuple[Expr, Expr]:
 def _percents(gold: Scalar, answer: Scalar) -> bool:
     if gold.percent and answer.percent:
         return _equal(gold.value, answer.value)
-    if answer.unit is not None and not answer.unit.counts_things:
+    if any(form.unit and not form.unit.counts_things for form in (gold, answer)):
         return False
     if gold.percent:
         return _equal(gold.value, answer.value) or _equal(gold.value / 100, answer.value)

@@ -47,7 +47,7 @@ class Parsed:
 def parse(tokens: list[Token]) -> Parsed:
     """The expression that all of the tokens make up; Unreadable otherwise."""
     parser = _Parser(tokens)
-    value = parser.sum()
+    value = parser.over(parser.sum())
     if parser.at != len(tokens):
         raise Unreadable(f"unexpected {tokens[parser.at].text!r}")
     if value.has(sympy.nan, sympy.zoo):
@@ -259,15 +259,7 @@ class _Parser:
         if opening.text in ("set", "<"):
             raise Unreadable("a set or vector inside an expression")
         bars, self.bars = self.bars, 0
-        value = self.sum()
-        if (
-            opening.text == "{"
-            and self.peek().text in ("over", "choose")
-            and self.peek().kind == "cmd"
-        ):
-            over = self.take().text == "over"
-            below = self.sum()
-            value = self._divided(value, below) if over else arithmetic.binomial(value, below)
+        value = self.over(self.sum())
         self.bars = bars
         self.expect("close", opening.text)
         if opening.text in ("floor", "ceil"):
@@ -275,6 +267,14 @@ class _Parser:
         if opening.text == "|":
             return sympy.Abs(value)
         return value
+
+    def over(self, above: Expr) -> Expr:
+        """`above \\over below` and `above \\choose below`, up to the end of the group."""
+        if self.peek().kind != "cmd" or self.peek().text not in ("over", "choose"):
+            return above
+        over = self.take().text == "over"
+        below = self.sum()
+        return self._divided(above, below) if over else arithmetic.binomial(above, below)
 
     def _divided(self, above: Expr, below: Expr) -> Expr:
         if below == 0:

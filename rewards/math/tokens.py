@@ -308,6 +308,8 @@ def _words_of(run: str, *, roman: bool, follows_digit: bool) -> list[tuple[str, 
     """A run of letters as words, functions or variables: (kind, text, length)."""
     name = known.ALIASES.get(run, run)
     size = len(run)
+    if roman and run == "min":
+        return [("word", run, size)]
     if name in known.FUNCTIONS and (size > 2 or not roman):
         kind = "cmd" if name in ("sqrt", "binom", "cbrt") else "func"
         return [(kind, name, size)]

@@ -104,14 +104,18 @@ def _points(symbols: list[str], left: Expr, right: Expr) -> Any:
     source = random.Random(20240229)
     for attempt in range(2 * _TRIES):
         point = {name: _coordinate(source, name, attempt) for name in symbols}
-        with mp.workdps(30):
-            try:
-                values = [_Evaluator(point).value(side) for side in (left, right)]
-            except (NotNumeric, ZeroDivisionError, ValueError, OverflowError):
-                continue
-            tiny = mpmath.mpf(10) ** -20
-            if imaginary or all(abs(mpmath.im(v)) <= tiny * abs(v) for v in values):
-                yield point
+        if _is_defined(point, left, right, imaginary):
+            yield point
+
+
+def _is_defined(point: Mapping[str, Any], left: Expr, right: Expr, imaginary: bool) -> bool:
+    with mp.workdps(30):
+        try:
+            values = [_Evaluator(point).value(side) for side in (left, right)]
+        except (NotNumeric, ZeroDivisionError, ValueError, OverflowError):
+            return False
+        tiny = mpmath.mpf(10) ** -20
+        return imaginary or all(abs(mpmath.im(v)) <= tiny * abs(v) for v in values)
 
 
 def _coordinate(source: random.Random, name: str, attempt: int) -> Any:
