@@ -94,8 +94,11 @@ class Algorithm:
             )
             for i, bound in enumerate(slots.terms)
         ]
+        prepares = [path for path, bound in slots.items() if bound.entry.prepare is not None]
+        assert len(prepares) <= 1, "check lets only one function look at the minibatch first"
         return StepAlgorithm(
             needs=self.needs,
+            look=self._look(*prepares, step=step) if prepares else None,
             shaping=[named[f"shaping.{i}"] for i in range(len(slots.shaping))],
             advantage=named["advantage"],
             masks=[named[f"masks.{i}"] for i in range(len(slots.masks))],
@@ -108,6 +111,14 @@ class Algorithm:
             objective=Objective(loss=named["loss"], terms=terms),
             numbers={path: self.number(path, value, step) for path, value in slots.numbers.items()},
         )
+
+    def _look(self, path: str, *, step: int) -> Callable[[Tensor, TokenBatch], Tensor]:
+        bound = dict(self._slots.items())[path]
+        assert bound.entry.prepare is not None
+        options = self._options(path, bound, step)
+        accepted = inspect.signature(bound.entry.prepare).parameters
+        chosen = {name: value for name, value in options.items() if name in accepted}
+        return functools.partial(bound.entry.prepare, **chosen)
 
     def _options(self, path: str, bound: Bound, step: int) -> dict[str, Any]:
         accepted = inspect.signature(bound.entry.function).parameters
@@ -141,6 +152,7 @@ class StepAlgorithm:
     correct: TokenFunction
     selections: Sequence[TokenFunction]
     reduction: TokenFunction
+    look: Callable[[Tensor, TokenBatch], Tensor] | None  # what must see a whole minibatch first
     term_populations: Sequence[tuple[str, str]]  # (mask, reduction) of each term
     objective: Callable[[PolicyOutput, TokenBatch], ObjectiveOutput]
     numbers: Mapping[str, float]
@@ -171,6 +183,21 @@ class StepAlgorithm:
         empty = weights.new_zeros((len(weights), 0))
         stacked = torch.stack(columns, dim=1) if columns else empty
         return minibatch.replace(loss_weights=weights, term_weights=stacked)
+
+    def prepare(
+        self, minibatch: TokenBatch, annotate: Callable[[TokenBatch, frozenset[str]], TokenBatch]
+    ) -> TokenBatch:
+        """The minibatch with what its loss must know of all of it, from a pass without gradient.
+
+        annotate: the policy's; asked for the log-probs of its weights as they are now
+        """
+        if self.look is None:
+            return minibatch
+        wanted = frozenset({"old_logprobs"})
+        now = annotate(minibatch, wanted).old_logprobs
+        if not minibatch.has("old_logprobs"):  # the only update of its step
+            minibatch = minibatch.replace(old_logprobs=now)
+        return minibatch.replace(prepared=self.look(now, minibatch))
 
     def _term_weights(
         self, minibatch: TokenBatch, loss_weights: Tensor, mask: str, reduction: str

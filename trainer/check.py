@@ -13,6 +13,8 @@ from trainer.config import Recipe
 
 Rule = Callable[[Recipe], Iterator[Fault]]
 
+PROVIDED = frozenset({"old_logprobs", "ref_logprobs", "entropy", "greedy_rewards", "pass_rates"})
+
 
 def check(recipe: Recipe, loaded: Loaded) -> None:
     """Raise a RecipeError with every broken rule, each with file, line and remedy."""
@@ -93,6 +95,28 @@ def terms_have_a_gradient(recipe: Recipe) -> Iterator[Fault]:
             )
 
 
+def needs_are_met(recipe: Recipe) -> Iterator[Fault]:
+    """A slot may only read what some part of the run computes."""
+    for path, bound in recipe.slots.items():
+        for need in sorted(set(bound.entry.needs) - PROVIDED):
+            yield Fault(
+                path=path,
+                what=f"{bound.name} needs {need}, and nothing in this recipe computes it",
+                fix="use another function for this slot",
+            )
+
+
+def one_function_looks_first(recipe: Recipe) -> Iterator[Fault]:
+    """The batch has one place for what a function learned of the whole minibatch."""
+    looks = [(path, b.name) for path, b in recipe.slots.items() if b.entry.prepare is not None]
+    if len(looks) > 1:
+        yield Fault(
+            path=looks[1][0],
+            what=f"{looks[0][1]} and {looks[1][1]} both look at the whole minibatch first",
+            fix="keep one of them",
+        )
+
+
 def schedules_end_within_the_run(recipe: Recipe) -> Iterator[Fault]:
     """A schedule longer than the run never reaches its end value."""
     for path, bound in numbers_of(recipe):
@@ -146,6 +170,8 @@ RULES: tuple[Rule, ...] = (
     stale_samples_need_a_ratio,
     kl_is_placed_once,
     terms_have_a_gradient,
+    needs_are_met,
+    one_function_looks_first,
     schedules_end_within_the_run,
     minibatches_fit,
     context_holds_the_completion,

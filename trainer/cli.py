@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 a mistake in the recipe, the data or the machine, said in 
 the command line; 3 the run stopped itself with a cause; 75 saved and waiting for `--resume`.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -114,6 +115,8 @@ def schema() -> None:
 
 def main() -> None:
     """Entry point: a user's mistake is a message and an exit code, never a traceback."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     try:
         app()
     except RecipeError as error:

@@ -27,6 +27,7 @@ async def train(run: Run) -> None:
         metrics = Metrics()
         for minibatch in batch.minibatches(run.recipe.minibatches, seed=step):
             minibatch = algo.reduce(minibatch)  # token weights, fixed before any split
+            minibatch = algo.prepare(minibatch, run.policy.annotate)  # adaptive bounds, if any
             for micro in run.policy.split(minibatch, run.recipe.max_tokens_per_microbatch):
                 out = run.policy.forward(micro)  # log pi_theta, H
                 loss = algo.objective(out, micro)  # sum_t w_t (is_t loss_t + sum_k coef_k term_k)

@@ -42,6 +42,7 @@ def pack(groups: Sequence[Group]) -> TokenBatch:
         parts=_parts(samples, names),
         part_names=names,
         sample_ids=torch.tensor([sample_id(g, s) for g, s in pairs]),
+        pass_rates=torch.tensor([group.pass_rate for group, _ in pairs], dtype=torch.float32),
     )
     batch = batch.replace(pass_rates=group_mean(batch.correct.float(), batch))
     greedy = [next((s for s in group.samples if s.index < 0), None) for group, _ in pairs]

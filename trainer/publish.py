@@ -39,6 +39,8 @@ class ProbeFailed(Exception):
 class ProbePolicy(Protocol):
     """What publishing needs of the policy."""
 
+    temperature: float
+
     def weights(self, version: int) -> WeightSource: ...
     def annotate(self, batch: TokenBatch, needs: frozenset[str]) -> TokenBatch: ...
     def broadcast(self, value: list[Completion]) -> list[Completion]: ...
@@ -72,7 +74,8 @@ class Publisher:
     async def _probe(self, version: int) -> dict[str, AnyMetric]:
         drawn: list[Completion] = []
         if self._engine is not None:
-            sampling = Sampling(max_tokens=self._spec.tokens, temperature=1.0, seed=20_000)
+            temperature = self._policy.temperature  # what the trainer's log-probs are of
+            sampling = Sampling(max_tokens=self._spec.tokens, temperature=temperature, seed=20_000)
             for prompt in self._prompts:
                 drawn += await self._engine.generate(prompt, sampling, 1)
         drawn = self._policy.broadcast(drawn)

@@ -35,6 +35,8 @@ class Echo:
 class Trainer:
     """A policy whose log-prob of every token is `logprob`."""
 
+    temperature = 1.0
+
     def __init__(self, logprob):
         self.logprob = logprob
 
