@@ -1,4 +1,4 @@
-"""A policy over five tokens, on which expectations over samples are exact sums."""
+"""A policy over five one-token answers, on which expectations over samples are exact sums."""
 
 from collections.abc import Callable
 
@@ -17,8 +17,8 @@ def expected_gradient(term: Callable[[PolicyOutput, TokenBatch], LossOutput]) ->
     """E over tokens of the policy of the term's gradient by the logits, samples held fixed."""
     logits = LOGITS.clone().requires_grad_()
     logprobs = logits.log_softmax(0)
-    of = annotated(batch([[0]], [[5]], prompts=[0])).replace(
-        ref_logprobs=REFERENCE, old_logprobs=REFERENCE
+    of = annotated(batch([[0] * 5], [[1] * 5], prompts=[0])).replace(
+        ref_logprobs=REFERENCE, old_logprobs=REFERENCE, teacher_logprobs=REFERENCE
     )
     out = output(of, logprobs=logprobs)
     live = PolicyOutput(logprobs=logprobs, entropy=out.entropy)

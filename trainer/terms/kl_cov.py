@@ -1,0 +1,43 @@
+"""Holds back the few tokens that would lower the entropy most."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.covariance import covariance, first, lottery
+from trainer.metrics import Mean
+from trainer.outputs import LossOutput, PolicyOutput
+from trainer.ratios import log_policy_ratio
+from trainer.terms import term
+
+
+def highest(logprobs: Tensor, batch: TokenBatch, *, frac: float) -> Tensor:
+    """1 on the tokens of the minibatch with the largest covariance -> [T, 1]."""
+    count = max(int(frac * int(batch.train_mask.sum())), 1)
+    order = -covariance(logprobs, batch)
+    return first(count, order, batch.train_mask, lottery(batch)).float()[:, None]
+
+
+@term.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2505.22617", prepare=highest)
+def kl_cov(
+    out: PolicyOutput,
+    batch: TokenBatch,
+    *,
+    frac: Annotated[Number, Field(ge=0, le=1, description="share of the trained tokens")] = 2e-3,
+) -> LossOutput:
+    """The absolute log ratio to the old policy, on the tokens of the largest covariance only.
+
+    `clip_cov` drops such tokens from the loss, this pulls them back. Cui et al. 2025; with the
+    `importance_sampling` loss and `coef: 1` it is the paper's objective. Exactly without effect
+    on the first update on fresh samples, where every log ratio is 0: give a step several
+    minibatches. At least one token of the whole minibatch is held.
+    Returns values [T], nats; zero off the chosen tokens.
+    """
+    held = batch.prepared[:, 0]
+    distance = log_policy_ratio(out, batch).abs()
+    metrics = {"kl_cov_distance": Mean.over(distance, held > 0)}
+    return LossOutput(values=torch.where(held > 0, distance, 0.0), metrics=metrics)
