@@ -1,0 +1,31 @@
+"""Drops the sequences on which engine and trainer disagree on average."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.corrections import correction
+from trainer.ratios import log_engine_ratio
+from trainer.segments import seq_mean
+
+
+@correction.register(needs=("old_logprobs",), paper="https://fengyao.notion.site/off-policy-rl")
+def geometric_rejection(
+    batch: TokenBatch,
+    *,
+    low: Annotated[Number, Field(ge=0, description="smallest mean ratio that is kept")] = 0.99,
+    high: Annotated[Number, Field(gt=0, description="largest mean ratio that is kept")] = 1.01,
+) -> Tensor:
+    """1 on sequences whose geometric mean of the token ratios is inside [low, high], else 0.
+
+    A gate that does not depend on length and does not weigh; `masked_is` gates token by token,
+    `sequence_is` weighs by the product. A mean over many tokens is close to 1, so the band is
+    tight. Dropped tokens stay in the loss's divisor.
+    Returns is_weights [T]; zero where `action_mask` is False.
+    """
+    ratio = seq_mean(log_engine_ratio(batch), batch, batch.action_mask).exp()
+    kept = (ratio >= low) & (ratio <= high)
+    return (kept[batch.seq_ids] & batch.action_mask).float()

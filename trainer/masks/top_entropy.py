@@ -1,0 +1,37 @@
+"""Only the tokens at which the policy was most undecided."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.masks import mask
+
+
+@mask.register(needs=("entropy",), paper="https://arxiv.org/abs/2506.01939")
+def top_entropy(
+    batch: TokenBatch,
+    *,
+    frac: Annotated[
+        Number, Field(gt=0, le=1, description="share of the step's action tokens that learn")
+    ] = 0.2,
+) -> Tensor:
+    """Action tokens whose entropy is at least the (1 - frac) quantile of the whole step.
+
+    `high_product` also asks for a large advantage. Wang et al. 2025 (80/20). The quantile is
+    interpolated, ties are kept. Departure: a masked token leaves the reduction's divisor, where
+    TRL keeps it. No action token gives an empty mask.
+    Returns bool [T].
+    """
+    acts = batch.action_mask
+    if not bool(acts.any()):
+        return torch.zeros_like(acts)
+    ordered = batch.entropy[acts].double().sort().values
+    place = (1 - frac) * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    threshold = ordered[below] + (place - below) * (ordered[above] - ordered[below])
+    return acts & (batch.entropy.double() >= threshold)

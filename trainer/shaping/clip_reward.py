@@ -1,0 +1,31 @@
+"""Rewards held inside a range."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from recipes.errors import RecipeError
+from trainer.batch import TokenBatch
+from trainer.shaping import shaping
+
+
+def _range(*, low: float, high: float) -> None:
+    if high <= low:
+        raise RecipeError.of(f"{low:g} is not below high {high:g}", path="low", fix="swap them")
+
+
+@shaping.register(paper="https://doi.org/10.1038/nature14236", validate=_range)
+def clip_reward(
+    batch: TokenBatch,
+    *,
+    low: Annotated[float, Field(description="smallest reward")] = -10.0,
+    high: Annotated[float, Field(description="largest reward")] = 10.0,
+) -> Tensor:
+    """The reward, or the nearest end of [low, high].
+
+    For reward models with rare wild scores; `running_scale` changes the unit of all of them.
+    Mnih et al. 2015.
+    Returns rewards [S], reward units.
+    """
+    return batch.rewards.clamp(low, high)

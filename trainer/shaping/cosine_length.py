@@ -1,0 +1,38 @@
+"""A reward between two ends along a cosine of the length."""
+
+import math
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.segments import seq_count
+from trainer.shaping import shaping
+
+
+@shaping.register(paper="https://arxiv.org/abs/2502.03373", tags=("length", "replaces_reward"))
+def cosine_length(
+    batch: TokenBatch,
+    *,
+    limit: Annotated[Number, Field(gt=0, description="longest completion, tokens")],
+    right_short: Annotated[Number, Field(description="right, at length 0")] = 2.0,
+    right_long: Annotated[Number, Field(description="right, at the limit")] = 1.0,
+    wrong_short: Annotated[Number, Field(description="wrong, at length 0")] = -10.0,
+    wrong_long: Annotated[Number, Field(description="wrong, just below the limit")] = 0.0,
+    exceeded: Annotated[Number, Field(description="at or beyond the limit")] = -10.0,
+) -> Tensor:
+    """A new reward from correctness and length alone: short right answers, long wrong attempts.
+
+    Replaces the reward, unlike `soft_overlong`, which subtracts. Yeo et al. 2025, with its
+    defaults. Confidence: formula and defaults from memory of the paper.
+    Returns rewards [S], reward units.
+    """
+    length = seq_count(batch, batch.action_mask).float()
+    falling = (1 + torch.cos(math.pi * (length / limit).clamp(max=1))) / 2  # 1 at 0, 0 at limit
+    right = right_long + (right_short - right_long) * falling
+    wrong = wrong_long + (wrong_short - wrong_long) * falling
+    shaped = torch.where(batch.correct, right, wrong)
+    return torch.where(length >= limit, exceeded, shaped)

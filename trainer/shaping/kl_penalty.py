@@ -1,0 +1,31 @@
+"""The KL from the reference, taken off the reward."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.ratios import log_ratio, sequence_log_ratio
+from trainer.shaping import shaping
+
+
+@shaping.register(
+    needs=("old_logprobs", "ref_logprobs"), paper="https://arxiv.org/abs/2203.02155", tags=("kl",)
+)
+def kl_penalty(
+    batch: TokenBatch,
+    *,
+    coef: Annotated[Number, Field(ge=0, description="reward units a nat")] = 0.05,
+) -> Tensor:
+    """Reward minus `coef` times the sum over the sample's tokens of log-prob minus reference.
+
+    The k1 estimate: in the reward its gradient, through the advantage, is exactly that of the
+    reverse KL of whole samples; in the loss (`kl_k1`) it would be none. Ouyang et al. 2022, and
+    RLOO. Departure: one number for the sample, not one a token, so earlier tokens are credited
+    with later ones' KL as well. An empty completion pays nothing.
+    Returns rewards [S], reward units.
+    """
+    per_token = log_ratio(batch.old_logprobs, batch.ref_logprobs, batch)
+    return batch.rewards - coef * sequence_log_ratio(per_token, batch)

@@ -1,0 +1,41 @@
+"""A penalty on saying the same again."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.segments import seq_count
+from trainer.shaping import shaping
+
+
+@shaping.register(paper="https://arxiv.org/abs/2502.03373")
+def repetition(
+    batch: TokenBatch,
+    *,
+    penalty: Annotated[
+        Number, Field(ge=0, description="if everything repeats, reward units")
+    ] = 0.1,
+    size: Annotated[int, Field(gt=0, description="tokens in a row that count as a phrase")] = 20,
+) -> Tensor:
+    """Reward minus the penalty times the share of the sample's n-grams seen earlier in it.
+
+    Stops a policy that fills its budget when length pays (`cosine_length`). Yeo et al. 2025.
+    Departure: one penalty for the sample; the paper places it on the repeating tokens. N-grams
+    run over the sampled tokens, across turns. A sample shorter than `size` has none.
+    Returns rewards [S], reward units.
+    """
+    acts = batch.action_mask
+    ends = seq_count(batch, acts).cumsum(0)[:-1].tolist()
+    samples = torch.tensor_split(batch.token_ids[acts], ends)
+    shares = [_share(tokens.tolist(), size) for tokens in samples]
+    return batch.rewards - penalty * torch.tensor(shares, dtype=torch.float32)
+
+
+def _share(tokens: list[int], size: int) -> float:
+    """Share of the n-grams of `tokens` that repeat an earlier one."""
+    grams = [tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0

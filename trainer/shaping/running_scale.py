@@ -1,0 +1,30 @@
+"""Rewards in units of a spread that follows the run."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.shaping import shaping
+
+
+@shaping.register(paper="https://arxiv.org/abs/2005.12729", tags=("affine",))
+def running_scale(
+    batch: TokenBatch,
+    *,
+    scale: Annotated[
+        Number,
+        Field(gt=0, description="spread of rewards; {name: ema_baseline, metric: reward/std}"),
+    ],
+    centre: Annotated[Number, Field(description="level that becomes 0, reward units")] = 0.0,
+    eps: Annotated[float, Field(gt=0, description="added to the scale")] = 1e-6,
+) -> Tensor:
+    """Reward minus `centre`, over `scale`, both running averages of earlier steps.
+
+    Keeps a reward model's unit from setting the learning rate of an estimator that does not
+    normalise (`gae`, `reinforce`); `grpo` cancels it. Engstrom et al. 2020 on why it matters.
+    Returns rewards [S], without unit.
+    """
+    return (batch.rewards - centre) / (scale + eps)

@@ -1,0 +1,31 @@
+"""A penalty that grows over the last stretch before the limit."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.segments import seq_count
+from trainer.shaping import shaping
+
+
+@shaping.register(paper="https://arxiv.org/abs/2503.14476", tags=("length",))
+def soft_overlong(
+    batch: TokenBatch,
+    *,
+    limit: Annotated[Number, Field(gt=0, description="longest completion, tokens")],
+    buffer: Annotated[Number, Field(gt=0, description="tokens before it where the penalty grows")],
+    factor: Annotated[Number, Field(ge=0, description="penalty at the limit, reward units")] = 1.0,
+) -> Tensor:
+    """Reward minus a penalty, 0 up to limit - buffer and `factor` at the limit.
+
+    Warns of the limit before a sample runs into it; `cosine_length` rewards length all along.
+    Yu et al. 2025 (DAPO). Departure: beyond the limit the penalty stays at `factor`, where the
+    authors' code lets it grow. Length is the tokens the policy sampled.
+    Returns rewards [S], reward units.
+    """
+    length = seq_count(batch, batch.action_mask)
+    over = (length - (limit - buffer)) / buffer
+    return batch.rewards - factor * over.clamp(0, 1)
