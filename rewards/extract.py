@@ -41,6 +41,13 @@ _IS_ANSWER = re.compile(
     r"\bis (?:therefore |thus |then )?(?:the|our|my) (?:final |correct |right )?answer\b",
     re.IGNORECASE,
 )
+_YES_NO = re.compile(r"(yes|no|true|false)\s*[,;.:]\s+[a-z]", re.IGNORECASE)
+_CONNECTIVE = re.compile(r"[,;.]\s+(?:so|thus|hence|therefore|then)\b", re.IGNORECASE)
+_BOUND = re.compile(
+    r"(?:at least|at most|less than|more than|greater than|fewer than|up to|over|under|below|above)"
+    r"\b",
+    re.IGNORECASE,
+)
 _SHORT = 300  # characters of a response that may be nothing but an answer
 _MOST = 20_000  # characters of an answer; a longer one is cut
 
@@ -176,7 +183,7 @@ def _phrase(text: str) -> tuple[str, ...] | None:
     rest = clause(text[end : end + _MOST])
     if hedges(middle):
         return ()
-    if not rest or hedges(rest):
+    if not rest or hedges(rest) or _BOUND.match(rest):
         return (rest,) if rest else ()
     if re.search(r"\d|\$|\\", rest):
         return (rest, *last_said(rest))
@@ -187,6 +194,10 @@ def _whole(text: str) -> tuple[str, ...] | None:
     plain = unmarked(text.strip())
     if not plain or "\n\n" in plain or (len(plain) > _SHORT and len(text.split()) > 1):
         return None
+    verdict = _YES_NO.match(plain)
+    if verdict is not None:
+        return (verdict[1],)
+    plain = _CONNECTIVE.split(plain)[-1]
     math = closing_math(plain)
     return (math or plain, *(() if hedges(plain) else last_said(plain)))
 

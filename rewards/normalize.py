@@ -162,17 +162,17 @@ def _one_sign(sign: str) -> str:
 
 
 _SPACES = re.compile(
-    r"(?<!\\)\\(?:!|displaystyle|textstyle|scriptstyle|limits|nolimits|mathstrut|strut|"
-    r"tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge|bfseries)"
+    r"(?<!\\)\\!|\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|mathstrut|strut|"
+    r"bf|it|sf|tt|sl|tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge|bfseries)"
     r"(?![A-Za-z])|\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag)\*?\{[^{}]*\}"
 )
 _WIDE = re.compile(
-    r"(?<!\\)\\(?:[,;:> ]|quad|qquad|enspace|thinspace|medspace|nobreakspace)(?![A-Za-z])|~"
+    r"(?<!\\)\\(?:[,;:> ]|(?:quad|qquad|enspace|thinspace|medspace|nobreakspace)(?![A-Za-z]))|~"
 )
 _SIZES = re.compile(r"\\(?:left|right|middle|[bB]igg?[lrm]?)(?![A-Za-z])\s*(\.(?!\d))?")
 _COLOUR = re.compile(r"\\(?:textcolor|color|colorbox)\s*(?:\[[^\]]*\])?\{[^{}]*\}")
 _FONT = re.compile(
-    r"\\(?:mathbf|mathit|mathsf|mathtt|boldsymbol|bm|pmb|mathnormal|ensuremath|smash|mbox"
+    r"\\(?:mathbf|mathit|mathsf|mathtt|boldsymbol|bm|pmb|mathnormal|ensuremath|smash"
     r"|underline|emph|mathop)(?![A-Za-z])"
 )
 _GROUPED = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\{\\,\}|(?:\\[, ;:]|~)(?=\d{3}(?!\d)))(?=\d)")

@@ -9,6 +9,7 @@ from sympy import Expr, Integer, Pow, Rational, Symbol
 
 MOST_BITS = 3_000_000
 _MOST_FACTORIAL = 20_000
+_SMALL_PRIMES = tuple(sympy.primerange(2, 100))
 _MOST_BASE = 10**15  # a larger base of a huge power is not factored
 
 
@@ -59,10 +60,24 @@ def _formal_power(base: Expr, exponent: Expr) -> Expr:
         sign, base = Integer(-1) ** (exponent.p % 2), -base
     result = sign
     for number, direction in ((base.p, 1), (base.q, -1)):
-        factors = sympy.factorint(number) if number <= _MOST_BASE else {number: 1}
-        for prime, times in factors.items():
-            result *= Pow(Symbol(f"#{prime}", positive=True), direction * times * exponent)
+        for prime, times in _factors(number).items():
+            result *= Pow(Symbol(prime, positive=True), direction * times * exponent)
     return result
+
+
+def _factors(number: int) -> dict[str, int]:
+    """Names of prime factors and their powers; what is left of a large number is one name."""
+    factors: dict[str, int] = {}
+    for prime in _SMALL_PRIMES:
+        if number % prime == 0:
+            times = int(sympy.multiplicity(prime, number))
+            factors[f"#{prime}"] = times
+            number //= prime**times
+    if 1 < number <= _MOST_BASE:
+        factors |= {f"#{prime}": times for prime, times in sympy.factorint(number).items()}
+    elif number > 1:
+        factors[f"#x{number:x}"] = 1
+    return factors
 
 
 def factorial(argument: Expr) -> Expr:

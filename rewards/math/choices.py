@@ -43,4 +43,15 @@ def chosen(answer: str) -> str:
 def same_choice(gold: str, answer: str) -> bool:
     """Whether the gold answer is an option's letter and the answer chooses it."""
     letter = gold_letter(gold)
-    return bool(letter) and chosen(answer) == letter
+    if letter:
+        return chosen(answer) == letter
+    several = _several(gold)
+    return bool(several) and several == _several(answer)
+
+
+def _several(text: str) -> frozenset[str]:
+    """Two or more different letters, `AC` or `A, C` or `(A) and (C)`; empty for anything else."""
+    letters = re.findall(r"[A-J]", flat := _flat(text)[:60])
+    rest = re.sub(r"[A-J(),;\s]|and", "", flat)
+    rising = letters == sorted(set(letters)) or "," in flat
+    return frozenset(letters) if len(letters) > 1 and not rest and rising else frozenset()

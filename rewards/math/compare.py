@@ -38,7 +38,12 @@ def same(gold: Form, answer: Form) -> bool:
 def _unwrapped(form: Form) -> Form:
     """A list or set of one thing is that thing."""
     while isinstance(form, Group) and len(form.items) == 1 and form.kind in ("list", "set"):
+        if form.items[0] == Group("set", ()):
+            break
         form = form.items[0]
+    if isinstance(form, Named) and isinstance(form.value, Group) and len(form.value.items) > 1:
+        if form.value.kind in ("list", "set"):
+            return Group("list", tuple(Named(form.name, item) for item in form.value.items))
     return form
 
 

@@ -18,7 +18,7 @@ _BASES = {
     "ten": 10, "eleven": 11, "twelve": 12, "sixteen": 16,
 }  # fmt: skip
 _NUMERAL = re.compile(
-    r"\(?([0-9A-Fa-f]+)\)?(?:_\{?(?:base)?(\d{1,2}|[a-z]+)\}?|\(?(?:in)?base-?(\d{1,2}|[a-z]+)\)?)"
+    r"\(?([0-9A-Fa-f]+)\)?(?:_\{?\(?(?:base)?(\d{1,2}|[a-z]+)\)?\}?|\(?(?:in)?base-?(\d{1,2}|[a-z]+)\)?)"
 )
 _PREFIXED = re.compile(r"0([bxo])([0-9A-Fa-f]+)")
 _SYNONYMS = {
@@ -51,7 +51,7 @@ def words(tokens: list[Token]) -> Form | None:
         return Group("set", ())
     number = units.number_from_words(text)
     if number is not None:
-        return Scalar(Rational(number))
+        return Scalar(Rational(number.numerator, number.denominator))
     return Words(text)
 
 

@@ -19,7 +19,7 @@ from rewards.normalize import plain, unstyled
 _NEGATIONS = frozenset("not neither nor cannot never isn't aren't".split())
 _VAGUE = frozenset(
     "one-of among between least most maybe perhaps possibly either whatever something anything "
-    "wrong incorrect guess some any".split()
+    "wrong incorrect guess some any than less more greater fewer under over below above up".split()
 )
 _VERBS = frozenset("is are equals equal be was gives yields".split())
 _CONDITIONS = frozenset("where for with when whenever provided".split())
@@ -51,7 +51,7 @@ def readings(text: str) -> list[Form]:
 def _whole(tokens: list[Token]) -> Form:
     if not tokens:
         raise Unreadable("empty")
-    tokens = _without_introduction(tokens)
+    tokens = _without_gloss(_without_introduction(_straightened(tokens)))
     pieces = _split(tokens, lambda t: t.kind == "arrow" and t.text == "=>")
     return read(pieces[-1] if len(pieces) > 1 and pieces[-1] else tokens)
 
@@ -183,6 +183,30 @@ def _without_introduction(tokens: list[Token]) -> list[Token]:
     if colon and all(t.kind == "word" for t in tokens[:colon]) and colon + 1 < len(tokens):
         _refuse_vague(tokens[:colon])
         return tokens[colon + 1 :]
+    return tokens
+
+
+def _straightened(tokens: list[Token]) -> list[Token]:
+    """`]1,2[` is the interval (1,2)."""
+    if len(tokens) > 3 and any(t.text == "[" for t in (tokens[0], tokens[-1])):
+        first, last = tokens[0], tokens[-1]
+        if first.kind == "close" and first.text == "[":
+            first = replace(first, kind="open", text="(")
+        if last.kind == "open" and last.text == "[":
+            last = replace(last, kind="close", text="(")
+        return [first, *tokens[1:-1], last]
+    return tokens
+
+
+def _without_gloss(tokens: list[Token]) -> list[Token]:
+    """Drop words in brackets at the end: `8 (eight)`."""
+    opening = max((p for p, t in enumerate(tokens) if t.kind == "open"), default=0)
+    inner = tokens[opening + 1 : -1]
+    if opening and tokens[-1].kind == "close" and tokens[-1].text == "(" and inner:
+        if all(t.kind == "word" for t in inner):
+            _refuse_vague(inner)
+            if not any(t.text.lower() in ("or", "and") for t in inner):
+                return tokens[:opening]
     return tokens
 
 

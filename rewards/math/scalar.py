@@ -173,7 +173,13 @@ class _Parser:
         if whole.kind != "num" or not whole.text.isdigit():
             return None
         fraction, length = None, 0
-        if self.peek(1).text == "frac" and self.peek(1).kind == "cmd":
+        if (
+            self.peek(1).text == "frac"
+            and self.peek(2).text.isdigit()
+            and len(self.peek(2).text) == 2
+        ):
+            fraction, length = (int(self.peek(2).text[0]), int(self.peek(2).text[1])), 3
+        elif self.peek(1).text == "frac" and self.peek(1).kind == "cmd":
             inner = _Parser(self.tokens)
             inner.at = self.at + 2
             above, below = inner.digits_argument(), inner.digits_argument()

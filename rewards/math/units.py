@@ -199,8 +199,24 @@ def _exponent(parts: list[str], place: int) -> tuple[int, int]:
     return place, 0
 
 
-def number_from_words(text: str) -> int | None:
-    """`twenty-one` -> 21; None when the words are not a number below a million million."""
+_PARTS = {
+    "half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7,
+    "eighth": 8, "ninth": 9, "tenth": 10,
+}  # fmt: skip
+
+
+def number_from_words(text: str) -> Fraction | None:
+    """`twenty-one` -> 21, `two thirds` -> 2/3; None when the words are no number."""
+    words = text.lower().replace("-", " ").split()
+    part = _PARTS.get(words[-1].removesuffix("s").replace("halve", "half")) if words else None
+    if part is None or len(words) == 1:
+        whole = _whole_from_words(text)
+        return None if whole is None else Fraction(whole)
+    count = _whole_from_words(" ".join(words[:-1]))
+    return None if count is None else Fraction(count, part)
+
+
+def _whole_from_words(text: str) -> int | None:
     total, current, seen = 0, 0, False
     for word in text.lower().replace("-", " ").split():
         if word == "and" and seen:

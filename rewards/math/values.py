@@ -129,20 +129,21 @@ def _coordinate(source: random.Random, name: str, attempt: int) -> Any:
 
 def _close(left: Expr, right: Expr, point: Mapping[str, Any]) -> bool:
     """Whether the difference vanishes as the precision grows."""
-    gaps = []
-    for digits in (_LOW, _HIGH):
+    gaps: list[Any] = []
+    for digits in (_LOW // 2, _LOW, _HIGH):
         with mp.workdps(digits):
             try:
                 first, second = (_Evaluator(point).value(side) for side in (left, right))
             except (NotNumeric, ZeroDivisionError, ValueError, OverflowError):
                 return False
             gap, size = abs(first - second), max(abs(first), abs(second))
-            if digits == _LOW and gap > size * mpmath.mpf(10) ** -20 and size > 1e-40:
-                return False
+            stays = digits == _LOW and abs(gap - gaps[0]) <= gap * mpmath.mpf(10) ** -10
+            if stays and gap:
+                return False  # the same difference at both precisions: it is no rounding error
             gaps.append(gap)
             if digits == _HIGH and size and gap <= size * mpmath.mpf(10) ** (-_HIGH // 2):
                 return True
-    return bool(gaps[1] == 0 or gaps[1] < gaps[0] * mpmath.mpf(10) ** -100)
+    return bool(gaps[2] == 0 or gaps[2] < gaps[1] * mpmath.mpf(10) ** -100)
 
 
 class _Evaluator:

@@ -44,7 +44,7 @@ ARROWS = frozenset(
 )
 TEXT_COMMANDS = frozenset(
     "text textbf textit textrm textsf texttt textsc textnormal textup mathrm operatorname rm "
-    "mathop".split()
+    "mathop mbox".split()
 )
 SHORT_WORDS = frozenset(
     "am an and any are as at be but by can day do few for from has he her him his how if in is it "
