@@ -49,7 +49,10 @@ STOPPED = 3  # exit code of a run that ended itself with a cause
 
 def run_training(name: str, overrides: Sequence[str], *, resume: bool) -> int:
     """Train as the recipe says; returns the exit code. Raises RecipeError for a user's mistake."""
+    from transformers.utils import logging
+
     recipe, loaded = load_recipe(name, overrides)
+    logging.disable_progress_bar()
     run = compose(recipe, loaded, resume=resume)
     with run.stop.watching():
         return asyncio.run(_carry(run))

@@ -6,6 +6,7 @@ The recipe names a model, or has a `tiny` section from which one is made, and pr
 
 import contextlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -66,11 +67,13 @@ def run_warmstart(name: str, overrides: Sequence[str]) -> None:
 
 def warm_start(recipe: SftRecipe, source: str, problems: Sequence[Problem]) -> None:
     """Train `source` on the problems' demonstrations for the recipe's steps."""
-    from datasets import Dataset
+    import datasets
     from transformers import AutoModelForCausalLM, AutoTokenizer, get_scheduler
     from trl import SFTConfig, SFTTrainer
 
-    rows = Dataset.from_list([_row(p, recipe.demonstration) for p in problems])
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    rows = datasets.Dataset.from_list([_row(p, recipe.demonstration) for p in problems])
     model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     tokenizer: Any = AutoTokenizer.from_pretrained(source)
     spec = recipe.optimizer
@@ -93,6 +96,7 @@ def warm_start(recipe: SftRecipe, source: str, problems: Sequence[Problem]) -> N
         report_to=[],
         seed=recipe.seed,
         dataloader_pin_memory=False,
+        disable_tqdm=not sys.stderr.isatty(),
     )
     trainer = SFTTrainer(
         model=model,
