@@ -29,9 +29,11 @@ class Controller(Protocol):
 class NumberRegistry(Registry[Any, Any]):
     """Schedules `(step) -> float`, and controllers: factories `() -> Controller`."""
 
-    def controller(self, *, paper: str = "") -> Callable[[F], F]:
+    def controller(
+        self, *, paper: str = "", validate: Callable[..., None] | None = None
+    ) -> Callable[[F], F]:
         """Decorator for a factory of a Controller."""
-        return self.register(paper=paper, tags=("controller",), params=())
+        return self.register(paper=paper, tags=("controller",), params=(), validate=validate)
 
     @property
     def entry(self) -> NumberHook:

@@ -51,7 +51,7 @@ def chi2(
     """
     each = _divergence(out.logprobs, batch)
     beyond = (_log_ratio(out.logprobs, batch).abs() > LINEAR_FROM).float()
-    metrics = {"chi2": Mean.over(each), "chi2_linear_frac": Mean.over(beyond)}
+    metrics = {"chi2_mean": Mean.over(each), "chi2_linear_frac": Mean.over(beyond)}
     values = each[batch.seq_ids]
     if root:
         mean = batch.prepared[:, 0]

@@ -31,5 +31,5 @@ def demonstration_nll(
     imitated = batch.correct if of == "correct" else torch.ones_like(batch.correct)
     chosen = imitated[batch.seq_ids]
     values = torch.where(chosen, -out.logprobs.float(), 0.0)
-    metrics = {"demonstration_nll": Mean.over(values, chosen & batch.train_mask)}
+    metrics = {"demonstration_nll_mean": Mean.over(values, chosen & batch.train_mask)}
     return LossOutput(values=values, metrics=metrics)

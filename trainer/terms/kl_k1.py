@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from trainer.batch import TokenBatch
+from trainer.metrics import Mean
 from trainer.outputs import LossOutput, PolicyOutput
 from trainer.ratios import LARGEST
 from trainer.terms import term
@@ -32,4 +33,5 @@ def kl_k1(
     Returns values [T], nats.
     """
     fixed = batch.ref_logprobs if to == "ref" else batch.old_logprobs
-    return LossOutput(values=(out.logprobs.float() - fixed).clamp(-LARGEST, LARGEST))
+    values = (out.logprobs.float() - fixed).clamp(-LARGEST, LARGEST)
+    return LossOutput(values=values, metrics={"kl_k1_mean": Mean.over(values, batch.train_mask)})

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from trainer.batch import TokenBatch
+from trainer.metrics import Mean
 from trainer.outputs import LossOutput, PolicyOutput
 from trainer.ratios import LARGEST, log_policy_ratio
 from trainer.terms import term
@@ -38,4 +39,4 @@ def kl_k3(
     values = (-difference).exp() - 1 + difference
     if ratio_weighted:
         values = values * log_policy_ratio(out, batch).exp()
-    return LossOutput(values=values)
+    return LossOutput(values=values, metrics={"kl_k3_mean": Mean.over(values, batch.train_mask)})

@@ -3,6 +3,7 @@
 import torch
 
 from trainer.batch import TokenBatch
+from trainer.metrics import Mean
 from trainer.outputs import LossOutput, PolicyOutput
 from trainer.ratios import LARGEST, log_policy_ratio
 from trainer.terms import term
@@ -21,4 +22,5 @@ def teacher_kl(out: PolicyOutput, batch: TokenBatch) -> LossOutput:
     """
     gap = (out.logprobs.detach().float() - batch.teacher_logprobs).clamp(-LARGEST, LARGEST)
     ratio = log_policy_ratio(out, batch).exp()
-    return LossOutput(values=torch.where(batch.action_mask, gap * ratio, 0.0))
+    metrics = {"teacher_gap": Mean.over(gap, batch.train_mask)}
+    return LossOutput(values=torch.where(batch.action_mask, gap * ratio, 0.0), metrics=metrics)
