@@ -1,0 +1,112 @@
+"""The command line that starts a confined process at each level."""
+
+import functools
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from rewards.sandbox.inside.order import Order
+
+INSIDE = Path(__file__).resolve().parent / "inside"
+NOBODY = "65534"
+
+# Read by the interpreter that runs the program; the trainer's own variables are not passed on.
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "HOME": "/tmp",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+def environment(order: Order) -> dict[str, str]:
+    """Everything a confined process finds in its environment.
+
+    Sets come out in the same order each time, so that a program's verdict is the same each time.
+    """
+    fixed = {"PYTHONHASHSEED": "0"} if order.role != "judge" else {}
+    place = {"HOME": order.folder, "TMPDIR": order.folder} if order.folder else {}
+    return ENVIRONMENT | fixed | place
+
+
+def command(order: Order) -> list[str]:
+    """The whole command; `order.level` says how much of the isolation is bubblewrap's."""
+    flags = ["-s", "-P", "-S", "-B", "-X", "utf8"]
+    python = [interpreter(), *flags, str(INSIDE / "boot.py"), order.encode()]
+    return [*_bubblewrap(order), *python] if order.level == "bubblewrap" else python
+
+
+def interpreter() -> str:
+    """The real file of this interpreter: a virtual environment's link is not visible inside."""
+    return os.path.realpath(sys.executable)
+
+
+@functools.cache
+def library() -> tuple[str, ...]:
+    """Folders and files that an interpreter needs to run, and that anybody may read."""
+    warm = [f"rewards.sandbox.inside.{path.stem}" for path in sorted(INSIDE.glob("*.py"))]
+    for module in warm:
+        importlib.import_module(module)  # leaves compiled files that the inside cannot write
+    base = os.path.realpath(sys.base_prefix)
+    wanted = [
+        *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache"),
+        *(interpreter(), f"{base}/lib", f"{base}/lib64", str(INSIDE)),
+    ]
+    kept: list[str] = []
+    for path in wanted:
+        covered = any(Path(path).is_relative_to(other) for other in kept)
+        if os.path.lexists(path) and not covered:
+            kept.append(path)
+    return tuple(kept)
+
+
+def site_packages() -> str:
+    """The folder of the packages installed beside the trainer."""
+    return os.path.realpath(sysconfig.get_path("purelib"))
+
+
+@functools.cache
+def _bubblewrap_options() -> str:
+    path = shutil.which("bwrap")
+    if path is None:
+        return ""
+    done = subprocess.run([path, "--help"], capture_output=True, text=True, env=ENVIRONMENT)
+    return done.stdout + done.stderr
+
+
+def bubblewrap_missing() -> bool:
+    return shutil.which("bwrap") is None
+
+
+def _bubblewrap(order: Order) -> list[str]:
+    """As root without a user namespace and with a user id of its own, so that the kernel's count
+    of tasks is this program's alone; otherwise as nobody in a user namespace that allows no other.
+    """
+    parts = [shutil.which("bwrap") or "bwrap", "--die-with-parent"]
+    if order.user >= 0:
+        parts += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+        parts += ["--unshare-cgroup-try", "--cap-drop", "ALL"]
+        parts += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        parts += ["--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY]
+        if "--disable-userns" in _bubblewrap_options():
+            parts += ["--disable-userns"]
+    parts += ["--hostname", "sandbox"]
+    above = sorted({str(parent) for path in order.readable for parent in Path(path).parents})
+    for folder in above:  # bubblewrap's own choice is closed to the user that we become
+        if folder not in (*order.readable, "/"):
+            parts += ["--perms", "0755", "--dir", folder]
+    for path in order.readable:
+        if os.path.islink(path):
+            parts += ["--symlink", os.readlink(path), path]
+        else:
+            parts += ["--ro-bind", path, path]
+    size = str(order.disk_mb << 20)
+    parts += ["--dev", "/dev", "--perms", "1777", "--size", str(1 << 20), "--tmpfs", "/dev/shm"]
+    parts += ["--remount-ro", "/dev", "--perms", "1777", "--size", size, "--tmpfs", "/tmp"]
+    return [*parts, "--remount-ro", "/", "--chdir", "/tmp", "--"]

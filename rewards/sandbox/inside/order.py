@@ -1,0 +1,36 @@
+"""What the trainer's side tells a confined process, as one JSON argument."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """How to lock down, and what to run then."""
+
+    level: str  # "bubblewrap", "namespaces" or "rlimits"
+    role: str  # "program", "serve" or "judge"
+    parent: int  # process id of the trainer
+    user: int  # become this user before anything untrusted runs; -1 keeps the present one
+    readable: tuple[str, ...]  # folders and files that may be read
+    folder: str  # the temporary folder; empty for none
+    filtered: bool  # system calls are filtered; without, the level is weaker and says so
+    landlocked: bool  # only where files are shared with the machine ("rlimits")
+    cpu_s: int  # seconds of processor time, then SIGKILL
+    memory_mb: int  # address space of a process
+    disk_mb: int  # the temporary folder; where it is an ordinary folder, one file
+    processes: int  # 1: threads only; more: as many tasks, where the level has process ids alone
+    files: int  # open at once
+    packages: str  # folder of installed packages that may be imported; empty for none
+    fds: tuple[int, ...]  # further open files, for the role
+
+    def encode(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def decode(cls, text: str) -> "Order":
+        given: dict[str, Any] = json.loads(text)
+        for key in ("readable", "fds"):
+            given[key] = tuple(given[key])
+        return cls(**given)

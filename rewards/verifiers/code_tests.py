@@ -1,0 +1,159 @@
+"""A program is right when it passes its tests, run in a sandbox."""
+
+import asyncio
+import concurrent.futures
+import functools
+import logging
+import os
+import re
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from recipes.errors import RecipeError
+from rewards.sandbox import Sandbox, SandboxFailure, SandboxUnavailable, choose
+from rewards.sandbox.inside.suite import COLUMNS
+from rewards.sandbox.trial import Job, Trial, run_trial
+from rewards.types import JSON, Problem, Verdict
+from rewards.verifiers import verifier
+
+log = logging.getLogger(__name__)
+
+_FENCE = re.compile(
+    r"^[ \t]*(?P<marks>```+|~~~+)[ \t]*(?P<word>[\w+.#-]*)[^\n]*\n"
+    r"(?P<body>.*?)"
+    r"(?:^[ \t]*(?P=marks)[ \t]*$|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+_PYTHON = {"", "python", "python3", "py", "py3", "python2"}
+
+
+@verifier.register(tags=("code",))
+async def code_tests(
+    problem: Problem,
+    response: str,
+    *,
+    level: Annotated[
+        Literal["auto", "bubblewrap", "namespaces", "rlimits"],
+        Field(description="sandbox level; auto takes the strongest that works here"),
+    ] = "auto",
+    reward: Annotated[
+        Literal["all", "share"],
+        Field(description="all: 1 when every test passes, else 0; share: the part that passes"),
+    ] = "all",
+    test_s: Annotated[
+        float, Field(gt=0, description="processor seconds for one test; by the clock, three times")
+    ] = 6.0,
+    total_s: Annotated[
+        float, Field(gt=0, description="seconds by the clock for all tests of one program")
+    ] = 60.0,
+    memory_mb: Annotated[int, Field(ge=64, description="memory of one program, MiB")] = 1024,
+    programs: Annotated[
+        int, Field(ge=0, description="tried at the same time; 0 is one for each processor core")
+    ] = 0,
+    site_packages: Annotated[
+        bool, Field(description="programs and tests may import the packages installed here")
+    ] = False,
+) -> Verdict:
+    """1 when the last code block of the response passes the row's tests, else 0 (or the share).
+
+    The tests and what they expect never enter the program's sandbox: calls go in, plain data comes
+    out and is compared outside, so an early exit, a printed success or an object with its own idea
+    of equality gains nothing. Reads MBPP, HumanEval, APPS and LiveCodeBench rows, see
+    rewards/sandbox/inside/suite.py. A program over its limits is wrong; a sandbox that fails, or a
+    row without readable tests, gives a missing verdict.
+
+    Returns a verdict with the parts `tests_passed` (share, 0 to 1) and `sandbox_rank` (3
+    bubblewrap, 2 namespaces, 1 rlimits).
+    """
+    sandbox = await asyncio.to_thread(_sandbox, level)
+    job = Job(
+        program=extract_program(response),
+        columns=test_columns(problem),
+        test_s=test_s,
+        total_s=total_s,
+        memory_mb=memory_mb,
+        stop_at_first=reward == "all",
+        packages=site_packages,
+    )
+    try:
+        trial = await _in_turn(sandbox, job, programs or _cores())
+    except (SandboxFailure, OSError) as error:
+        return Verdict.missing(f"sandbox '{sandbox.level}': {error}")
+    return _verdict(trial, job.program, sandbox, share=reward == "share")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _verdict(trial: Trial, program: str, sandbox: Sandbox, *, share: bool) -> Verdict:
+    if trial.missing:
+        return Verdict.missing(f"sandbox '{sandbox.level}': {trial.missing}")
+    passed = trial.passed / max(trial.total, 1)
+    correct = 0 < trial.total == trial.passed
+    counted = f"{trial.passed} of {trial.total} tests passed"
+    return Verdict.scored(
+        passed if share else float(correct),
+        correct=correct,
+        reason=f"{'; '.join(filter(None, (counted, trial.reason)))} [{sandbox.level}]",
+        answer=program,
+        parts={"tests_passed": passed, "sandbox_rank": float(sandbox.rank)},
+    )
+
+
+def extract_program(response: str) -> str:
+    """The last fenced block that may be Python; of any language when none may; else everything.
+
+    A fence that is never closed reaches to the end. Leading spaces are kept: a completion may go
+    on inside a function.
+    """
+    blocks = [(match["word"].lower(), match["body"]) for match in _FENCE.finditer(response)]
+    python = [body for word, body in blocks if word in _PYTHON]
+    return (python or [body for _, body in blocks] or [response])[-1]
+
+
+def test_columns(problem: Problem) -> dict[str, JSON]:
+    """The row's columns that describe tests, also those inside a column `meta`.
+
+    `prompt` is the code that a completion goes on from; where the row has none, the last message
+    stands in, and counts only when it holds the head of the function under test.
+    """
+    columns = dict(problem.columns)
+    meta = columns.get("meta")
+    found = {**meta, **columns} if isinstance(meta, Mapping) else columns
+    said = extract_program(problem.messages[-1].content) if problem.messages else ""
+    return {"prompt": said, **{key: found[key] for key in COLUMNS if found.get(key)}}
+
+
+@functools.cache
+def _sandbox(level: str) -> Sandbox:
+    """The sandbox in force, announced once."""
+    try:
+        sandbox = choose(level)
+    except SandboxUnavailable as error:
+        fix = "install bubblewrap, or choose another level (auto takes what works)"
+        raise RecipeError.of(
+            f"sandbox level '{level}' does not work here: {error}", fix=fix
+        ) from None
+    log.log(logging.WARNING if sandbox.leaks else logging.INFO, "%s", sandbox.describe())
+    return sandbox
+
+
+@functools.cache
+def _workers(programs: int) -> concurrent.futures.ThreadPoolExecutor:
+    """Threads that wait for sandboxes; more programs than threads wait their turn."""
+    return concurrent.futures.ThreadPoolExecutor(programs, thread_name_prefix="sandbox")
+
+
+async def _in_turn(sandbox: Sandbox, job: Job, programs: int) -> Trial:
+    """Run in a worker thread when one is free; a caller that is cancelled ends its program."""
+    stop = threading.Event()
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.run_in_executor(_workers(programs), run_trial, sandbox, job, stop)
+    finally:
+        stop.set()

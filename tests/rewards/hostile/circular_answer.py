@@ -1,0 +1,7 @@
+"""Returns a list that holds itself."""
+
+
+def solve(n):
+    value = [n * n]
+    value.append(value)
+    return value

@@ -1,0 +1,4 @@
+"""Never gets as far as its function."""
+
+while True:
+    pass
