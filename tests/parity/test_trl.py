@@ -133,6 +133,12 @@ def test_leave_one_out_advantages(tmp_path: Path):
             {"clip_min": 0.8, "clip_max": 1.2},
             {"name": "masked_is", "low": 0.8, "high": 1.2},
         ),
+        ("sequence_mask", {"clip_max": 1.2}, {"name": "sequence_is", "cap": 1.2}),
+        (
+            "sequence_truncate",
+            {"clip_max": 1.2},
+            {"name": "sequence_is", "cap": 1.2, "above": "truncate"},
+        ),
     ],
 )
 def test_engine_to_trainer_weights(tmp_path: Path, mode, limits, ours):
@@ -145,3 +151,34 @@ def test_engine_to_trainer_weights(tmp_path: Path, mode, limits, ours):
         weights, theirs.scored["importance_sampling_ratio"] * mask, rtol=1e-4, atol=1e-5
     )
     assert_same_update(algo, theirs)
+
+
+def test_the_entropy_bonus(tmp_path: Path):
+    theirs = reference(tmp_path, num_iterations=2, entropy_coef=0.3, **UNCORRECTED)
+    terms = [{"name": "entropy_bonus", "coef": 0.3}]
+    assert_same_update(slots(terms=terms, reduction="token_mean"), theirs)
+
+
+@pytest.mark.parametrize("frac", [0.1, 0.35, 0.8])
+def test_the_most_undecided_tokens(tmp_path: Path, frac):
+    theirs = reference(tmp_path, **UNCORRECTED)
+    batch = theirs.batch.replace(entropy=theirs.forward().entropy.detach())
+    mask = theirs.scored["completion_mask"]
+    wanted = theirs.trainer.get_high_entropy_mask(padded(theirs, batch.entropy), mask, 1 - frac)
+    ours = slots(masks=[{"name": "top_entropy", "frac": frac}]).mask(batch)
+    assert torch.equal(padded(theirs, ours.float()).bool(), wanted)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.1, 1.0])
+def test_bad_samples_of_an_older_policy(tmp_path: Path, threshold):
+    theirs = reference(tmp_path, **UNCORRECTED)
+    name = "off_policy_sequence_mask"
+    batch = staged(slots(correction={"name": name, "threshold": threshold}), theirs.batch)
+    wanted = theirs.trainer.get_off_policy_mask(
+        advantages=theirs.scored["advantages"][:, None],
+        per_token_logps=padded(theirs, batch.old_logprobs),
+        sampling_per_token_logps=padded(theirs, batch.behavior_logprobs),
+        mask=theirs.scored["completion_mask"],
+        off_policy_threshold=threshold,
+    )
+    torch.testing.assert_close(per_sample(theirs, batch.is_weights)[:, None], wanted.float())
