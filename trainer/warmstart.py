@@ -40,9 +40,9 @@ class SftRecipe(Spec):
     model: Annotated[str, Field(description="model folder or hub name; '' with `tiny`")] = ""
     tiny: TinySpec = TinySpec()
     problems: ProblemsSpec
-    demonstration: Annotated[str, Field(description="column that holds the text to imitate")] = (
-        "solution"
-    )
+    demonstration: Annotated[
+        str, Field(description="column that holds the text to imitate; answer: the gold answer")
+    ] = "solution"
     steps: Annotated[int, Field(gt=0)]
     batch_size: Annotated[int, Field(gt=0, description="demonstrations per step")] = 64
     optimizer: SftOptimizerSpec = SftOptimizerSpec()
@@ -113,7 +113,7 @@ def warm_start(recipe: SftRecipe, source: str, problems: Sequence[Problem]) -> N
 
 
 def _row(problem: Problem, column: str) -> dict[str, Any]:
-    text = problem.columns.get(column)
+    text = problem.answer if column == "answer" else problem.columns.get(column)
     if not isinstance(text, str) or not text:
         raise RecipeError.of(
             f"problem {problem.id} has no demonstration in column '{column}' "

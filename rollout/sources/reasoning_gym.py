@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -11,6 +11,7 @@ from recipes.errors import RecipeError
 from recipes.registry import did_you_mean
 from recipes.spec import JSON
 from rollout.sources import Row, source
+from rollout.sources.held_out import SHARE, Part, belongs
 
 _DEFAULTS: dict[str, JSON] = {}
 
@@ -21,14 +22,18 @@ def reasoning_gym(
     task: Annotated[str, Field(description="name of a reasoning-gym task, `chain_sum`")],
     size: Annotated[int, Field(gt=0, description="problems to generate")],
     seed: Annotated[int, Field(ge=0, description="another seed gives other problems")] = 0,
+    part: Annotated[
+        Part, Field(description="train or heldout: one question in eight, by a hash of its text")
+    ] = "all",
     config: Annotated[
         Mapping[str, JSON], Field(description="options of the task itself, `{max_terms: 3}`")
     ] = _DEFAULTS,
 ) -> list[Row]:
     """`size` problems of one procedural task, each with what the task's own scorer needs.
 
-    Columns: `reasoning_gym_task`, and `entry`, the task's record of the problem. Tasks that accept
-    many answers give none; their rows have an empty answer.
+    With a part, questions of the other part are passed over, whatever the seed, and a question
+    comes once. Columns: `reasoning_gym_task`, and `entry`, the task's record of the problem.
+    Tasks that accept many answers give none; their rows have an empty answer.
     https://github.com/open-thought/reasoning-gym
     """
     from reasoning_gym.factory import DATASETS, create_dataset
@@ -48,14 +53,23 @@ def reasoning_gym(
                 path=f"config.{option}",
                 fix=f"{did_you_mean(option, known)}(options of {task}: {', '.join(known)})",
             )
+    drawn = size if part == "all" else _enough(size, part)
     try:
-        entries = list(create_dataset(task, size=size, seed=seed, **config))
+        entries = list(create_dataset(task, size=drawn, seed=seed, **config))
     except (AssertionError, TypeError, ValueError) as error:
         raise RecipeError.of(
             f"the task {task} refuses {dict(config)}: {error or type(error).__name__}",
             path="config",
             fix="change the option it names",
         ) from error
+    if part != "all":
+        entries = _of_part(entries, part)[:size]
+    if len(entries) < size:
+        raise RecipeError.of(
+            f"the task {task} gave {len(entries)} different questions of part {part}, not {size}",
+            path="size",
+            fix="lower it, or widen the task's own options",
+        )
     return [
         Row(
             id=f"{task}-{seed}-{index}",
@@ -65,6 +79,21 @@ def reasoning_gym(
             columns={"reasoning_gym_task": task, "entry": entry},
         )
         for index, entry in enumerate(entries)
+    ]
+
+
+def _enough(size: int, part: Part) -> int:
+    """Questions to draw so that the part very likely has `size` different ones."""
+    return (size * SHARE if part == "heldout" else size) * 3 // 2 + 64
+
+
+def _of_part(entries: Sequence[Mapping[str, JSON]], part: Part) -> list[Mapping[str, JSON]]:
+    """The part's questions, each once, in the order drawn."""
+    once = {entry["question"]: entry for entry in reversed(entries)}
+    return [
+        entry
+        for entry in entries
+        if belongs(entry["question"], part) and once[entry["question"]] is entry
     ]
 
 

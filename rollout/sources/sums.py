@@ -1,14 +1,13 @@
 """The quickstart's synthetic problems: sums, with demonstrations of two ways to answer them."""
 
-import hashlib
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from rollout.sources import Row, source
+from rollout.sources.held_out import is_held_out
 
-_HELD_OUT_SHARE = 8  # one prompt in eight is never trained on
 _SLIP = 0.03  # chance that a worked step is wrong
 _LUCK = 0.37  # chance that a guessed digit is right
 
@@ -61,11 +60,6 @@ def sums(
             )
         )
     return rows
-
-
-def is_held_out(prompt: str) -> bool:
-    """One prompt in eight, the same ones in every run and on every machine."""
-    return hashlib.sha256(prompt.encode()).digest()[0] % _HELD_OUT_SHARE == 0
 
 
 def _worked(rng: np.random.Generator, left: int, right: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 from eval.suite import SHIPPED, load_suite, suite_names
 from recipes.errors import RecipeError
 from rollout.problems import load_problems
-from rollout.sources.sums import is_held_out
+from rollout.sources.held_out import is_held_out
 
 MINE = """\
 name: mine

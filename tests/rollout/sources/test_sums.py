@@ -6,7 +6,8 @@ import pytest
 from recipes.errors import RecipeError
 from recipes.registry import build
 from rollout.sources import source
-from rollout.sources.sums import _lazy, _worked, is_held_out
+from rollout.sources.held_out import is_held_out
+from rollout.sources.sums import _lazy, _worked
 
 EXAMPLES = [{"size": 4}, {"size": 4, "demonstrations": True}]
 
