@@ -3,10 +3,11 @@
     config("qwen3", tied=False)              the configuration alone
     random_model("llama")                    a float32 module in evaluation mode
     tiny_model(folder, "qwen2", tied=True)   the same, saved; returns the folder
+    save_words(folder)                       a tokenizer beside it, for stop strings
     Source(model, folder)                    its weights as an engine takes them
     next_logprobs(model, ids)                what the model itself says of each token of `ids`
 
-A folder holds weights and configuration only, no tokenizer: token ids are all that matters here.
+A folder holds weights and configuration; token ids are all that matters here.
 Import them with `from tests.models import tiny_model`.
 """
 
@@ -16,8 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 VOCABULARY = 40
 END = 2  # the end token's id
@@ -42,6 +51,8 @@ _EXTRA: dict[str, dict[str, Any]] = {
     "gemma2": {**_SMALL_HEADS, "sliding_window": 3, "attn_logit_softcapping": 2.0},
     "gemma3_text": {**_SMALL_HEADS, "sliding_window": 3, "sliding_window_pattern": 2},
 }
+WIDE = {"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 32}
+"""Changes that make heads as wide as vLLM's CPU attention needs them."""
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3_text", "mistral", "gpt_neox")
 
 
@@ -70,6 +81,12 @@ def tiny_model(
     """`random_model`, saved to `folder` in Hugging Face format."""
     random_model(arch, tied=tied, seed=seed, **changes).save_pretrained(folder)
     return folder
+
+
+def save_words(folder: Path) -> None:
+    """A tokenizer beside the model: token 7 is the word "w07", and so on."""
+    words = WordLevel({f"w{i:02}": i for i in range(VOCABULARY)}, unk_token="w00")
+    PreTrainedTokenizerFast(tokenizer_object=Tokenizer(words)).save_pretrained(folder)
 
 
 @dataclass(kw_only=True)

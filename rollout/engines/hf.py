@@ -25,9 +25,10 @@ from rollout.engines import Engine, WeightSource, engine
 from rollout.engines.attention import ATTENTION, Layout, supports
 from rollout.engines.context import EngineContext
 from rollout.engines.decoding import Batch
+from rollout.engines.prompts import NO_ROOM, check_prompt, room
 from rollout.engines.request import Request
 from rollout.engines.stopping import StopStrings
-from rollout.types import Completion, EngineDied, EngineError, Finish, Sampling
+from rollout.types import Completion, EngineDied, Sampling
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -61,7 +62,7 @@ class HfEngine:
         assert self._batch is not None
         batch, request = self._batch, self._request(prompt_ids, sampling, n)
         if request.limit <= 0 or n == 0:
-            return [_EMPTY] * n
+            return [NO_ROOM] * n
         future = asyncio.get_running_loop().create_future()
         self._futures[request] = future
         batch.add(request)
@@ -103,19 +104,13 @@ class HfEngine:
 
     def _request(self, prompt_ids: Sequence[int], sampling: Sampling, n: int) -> Request:
         assert self._model is not None
-        prompt = np.array(prompt_ids, dtype=np.int64)
-        size = self._model.config.get_text_config().vocab_size
-        if not len(prompt) or prompt.min() < 0 or prompt.max() >= size:
-            raise EngineError(
-                f"a prompt of {len(prompt)} tokens that is empty or has ids outside "
-                f"0..{size - 1}: does the tokenizer belong to this model?"
-            )
+        check_prompt(prompt_ids, self._model.config.get_text_config().vocab_size)
         stop = sampling.stop
         return Request(
-            prompt=prompt,
+            prompt=np.array(prompt_ids, dtype=np.int64),
             sampling=sampling,
             n=n,
-            limit=min(sampling.max_tokens, self._context.context_length - len(prompt)),
+            limit=room(prompt_ids, sampling, self._context),
             stops=StopStrings(self._context.folder, stop) if stop else None,
         )
 
@@ -194,14 +189,6 @@ class HfEngine:
                 future.set_exception(died)
 
 
-_EMPTY = Completion(
-    token_ids=np.zeros(0, dtype=np.int32),
-    logprobs=np.zeros(0, dtype=np.float32),
-    policy_version=np.zeros(0, dtype=np.int32),
-    finish=Finish.LENGTH,
-)
-
-
 def _replica(folder: Path, dtype: str) -> "PreTrainedModel":
     """The folder's model, on the accelerator where there is one."""
     from transformers import AutoModelForCausalLM
@@ -232,7 +219,7 @@ def _copy(named: Iterator[tuple[str, Tensor]], model: "PreTrainedModel") -> None
         raise EngineDied(f"weights that never arrived: {', '.join(missing)}")
 
 
-@engine.register(provides=("embedded",))
+@engine.register()
 def hf(
     context: EngineContext,
     *,

@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from transformers import PreTrainedTokenizerFast
 
 from recipes.errors import RecipeError
 from rollout.engines.attention import ATTENTION
@@ -133,18 +130,6 @@ def test_a_full_context_ends_a_sample_by_length(tmp_path):
     cut, full = answers(model, tmp_path, asked, length=10, stop=())
     assert (len(cut[0].token_ids), cut[0].finish) == (4, Finish.LENGTH)
     assert [(len(c.token_ids), c.finish) for c in full] == [(0, Finish.LENGTH)] * 2
-
-
-def test_a_stop_string_ends_a_sample(tmp_path):
-    words = {f"w{i} ": i for i in range(VOCABULARY)}
-    backend = Tokenizer(WordLevel(words, unk_token="w0 "))
-    PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(tmp_path)
-    model = random_model("qwen2", attention=ATTENTION)
-    free = answers(model, tmp_path, calls(n=1), stop=())[0][0].token_ids.tolist()
-    word = f"w{free[4]} "
-    cut = answers(model, tmp_path, calls(n=1, stop=(word,)), stop=())[0][0]
-    assert cut.token_ids.tolist() == free[: free.index(free[4]) + 1]
-    assert cut.finish is Finish.STOP
 
 
 def test_stop_strings_need_a_tokenizer(tmp_path):

@@ -1,0 +1,40 @@
+"""What runs inside vLLM's workers: one push of weights.
+
+vLLM adds the class's methods to its worker (`worker_extension_cls`), in this process or in
+another. The module must import in either without vLLM's help.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class PolicyWorker:
+    """Methods that vLLM's worker gets; `model_runner` and `reload_weights` are its own."""
+
+    model_runner: Any
+    reload_weights: Any
+
+    def load_policy(self, weights: "Iterable[tuple[str, Tensor]] | None", folder: str) -> None:
+        """Replace all weights, from tensors by checkpoint name or from a folder of safetensors.
+
+        The whole model goes through one call: in several, vLLM's layer-wise reload corrupts it.
+        """
+        if weights is None:
+            self.reload_weights(weights_path=folder, is_checkpoint_format=True)
+        else:
+            self.reload_weights(weights_iterator=weights, is_checkpoint_format=True)
+        self._repack_tied_head()
+
+    def _repack_tied_head(self) -> None:
+        """On the CPU a reload leaves the packed copy of a tied head at the old weights."""
+        import torch
+        from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
+
+        model = self.model_runner.get_model()
+        tied = model.config.get_text_config().tie_word_embeddings
+        if tied and self.model_runner.device.type == "cpu":
+            with torch.no_grad():
+                dispatch_cpu_unquantized_gemm(model.lm_head, remove_weight=False)
