@@ -4,12 +4,12 @@ A verifier that raises, returns something else than a verdict or a reward that i
 a MISSING verdict with the reason. A missing verdict is never a reward of 0.
 """
 
-import math
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
 from recipes.errors import Fault, RecipeError
+from rewards.asking import verdict_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier
 
@@ -107,15 +107,7 @@ class Scorer:
         verifier = self._verifiers.get(problem.verifier)
         if verifier is None:
             return Verdict.missing(f"no verifier called '{problem.verifier}'")
-        try:
-            verdict: object = await verifier(problem, response)
-        except Exception as error:  # a verifier is anybody's code; its failure is data, counted
-            return Verdict.missing(f"{type(error).__name__}: {error}")
-        if not isinstance(verdict, Verdict):
-            return Verdict.missing(f"the verifier returned {type(verdict).__name__}, no Verdict")
-        if verdict.is_missing or math.isfinite(verdict.reward):
-            return verdict
-        return Verdict.missing(f"the reward is {verdict.reward}")
+        return await verdict_of(verifier, problem, response)
 
     def metrics(self) -> dict[str, float]:
         """Calls, missing share and mean seconds since the last reading; empty without calls."""

@@ -1,0 +1,31 @@
+"""A verifier is anybody's code: whatever it breaks becomes a missing verdict with its reason.
+
+verdict_of(verifier, ...)    one verifier; never raises for what it does
+ask(parts, ...)              several at once, by name
+"""
+
+import asyncio
+import math
+from collections.abc import Mapping
+
+from rewards.types import Problem, Verdict
+from rewards.verifiers import Verifier
+
+
+async def verdict_of(verifier: Verifier, problem: Problem, response: str) -> Verdict:
+    """What the verifier says; missing where it raises, returns no Verdict, or a reward like NaN."""
+    try:
+        verdict: object = await verifier(problem, response)
+    except Exception as error:  # its failure is data: counted, and never a reward of 0
+        return Verdict.missing(f"{type(error).__name__}: {error}")
+    if not isinstance(verdict, Verdict):
+        return Verdict.missing(f"the verifier returned {type(verdict).__name__}, no Verdict")
+    if verdict.is_missing or math.isfinite(verdict.reward):
+        return verdict
+    return Verdict.missing(f"the reward is {verdict.reward}")
+
+
+async def ask(parts: Mapping[str, Verifier], problem: Problem, response: str) -> dict[str, Verdict]:
+    """The verdict of every part, asked at the same time, in the order of `parts`."""
+    verdicts = await asyncio.gather(*(verdict_of(v, problem, response) for v in parts.values()))
+    return dict(zip(parts, verdicts, strict=True))

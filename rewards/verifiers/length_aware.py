@@ -1,0 +1,80 @@
+"""A reward that shrinks beyond a length the problem's difficulty allows."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from recipes.errors import RecipeError
+from rewards.asking import verdict_of
+from rewards.composition import Part, values_of
+from rewards.thinking import split_thinking
+from rewards.types import Problem, Verdict
+from rewards.verifiers import verifier
+
+
+def _easy_is_below_hard(*, easy_below: float, hard_from: float, **_: object) -> None:
+    if easy_below > hard_from:
+        raise RecipeError.of(
+            f"problems are easy below {easy_below:g} and hard from {hard_from:g}",
+            path="easy_below",
+            fix="set it to at most hard_from",
+        )
+
+
+@verifier.register(validate=_easy_is_below_hard, paper="https://arxiv.org/abs/2505.23727")
+async def length_aware(
+    problem: Problem,
+    response: str,
+    *,
+    part: Annotated[Part, Field(description="the verifier whose reward is shortened")],
+    difficulty: Annotated[
+        str, Field(description="column with the difficulty, a number; '' if all are hard")
+    ] = "",
+    easy_below: Annotated[float, Field(description="difficulty below which it is easy")] = 3.5,
+    hard_from: Annotated[float, Field(description="difficulty from which it is hard")] = 5.0,
+    easy_words: Annotated[int, Field(ge=0, description="words an easy problem allows")] = 96,
+    hard_words: Annotated[int, Field(ge=0, description="words a hard problem allows")] = 256,
+    slope: Annotated[float, Field(gt=0, description="share of the reward lost a word too many")] = (
+        1 / 500
+    ),
+    inside: Annotated[
+        Literal["response", "thought"], Field(description="whose words are counted")
+    ] = "response",
+) -> Verdict:
+    """The part's reward times clip(1 - slope * (words - allowed words), 0, 1).
+
+    Wang et al. 2025, https://arxiv.org/abs/2505.23727 (PixelThink). An easy problem allows
+    `easy_words`, a hard one `hard_words`, one in between any number. Unlike the shaping functions
+    for lengths it is absolute and sees no group; unlike `think_modes` it asks how long, not whether
+    to think. Departures: the paper allows a hard problem 25 words times the policy's uncertainty
+    more, which a verifier cannot see: that is the shaping function `uncertain_length`, which reads
+    `base` and `words_over`. A row without its difficulty is missing, where the paper takes it for
+    easy. A reward of 0 or less stays as it is: shortness never excuses, length never pardons.
+
+    Returns a verdict in the range of the part, `correct` as the part says. Parts: `base` and what
+    it is made of, `words`, `length_score` (0 to 1), `difficulty`, and `words_over` (words beyond
+    those allowed, negative below) where there is a limit.
+    """
+    verdict = await verdict_of(part, problem, response)
+    if verdict.is_missing:
+        return Verdict.missing(f"base: {verdict.reason}")
+    rated = problem.columns.get(difficulty) if difficulty else hard_from
+    if isinstance(rated, bool) or not isinstance(rated, int | float):
+        return Verdict.missing(
+            f"the row has no number in column '{difficulty}' (got {rated!r:.40})"
+        )
+    counted = response if inside == "response" else split_thinking(response).thought
+    words = len(counted.split())
+    parts = {**values_of({"base": verdict}), "words": float(words), "difficulty": float(rated)}
+    score = 1.0
+    if not easy_below <= rated < hard_from:
+        over = words - (easy_words if rated < easy_below else hard_words)
+        score = min(max(1 - slope * over, 0.0), 1.0)
+        parts["words_over"] = float(over)
+    return Verdict.scored(
+        verdict.reward * score if verdict.reward > 0 else verdict.reward,
+        correct=verdict.correct,
+        reason=verdict.reason,
+        answer=verdict.answer,
+        parts={**parts, "length_score": score},
+    )

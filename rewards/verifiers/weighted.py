@@ -1,0 +1,61 @@
+"""A weighted sum of verifiers."""
+
+from rewards.asking import ask
+from rewards.composition import (
+    Decides,
+    Parts,
+    Weights,
+    WhenMissing,
+    missing_of,
+    reason_of,
+    refuse_unknown_parts,
+    values_of,
+)
+from rewards.types import Problem, Verdict
+from rewards.verifiers import Verifier, verifier
+
+_ALL_ONE: dict[str, float] = {}
+
+
+def _names_are_parts(
+    *, parts: dict[str, Verifier], weights: dict[str, float], correct: str, missing: str
+) -> None:
+    refuse_unknown_parts(parts, weights=list(weights), correct=[correct])
+
+
+@verifier.register(validate=_names_are_parts)
+async def weighted(
+    problem: Problem,
+    response: str,
+    *,
+    parts: Parts,
+    weights: Weights = _ALL_ONE,
+    correct: Decides = "",
+    missing: WhenMissing = "missing",
+) -> Verdict:
+    """The sum of the parts' rewards, each times its weight; the weights are not normalised.
+
+    `gated` is for a part that must not be earned without another; this one lets a response trade
+    one part for another. `correct` is the word of one part and does not depend on the weights.
+    With `missing: skip` a part without a verdict is left out and the others are scaled up to the
+    whole weight, so the range stays; the part that decides must have a verdict all the same.
+
+    Returns a verdict whose reward lies between the sums of the weighted extremes of the parts: 0
+    to the sum of the weights when each part gives 0 to 1. Parts: every part by its name.
+    """
+    verdicts = await ask(parts, problem, response)
+    decides = correct or next(iter(parts))
+    lost = [name for name, verdict in verdicts.items() if verdict.is_missing]
+    scored = {name: verdict for name, verdict in verdicts.items() if name not in lost}
+    weight = {name: weights.get(name, 1.0) for name in parts}
+    whole, found = (sum(abs(weight[name]) for name in names) for names in (parts, scored))
+    if (lost and missing == "missing") or decides in lost or (lost and not found):
+        return missing_of(verdicts)
+    reward = sum(weight[name] * verdict.reward for name, verdict in scored.items())
+    return Verdict.scored(
+        reward * whole / found if lost else reward,
+        correct=verdicts[decides].correct,
+        reason=reason_of(verdicts),
+        answer=verdicts[decides].answer,
+        parts=values_of(verdicts),
+    )

@@ -1,0 +1,40 @@
+from tests.rewards.parts import broken, judge, pays, raises
+
+
+def test_the_largest_reward_counts():
+    parts = {"exact": pays(0, answer="7"), "loose": pays(0.5, answer="seven", correct=False)}
+    verdict = judge("best_of", parts=parts)
+    assert (verdict.reward, verdict.answer, verdict.correct) == (0.5, "seven", False)
+    assert verdict.parts == {"exact": 0, "loose": 0.5}
+
+
+def test_any_part_may_call_it_correct():
+    parts = {"loose": pays(0.5, correct=False), "exact": pays(0.2, correct=True)}
+    verdict = judge("best_of", parts=parts)
+    assert (verdict.reward, verdict.correct) == (0.5, True)
+
+
+def test_of_equal_rewards_a_correct_one_gives_the_answer_then_the_first():
+    assert (
+        judge(
+            "best_of",
+            parts={
+                "a": pays(1, correct=False, answer="a"),
+                "b": pays(1, answer="b"),
+                "c": pays(1, answer="c"),
+            },
+        ).answer
+        == "b"
+    )
+
+
+def test_a_missing_part_might_have_been_the_best():
+    parts = {"exact": pays(0), "judge": broken("down")}
+    verdict = judge("best_of", parts=parts)
+    assert verdict.is_missing
+    assert verdict.reason == "judge: down"
+    assert judge("best_of", parts=parts, missing="skip").reward == 0
+
+
+def test_nothing_but_missing_parts_is_missing():
+    assert judge("best_of", parts={"a": broken(), "b": raises}, missing="skip").is_missing
