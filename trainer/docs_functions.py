@@ -9,7 +9,7 @@ from pathlib import Path
 
 from recipes.registry import Registered
 from trainer.docs_recipes import recipe_files, set_here
-from trainer.docs_slots import SLOTS, Key, Slot, named
+from trainer.docs_slots import SLOTS, Key, Slot, anchors, named
 from trainer.docs_words import Docstring, cell, default_words, markdown, type_words
 
 HEAD = """\
@@ -46,7 +46,8 @@ def functions_page(root: Path) -> str:
 
 
 def _overview(slot: Slot, root: Path) -> str:
-    names = [f"[{entry.name}](#{entry.name})" for entry in slot.entries(root)]
+    known = anchors(root)
+    names = [f"[{e.name}](#{known[e.slot, e.name]})" for e in slot.entries(root)]
     return f"| {slot.title} | {', '.join(names) or 'none'} |"
 
 

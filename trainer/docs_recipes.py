@@ -7,7 +7,7 @@ from typing import Any
 from recipes.load import load
 from recipes.located import parse
 from recipes.spec import JSON
-from trainer.docs_slots import named
+from trainer.docs_slots import anchors, named
 from trainer.docs_words import markdown
 
 FOLDERS = {
@@ -75,7 +75,7 @@ def _section(root: Path, name: str) -> str:
             for other in _texts(raw.get("extends"))
         ),
         "Papers": ", ".join(loaded.papers),
-        "Fills": _filled(loaded.tree) if name.startswith("algorithms/") else "",
+        "Fills": _filled(loaded.tree, root) if name.startswith("algorithms/") else "",
         "Machine": _machine(loaded.tree) if "problems" in loaded.tree else "",
         "Size": _size(loaded.tree),
     }
@@ -90,9 +90,10 @@ def _raw(path: Path) -> Mapping[str, Any]:
     return tree or {}
 
 
-def _filled(tree: Mapping[str, Any]) -> str:
+def _filled(tree: Mapping[str, Any], root: Path) -> str:
     """The functions that an algorithm is made of."""
-    return ", ".join(f"{slot} [{name}](algorithms.md#{name})" for slot, name in named(tree))
+    known = anchors(root)
+    return ", ".join(f"{key[0]} [{key[1]}](algorithms.md#{known[key]})" for key in named(tree))
 
 
 def _texts(value: JSON) -> list[str]:

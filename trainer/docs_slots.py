@@ -80,6 +80,15 @@ SLOTS = (
 )  # fmt: skip
 
 
+def anchors(root: Path) -> dict[Key, str]:
+    """(slot, function) -> its anchor on the page: its name, numbered from the second slot on."""
+    found: dict[Key, str] = {}
+    for entry in (entry for slot in SLOTS for entry in slot.entries(root)):
+        before = sum(name == entry.name for _, name in found)
+        found[entry.slot, entry.name] = f"{entry.name}-{before}" if before else entry.name
+    return found
+
+
 def named(tree: Mapping[str, JSON]) -> Iterator[Key]:
     """(slot, function) of every entry in a recipe's tree, nested entries and numbers included."""
     for slot in SLOTS:
