@@ -1,12 +1,14 @@
 """Suites: every shipped one is whole, changes land where they should, mistakes are named."""
 
+import asyncio
 import json
 
 import pytest
 
 from eval.suite import SHIPPED, load_suite, suite_names
 from recipes.errors import RecipeError
-from rollout.problems import load_problems
+from recipes.registry import function_of
+from rollout.problems import check_gold, load_problems
 from rollout.sources.held_out import is_held_out
 
 MINE = """\
@@ -35,7 +37,11 @@ def test_a_shipped_suite_is_called_what_its_file_is_called(name):
     assert (SHIPPED / f"{name}.yaml").read_text().startswith("description: ")
 
 
-@pytest.mark.parametrize("name", [n for n in suite_names() if n != "sums"])
+def has_a_path(name):
+    return "path" in load_suite(name).problems.source.options
+
+
+@pytest.mark.parametrize("name", filter(has_a_path, suite_names()))
 def test_a_shipped_suite_reads_a_local_file_of_the_same_problems(name, tmp_path):
     path = tmp_path / "local.jsonl"
     row = {"id": "a", "prompt": "1+1?", "answer": "2", "meta": {"test_list": ["assert f()"]}}
@@ -50,6 +56,13 @@ def test_the_quickstarts_suite_is_held_out_problems_only():
     problems = load_problems(load_suite("sums").problems)
     assert len(problems) == 128
     assert all(is_held_out(problem.messages[-1].content) for problem in problems)
+
+
+def test_every_gold_answer_of_the_quickstarts_suite_verifies():
+    suite = load_suite("sums", {"problems": {"gold_sample": 128}})
+    verify = function_of(suite.verifier)
+    found = asyncio.run(check_gold(load_problems(suite.problems), verify, suite.problems))
+    assert (found.checked, found.failures) == (128, ())
 
 
 def test_a_file_of_ones_own_is_a_suite(tmp_path):
