@@ -22,6 +22,8 @@ from rewards.sentences import clause, closing_math, hedges, last_said, unmarked
 
 Place = Literal["boxed", "tag", "mark", "phrase", "whole", "last"]
 PLACES: tuple[Place, ...] = ("boxed", "tag", "mark", "phrase", "whole", "last")
+Where = Literal["anywhere", "stated", "boxed", "tag", "mark", "whole"]
+"""Option of verifiers: `stated` is a box, tags, the mark or a phrase; the rest names one place."""
 
 _BOX = re.compile(r"(?:\\+(?:boxed|fbox|framebox)|\x08oxed|\x0cbox)(?![A-Za-z])")
 _INNER = re.compile(r"[\s$]*" + _BOX.pattern + r"\s*\{")
@@ -77,6 +79,21 @@ def extract(text: str, places: tuple[Place, ...] = PLACES) -> Extraction:
                 kept = tuple(dict.fromkeys(c.strip()[:_MOST] for c in found if c.strip()))
                 return Extraction(place=place, candidates=kept)
     return Extraction()
+
+
+def places_of(where: Where) -> tuple[Place, ...]:
+    """The places that an option `where` allows."""
+    if where == "anywhere":
+        return PLACES
+    return PLACES[:4] if where == "stated" else (where,)
+
+
+def final_answer(response: str, where: Where, marker: str) -> Extraction:
+    """What follows the last `marker` when one is given, else the answer from `where`."""
+    if not marker:
+        return extract(response, places_of(where))
+    found = after_marker(response, marker)
+    return Extraction(place="mark", candidates=(found,) if found else ())
 
 
 def after_reasoning(text: str) -> str:

@@ -175,7 +175,7 @@ _FONT = re.compile(
     r"\\(?:mathbf|mathit|mathsf|mathtt|boldsymbol|bm|pmb|mathnormal|ensuremath|smash"
     r"|underline|emph|mathop)(?![A-Za-z])"
 )
-_GROUPED = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\{\\,\}|(?:\\[, ;:]|~)(?=\d{3}(?!\d)))(?=\d)")
+_GROUPED = re.compile(r"(?<=\d)(?:\{,\}|,\\!\s*|\{\\,\}|(?:\\[, ;:]|~)(?=\d{3}(?!\d)))(?=\d)")
 _SPACED_GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?!\d)(?! *[/,])")
 
 

@@ -159,7 +159,8 @@ def _named(gold: Form, answer: Form) -> bool:
     if isinstance(gold, Named) and isinstance(answer, Named):
         if _clash(gold.name, answer.name):
             return _relations_of(gold, answer)
-        return same(gold.value, answer.value) or _relations_of(gold, answer)
+        value = _same_argument(gold.name, answer)
+        return same(gold.value, value) or _relations_of(gold, answer)
     if isinstance(answer, Named):
         if isinstance(gold, Relation):
             return _relations_of(gold, answer)
@@ -174,6 +175,15 @@ def _named(gold: Form, answer: Form) -> bool:
     if _is_curve(gold):
         return False
     return same(gold.value, answer)
+
+
+def _same_argument(name: str, answer: Named) -> Form:
+    """The answer's value with `f(n)`'s argument called as in the gold's `f(x)`."""
+    ours, theirs = (n.replace("(", " ").split() for n in (name, answer.name))
+    value = answer.value
+    if len(ours) == len(theirs) == 2 and ours[1] != theirs[1] and isinstance(value, Scalar):
+        return Scalar(value.value.subs(Symbol(theirs[1]), Symbol(ours[1])), value.unit)
+    return value
 
 
 def _clash(first: str, second: str) -> bool:

@@ -242,7 +242,7 @@ def _parts(tokens: list[Token]) -> list[str]:
             parts.append("degree")
         elif token.kind not in ("dots", "sep"):
             raise Unreadable(f"{token.text!r} in a unit")
-    joined = []
+    joined: list[str] = []
     for part in parts:
         if joined and joined[-1] == "-":
             joined[-1] = "-" + part

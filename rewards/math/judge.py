@@ -3,8 +3,9 @@ r"""Gold and response in, verdict out: what a worker runs for `math_equal`."""
 import re
 import sys
 
-from rewards.extract import Place, extract, last_boxed
-from rewards.math import choices, compare, fallback
+from rewards.choices import same_choice
+from rewards.extract import Where, final_answer, last_boxed
+from rewards.math import compare, fallback
 from rewards.math.forms import Form, Unknown, Words
 from rewards.math.reading import readings
 from rewards.math.tokens import Unreadable, spelling, tokenize
@@ -16,20 +17,20 @@ sys.set_int_max_str_digits(0)
 _MOST_GOLD = 20_000
 
 
-def judge(gold: str, response: str, places: list[Place]) -> dict[str, JSON]:
+def judge(gold: str, response: str, where: Where, marker: str) -> dict[str, JSON]:
     """Whether the final answer of `response` is `gold`: {"correct", "answer", "reason"}."""
-    found = extract(response, tuple(places))
+    found = final_answer(response, where, marker)
     if not found.candidates:
-        where = "no answer found" if found.place == "none" else f"{found.place}: empty or cut off"
-        return {"correct": False, "answer": "", "reason": where}
+        empty = "no answer found" if found.place == "none" else f"{found.place}: empty or cut off"
+        return {"correct": False, "answer": "", "reason": empty}
     target = gold_text(gold)
     wanted = readings(target)
     in_words = any(isinstance(form, Words) for form in wanted)
     answer = found.answer
     for candidate in found.candidates:
-        given = readings(candidate)
+        given = readings(candidate, comma_decimal=True)
         answer = candidate
-        if same_text(target, candidate) or choices.same_choice(target, candidate):
+        if same_text(target, candidate) or same_choice(target, candidate):
             return {"correct": True, "answer": answer, "reason": f"{found.place}: the same text"}
         if all(isinstance(form, Unknown | Words) for form in given) and not in_words:
             if not fallback.is_heavy(candidate):

@@ -26,8 +26,11 @@ _CONDITIONS = frozenset("where for with when whenever provided".split())
 _MOST_ITEMS = 200
 
 
-def readings(text: str) -> list[Form]:
-    """What the text may mean, the most literal first; never empty, `Unknown` at the least."""
+def readings(text: str, *, comma_decimal: bool = False) -> list[Form]:
+    """What the text may mean, the most literal first; never empty, `Unknown` at the least.
+
+    `3,5` may be three and a half where `comma_decimal`; `144,225` may be two numbers.
+    """
     number = items.numeral(unstyled(plain(text)))
     if number is not None:
         return [number]
@@ -43,8 +46,11 @@ def readings(text: str) -> list[Form]:
             continue
         if form is not None:
             found.append(form)
-    if re.fullmatch(r"-?\d+,(?:\d{1,2}|\d{4,})", text.strip()):
-        found.append(_whole(tokenize(text.strip().replace(",", "."))))
+    bare = text.strip(" $")
+    if comma_decimal and re.fullmatch(r"-?\d+,(?:\d{1,2}|\d{4,})", bare):
+        found.append(_whole(tokenize(bare.replace(",", "."))))
+    elif re.fullmatch(r"[1-9]\d{2}(?:,[1-9]\d{2})+", bare):
+        found.append(_whole(tokenize(bare.replace(",", ", "))))
     return found or [Unknown(spelling(tokens))]
 
 
@@ -77,7 +83,8 @@ def read(tokens: list[Token]) -> Form:
 
 def _one(tokens: list[Token]) -> Form:
     tokens = _without_condition(tokens)
-    if any(t.kind == "op" and t.text in ("pm", "mp") for t in tokens):
+    in_set = tokens[0].text == tokens[-1].text == "set"
+    if any(t.kind == "op" and t.text in ("pm", "mp") for t in tokens) and not in_set:
         return _both_signs(tokens)
     depth_zero = _top(tokens)
     if any(t.kind in ("rel", "in") for t in depth_zero):

@@ -130,7 +130,9 @@ class _Parser:
         if token.kind == "cmd":
             return token.text in _PREFIX or token.text in ("overline", "bar", "vec", "hat")
         if token.kind == "num":
-            return False
+            before = self.tokens[self.at - 1]
+            power = self.peek(1).kind == "op" and self.peek(1).text == "^"
+            return before.text == "(" or (power and before.kind in ("sym", "close"))
         return token.kind in _STARTS and not (token.kind == "open" and token.text in ("set", "<"))
 
     # -- factors ---------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ class Token:
     roman: bool = False
 
 
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+\.\d+|\d+|\.\d+)"
+_DIGITS = r"(?:(?<!\d,)\d{1,3}(?:,\d{3})+(?!\d|,\d)(?:\.\d+)?|\d+\.\d+|\d+|\.\d+)"
 _PERIOD = re.compile(
     r"(?P<whole>\d*)\.(?P<fixed>\d*)(?:\\(?:overline|bar)\s*\{?\s*(?P<bar>\d+)\s*\}?"
     r"|\\dot\s*\{?(?P<first>\d)\}?(?P<inner>\d*)(?:\\dot\s*\{?(?P<last>\d)\}?)?"
@@ -394,7 +394,8 @@ def _index(tokens: list[Token], place: int) -> tuple[str, int]:
         raise Unreadable("a subscript without an index")
     if tokens[place].text != "{" or tokens[place].kind != "open":
         return tokens[place].text, place + 1
-    depth, parts = 0, []
+    depth = 0
+    parts: list[str] = []
     for end in range(place, len(tokens)):
         if tokens[end].text == "{":
             depth += 1 if tokens[end].kind == "open" else -1

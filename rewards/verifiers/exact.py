@@ -1,0 +1,45 @@
+"""The answer must be the gold answer, letter for letter after light normalisation."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from rewards.extract import Where, final_answer
+from rewards.normalize import plain, unstyled
+from rewards.types import Problem, Verdict
+from rewards.verifiers import verifier
+
+
+@verifier.register()
+async def exact(
+    problem: Problem,
+    response: str,
+    *,
+    case: Annotated[bool, Field(description="upper and lower case differ")] = False,
+    where: Annotated[Where, Field(description="where the answer is looked for")] = "anywhere",
+    marker: Annotated[
+        str, Field(description="the answer follows the last of these; empty: see `where`")
+    ] = "",
+) -> Verdict:
+    """1 when the extracted answer is spelt like the gold answer.
+
+    `numeric` and `math_equal` compare values; this compares text: 0.5 is not 1/2. White space,
+    LaTeX spacing and styling, Unicode look-alikes and a closing full stop do not count. An empty
+    gold answer is matched by an empty response alone, so it is refused: the verdict is missing.
+
+    Returns a verdict of reward 0 or 1.
+    """
+    gold = _settled(problem.answer, case)
+    if not gold:
+        return Verdict.missing("the gold answer is empty; exact has nothing to compare with")
+    found = final_answer(response, where, marker)
+    for candidate in found.candidates:
+        if _settled(candidate, case) == gold:
+            return Verdict.binary(True, reason=f"{found.place}: the same", answer=candidate)
+    reason = f"{found.place}: differs" if found.candidates else "no answer found"
+    return Verdict.binary(False, reason=reason, answer=found.answer)
+
+
+def _settled(text: str, case: bool) -> str:
+    text = " ".join(unstyled(plain(text)).strip().strip("$").split()).rstrip(".")
+    return text if case else text.casefold()

@@ -1,0 +1,84 @@
+"""The response must have the required form; whether the answer is right is not its business."""
+
+import re
+from typing import Annotated, NoReturn
+
+from pydantic import Field
+
+from recipes.errors import RecipeError
+from rewards import workers
+from rewards.extract import last_boxed
+from rewards.types import Problem, Verdict
+from rewards.verifiers import verifier
+
+_DEADLINE_S = 2.0
+
+
+def _asks_for_something(*, pattern: str, tags: tuple[str, ...], boxed: bool) -> None:
+    if not (pattern or tags or boxed):
+        raise RecipeError.of("format asks for nothing", fix="set pattern, tags or boxed")
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        _refuse(pattern, error)
+
+
+def _refuse(pattern: str, error: re.error) -> NoReturn:
+    raise RecipeError.of(
+        f"{pattern!r} is not a regular expression: {error}", path="pattern", fix="correct it"
+    ) from None
+
+
+@verifier.register(validate=_asks_for_something)
+async def format(  # noqa: A001 - the word that recipes use
+    problem: Problem,
+    response: str,
+    *,
+    pattern: Annotated[
+        str, Field(description="regular expression that must be found; `.` matches line breaks")
+    ] = "",
+    tags: Annotated[
+        tuple[str, ...],
+        Field(description="elements that must stand in the response once each, in this order"),
+    ] = (),
+    boxed: Annotated[bool, Field(description="a box with something in it is required")] = False,
+) -> Verdict:
+    """The share of the required features of form that the response has.
+
+    The other verifiers look at the answer; this one looks at form alone, and is meant as a part of
+    `weighted` or `gated`. `correct` means that every feature is there: it says nothing of the
+    answer, so do not let it drive pass rates on its own. Tags `[think, answer]` want
+    `<think>...</think>` before `<answer>...</answer>`, each once and not empty. The pattern runs in
+    a worker: one that backtracks for longer than 2 s gives a missing verdict.
+
+    Returns a verdict with a reward in [0, 1]; parts `pattern`, `tags`, `boxed` where asked for.
+    """
+    parts: dict[str, float] = {}
+    if pattern:
+        outcome = await workers.shared().call(
+            "rewards.matching:found", pattern, response, deadline_s=_DEADLINE_S
+        )
+        if outcome.failed:
+            return Verdict.missing(f"format: {outcome.reason}")
+        parts["pattern"] = float(outcome.value)
+    if tags:
+        parts["tags"] = float(_has_tags(response, tags))
+    if boxed:
+        parts["boxed"] = float(bool(last_boxed(response)))
+    lacking = ", ".join(name for name, value in parts.items() if not value)
+    reward = sum(parts.values()) / len(parts)
+    reason = f"lacks {lacking}" if lacking else "has the required form"
+    return Verdict.scored(reward, correct=not lacking, reason=reason, parts=parts)
+
+
+def _has_tags(response: str, tags: tuple[str, ...]) -> bool:
+    position = 0
+    for tag in tags:
+        opening, closing = f"<{tag}>", f"</{tag}>"
+        if response.count(opening) != 1 or response.count(closing) != 1:
+            return False
+        start, end = response.find(opening), response.find(closing)
+        if start < position or not response[start + len(opening) : end].strip():
+            return False
+        position = end
+    return True

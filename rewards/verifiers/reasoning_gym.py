@@ -1,0 +1,64 @@
+"""The task's own scorer of reasoning-gym decides."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rewards import workers
+from rewards.extract import after_reasoning, extract
+from rewards.types import Problem, Verdict
+from rewards.verifiers import verifier
+
+
+@verifier.register()
+async def reasoning_gym(
+    problem: Problem,
+    response: str,
+    *,
+    threshold: Annotated[
+        float, Field(gt=0, le=1, description="score from which an answer counts as correct")
+    ] = 1.0,
+    where: Annotated[
+        Literal["tag_or_whole", "tag", "boxed", "whole", "anywhere"],
+        Field(description="where the answer is looked for; whole: all that follows the reasoning"),
+    ] = "tag_or_whole",
+    deadline_s: Annotated[
+        float, Field(gt=0, description="longest time for one verdict, from the start of the work")
+    ] = 5.0,
+) -> Verdict:
+    """The score in [0, 1] that the task gives the answer, for problems of the reasoning_gym source.
+
+    The only verifier for tasks with many right answers, whose rows have no gold answer. Needs the
+    columns `reasoning_gym_task` and `entry`; without them the verdict is missing. No answer scores
+    0 without asking the task, since some tasks give a little for anything.
+    https://github.com/open-thought/reasoning-gym
+
+    Returns a verdict whose reward is the task's score.
+    """
+    task, entry = problem.columns.get("reasoning_gym_task"), problem.columns.get("entry")
+    if not isinstance(task, str) or entry is None:
+        return Verdict.missing("the columns reasoning_gym_task and entry are not there")
+    answer = _answer(response, where)
+    if not answer:
+        return Verdict.binary(False, reason=f"{where}: no answer found")
+    outcome = await workers.shared().call(
+        "rewards.gym_scores:score", task, entry, answer, deadline_s=deadline_s
+    )
+    if outcome.failed:
+        return Verdict.missing(f"reasoning_gym: {outcome.reason}")
+    score = float(outcome.value)
+    if not 0.0 <= score <= 1.0:
+        return Verdict.missing(f"reasoning_gym: {task} scored {score}, not in [0, 1]")
+    reason = f"{task} scored {score:g}"
+    return Verdict.scored(score, correct=score >= threshold, reason=reason, answer=answer[:2000])
+
+
+def _answer(response: str, where: str) -> str:
+    if where == "anywhere":
+        return extract(response).answer
+    if where == "boxed":
+        return extract(response, ("boxed",)).answer
+    tagged = extract(response, ("tag",)) if where != "whole" else None
+    if where == "tag" or (tagged is not None and tagged.place == "tag"):
+        return tagged.answer if tagged is not None else ""
+    return after_reasoning(response).strip()
