@@ -13,7 +13,6 @@ from eval.evaluate import EvalSpec
 from recipes.errors import Fault, RecipeError
 from recipes.load import Loaded, attach
 from recipes.registry import Bound, did_you_mean, option_path
-from recipes.schedules import number
 from recipes.spec import Spec
 from rewards.verifiers import verifier
 from rollout.buffers import buffer
@@ -25,6 +24,7 @@ from rollout.samplers import sampler
 from trainer.advantages import advantage
 from trainer.algorithm import Slots
 from trainer.checkpoint import CheckpointSpec
+from trainer.controllers import number
 from trainer.corrections import correction
 from trainer.loggers import logger
 from trainer.losses import loss

@@ -93,7 +93,8 @@ def _raw(path: Path) -> Mapping[str, Any]:
 def _filled(tree: Mapping[str, Any], root: Path) -> str:
     """The functions that an algorithm is made of."""
     known = anchors(root)
-    return ", ".join(f"{key[0]} [{key[1]}](algorithms.md#{known[key]})" for key in named(tree))
+    keys = [key for key in named(tree) if key in known]
+    return ", ".join(f"{key[0]} [{key[1]}](algorithms.md#{known[key]})" for key in keys)
 
 
 def _texts(value: JSON) -> list[str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from recipes.registry import Registered, Registry
-from recipes.schedules import number
 from recipes.spec import JSON
 from rewards.verifiers import verifier
 from rollout.buffers import buffer
@@ -16,6 +15,7 @@ from rollout.filters import filter_
 from rollout.samplers import sampler
 from rollout.sources import source
 from trainer.advantages import advantage
+from trainer.controllers import number
 from trainer.corrections import correction
 from trainer.loggers import logger
 from trainer.losses import loss
