@@ -98,7 +98,7 @@ def terms_have_a_gradient(recipe: Recipe) -> Iterator[Fault]:
 def needs_are_met(recipe: Recipe) -> Iterator[Fault]:
     """A slot may only read what some part of the run computes."""
     for path, bound in recipe.slots.items():
-        for need in sorted(set(bound.entry.needs) - PROVIDED):
+        for need in sorted(set(bound.needs) - PROVIDED):
             yield Fault(
                 path=path,
                 what=f"{bound.name} needs {need}, and nothing in this recipe computes it",
@@ -115,6 +115,55 @@ def one_function_looks_first(recipe: Recipe) -> Iterator[Fault]:
             what=f"{looks[0][1]} and {looks[1][1]} both look at the whole minibatch first",
             fix="keep one of them",
         )
+
+
+def a_draw_is_smaller_than_the_group(recipe: Recipe) -> Iterator[Fault]:
+    """All of a group are one set of draws: each has the same share in its success."""
+    k = recipe.advantage.options.get("k")
+    if recipe.advantage.name == "pass_at_k" and isinstance(k, int) and k >= recipe.group_size:
+        yield Fault(
+            path="advantage.k",
+            what=f"pass_at_k counts sets of {k} samples out of a group of {recipe.group_size}: "
+            "there is one such set, and nothing to tell its samples apart",
+            fix="set k below group_size",
+        )
+
+
+def a_correction_of_rewards_survives(recipe: Recipe) -> Iterator[Fault]:
+    """Debiasing is affine in the verdict: a group's mean, and spread, take it out again."""
+    for index, bound in enumerate(recipe.shaping):
+        if bound.name == "debias_reward" and "group_baseline" in recipe.advantage.entry.tags:
+            yield Fault(
+                path=f"shaping.{index}",
+                what=f"{bound.name} is cancelled by {recipe.advantage.name}: it shifts and scales "
+                "all rewards alike, and the group's own mean and spread undo that",
+                fix="use advantage: reinforce or minus_baseline, or leave the correction out",
+            )
+
+
+def the_first_update_is_not_the_only_one(recipe: Recipe) -> Iterator[Fault]:
+    """At the first update on a step's samples the policy is the old one: no distance, no pull."""
+    for path, bound in recipe.slots.items():
+        if "idle_on_first_update" in bound.entry.tags and recipe.minibatches < 2:
+            yield Fault(
+                path=path,
+                what=f"{bound.name} does nothing on the first update of a step, and there is "
+                "only one",
+                fix="set minibatches to 2 or more",
+            )
+
+
+def a_sequence_counts_once(recipe: Recipe) -> Iterator[Fault]:
+    """One ratio for a sequence stands on each of its tokens; a mean over tokens repeats it."""
+    ratios = [(p, b) for p, b in recipe.slots.items() if "sequence_value" in b.entry.tags]
+    for path, bound in ratios:
+        if recipe.reduction.name == "token_mean":
+            yield Fault(
+                path=path,
+                what=f"{bound.name} has one value for a sample, and token_mean counts it once for "
+                "each of its tokens: long samples would weigh more",
+                fix="set reduction: sequence_mean",
+            )
 
 
 def schedules_end_within_the_run(recipe: Recipe) -> Iterator[Fault]:
@@ -172,6 +221,10 @@ RULES: tuple[Rule, ...] = (
     terms_have_a_gradient,
     needs_are_met,
     one_function_looks_first,
+    a_draw_is_smaller_than_the_group,
+    a_correction_of_rewards_survives,
+    the_first_update_is_not_the_only_one,
+    a_sequence_counts_once,
     schedules_end_within_the_run,
     minibatches_fit,
     context_holds_the_completion,

@@ -26,6 +26,8 @@ def describe(groups: Sequence[Group], batch: TokenBatch, version: int) -> Metric
         {
             "reward/mean": Mean.over(rewards),
             "reward/correct": Mean.over(correct),
+            "reward/shaped_mean": Mean.over(batch.rewards),
+            "reward/shaped_std": Mean(_std(batch.rewards), 1),
             "rollout/length_mean": Mean.over(lengths),
             "rollout/length_max": Max.over(lengths),
             "rollout/truncated_frac": Mean.over(truncated),
@@ -48,12 +50,15 @@ def _spread(groups: Sequence[Group], rewards: Tensor) -> dict[str, AnyMetric]:
     )
     centre = float(rewards.mean())
     half = Z_95 * float(means.std()) / math.sqrt(len(means)) if len(means) > 1 else 0.0
-    spread = float(rewards.std()) if len(rewards) > 1 else 0.0
     return {
-        "reward/std": Mean(spread, 1),
+        "reward/std": Mean(_std(rewards), 1),
         "reward/interval_low": Mean(centre - half, 1),
         "reward/interval_high": Mean(centre + half, 1),
     }
+
+
+def _std(values: Tensor) -> float:
+    return float(values.std()) if len(values) > 1 else 0.0
 
 
 def _parts(batch: TokenBatch) -> dict[str, AnyMetric]:

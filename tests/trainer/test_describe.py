@@ -24,6 +24,15 @@ def test_rewards_and_their_interval_cluster_by_group():
     assert numbers["reward/interval_low"] == pytest.approx(0.75 - half, abs=1e-6)
 
 
+def test_shaped_rewards_are_those_of_the_samples_that_are_trained():
+    groups = [group([1, 0]), group([1, 1], group_id=1)]
+    shaped = torch.tensor([3.0, 1.0, 9.0, 9.0])
+    batch = trained(groups, rewards=shaped).select([0, 1])
+    numbers = describe(groups, batch, version=0).numbers()
+    assert (numbers["reward/mean"], numbers["reward/shaped_mean"]) == (0.75, 2.0)
+    assert numbers["reward/shaped_std"] == pytest.approx(2**0.5)
+
+
 def test_truncation_and_lengths_are_of_the_policys_tokens():
     statuses = [Status.COMPLETED, Status.TRUNCATED_TOKENS]
     groups = [group([1, 0], lengths=[2, 6], statuses=statuses)]

@@ -17,7 +17,9 @@ from trainer.segments import group_mean, group_std, to_tokens
 def stratified(
     batch: TokenBatch,
     *,
-    by: Annotated[str, Field(description="part of the reward that names the stratum")],
+    by: Annotated[
+        str, Field(description="part of the reward that names the stratum, or `turns`")
+    ] = "turns",
     blend: Annotated[
         Number, Field(ge=0, le=1, description="weight of the stratum; the rest is the group's")
     ] = 0.8,
@@ -37,12 +39,20 @@ def stratified(
     A stratum of one, or of equal rewards, has no part of its own; equal groups get zero.
     Returns advantages [T], in standard deviations; zero where `action_mask` is False.
     """
-    label = part(batch, by).clamp(max=cap)
+    is_turns = by == "turns" and by not in batch.part_names
+    label = (_turns(batch) if is_turns else part(batch, by)).clamp(max=cap)
     pairs = torch.stack([batch.group_ids.double(), label.double()], dim=1)
     _, strata = torch.unique(pairs, dim=0, return_inverse=True)
     inside = _standardized(batch.replace(group_ids=strata), ddof, eps)
     across = _standardized(batch, ddof, eps)
     return to_tokens(blend * inside + (1 - blend) * across, batch)
+
+
+def _turns(batch: TokenBatch) -> Tensor:
+    """Turns of each sample, one more than its tool calls -> [S]."""
+    last = torch.zeros(batch.num_sequences, dtype=torch.long)
+    last = last.scatter_reduce(0, batch.seq_ids, batch.turn_ids, "amax")
+    return (last + 1).float()
 
 
 def _standardized(batch: TokenBatch, ddof: int, eps: float) -> Tensor:

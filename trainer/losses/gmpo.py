@@ -15,7 +15,7 @@ from trainer.segments import seq_mean
 
 
 @loss.register(
-    needs=("old_logprobs",), paper="https://arxiv.org/abs/2507.20673", tags=("sequence_ratio",)
+    needs=("old_logprobs",), paper="https://arxiv.org/abs/2507.20673", tags=("sequence_value",)
 )
 def gmpo(
     out: PolicyOutput,

@@ -15,7 +15,7 @@ from trainer.segments import seq_mean
 
 
 @loss.register(
-    needs=("old_logprobs",), paper="https://arxiv.org/abs/2507.18071", tags=("sequence_ratio",)
+    needs=("old_logprobs",), paper="https://arxiv.org/abs/2507.18071", tags=("sequence_value",)
 )
 def gspo(
     out: PolicyOutput,

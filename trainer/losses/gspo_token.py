@@ -16,9 +16,7 @@ from trainer.segments import seq_mean
 LARGEST = 10.0  # nats
 
 
-@loss.register(
-    needs=("old_logprobs",), paper="https://arxiv.org/abs/2507.18071", tags=("sequence_ratio",)
-)
+@loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2507.18071")
 def gspo_token(
     out: PolicyOutput,
     batch: TokenBatch,

@@ -14,9 +14,7 @@ from trainer.outputs import LossOutput, PolicyOutput
 from trainer.ratios import log_policy_ratio, sequence_log_ratio
 
 
-@loss.register(
-    needs=("old_logprobs",), paper="https://arxiv.org/abs/2503.14286", tags=("sequence_ratio",)
-)
+@loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2503.14286")
 def topr(
     out: PolicyOutput,
     batch: TokenBatch,

@@ -27,7 +27,7 @@ def mean_divergence(logprobs: Tensor, batch: TokenBatch) -> Tensor:
 @term.register(
     needs=("ref_logprobs",),
     paper="https://arxiv.org/abs/2403.03185",
-    tags=("kl", "sequence_ratio"),
+    tags=("kl", "sequence_value"),
     prepare=mean_divergence,
 )
 def chi2(

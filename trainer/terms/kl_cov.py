@@ -22,7 +22,12 @@ def highest(logprobs: Tensor, batch: TokenBatch, *, frac: float) -> Tensor:
     return first(count, order, batch.train_mask, lottery(batch)).float()[:, None]
 
 
-@term.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2505.22617", prepare=highest)
+@term.register(
+    needs=("old_logprobs",),
+    paper="https://arxiv.org/abs/2505.22617",
+    tags=("idle_on_first_update",),
+    prepare=highest,
+)
 def kl_cov(
     out: PolicyOutput,
     batch: TokenBatch,

@@ -4,7 +4,7 @@ from tests.builders import batch
 from trainer.advantages.grpo import grpo
 from trainer.advantages.stratified import stratified
 
-EXAMPLES = [{"by": "calls"}, {"by": "calls", "blend": 1.0, "ddof": 0}]
+EXAMPLES = [{}, {"by": "calls"}, {"by": "calls", "blend": 1.0, "ddof": 0}]
 
 
 def test_each_stratum_has_its_own_mean_and_spread():
@@ -48,3 +48,9 @@ def test_standardised_strata_have_unit_variance_over_the_group():
     values = stratified(of, by="calls", blend=1.0, ddof=0, eps=1e-12)[of.action_mask]
     torch.testing.assert_close(values.mean(), torch.tensor(0.0))
     torch.testing.assert_close(values.var(correction=0), torch.tensor(1.0))
+
+
+def test_without_a_part_the_number_of_turns_is_the_stratum():
+    lengths = [[2, 2, [1, 1], [1, 1]]]
+    of = batch([[0, 1, 4, 6]], lengths, parts={"calls": [[1, 1, 2, 2]]})
+    torch.testing.assert_close(stratified(of), stratified(of, by="calls"))

@@ -1,0 +1,55 @@
+"""Rules that tie an algorithm's slots together; each refuses one recipe and lets its cure pass."""
+
+from pathlib import Path
+
+import pytest
+
+from recipes.errors import RecipeError
+from recipes.load import load
+from trainer.check import check
+from trainer.config import read
+
+DEBIAS = "shaping: [{name: debias_reward, false_positive: 0.1, false_negative: 0.2}]\n"
+KL_COV = "terms: [{name: kl_cov}]\n"
+REINFORCE = "advantage: {name: reinforce}\n"
+TWO = "minibatches: 2\n"
+TOKENS = "reduction: {name: token_mean}\n"
+GSPO = "loss: {name: gspo}\n"
+
+
+def checked(folder: Path, settings: str) -> None:
+    file = folder / "run.yaml"
+    file.write_text(f"extends: [smoke/grpo.yaml]\n{settings}")
+    loaded = load(file)
+    check(read(loaded), loaded)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        (DEBIAS, r"run\.yaml:2: shaping\.0: debias_reward is cancelled by grpo"),
+        (KL_COV, r"run\.yaml:2: terms\.0: kl_cov does nothing on the first update"),
+        (GSPO + TOKENS, r"run\.yaml:2: loss: gspo has one value for a sample"),
+        (
+            "advantage: {name: pass_at_k, k: 4}\n",
+            r"run\.yaml:2: advantage\.k: pass_at_k counts sets of 4 samples out of a group of 4",
+        ),
+    ],
+)
+def test_a_combination_that_cannot_work_is_refused(tmp_path: Path, settings: str, fault: str):
+    with pytest.raises(RecipeError, match=fault):
+        checked(tmp_path, settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        DEBIAS + REINFORCE,
+        KL_COV + TWO,
+        GSPO,
+        "advantage: {name: pass_at_k, k: 3}\n",
+        "terms: [{name: kl_k2, coef: 0.01}]\n",
+    ],
+)
+def test_its_cure_passes(tmp_path: Path, settings: str):
+    checked(tmp_path, settings)
