@@ -1,0 +1,86 @@
+"""Wins and losses in the group, by factors in order of importance (HERON)."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from recipes.errors import RecipeError
+from recipes.spec import Number
+from trainer.batch import TokenBatch
+from trainer.parts import part
+from trainer.shaping import shaping
+
+_NONE: list[str] = []
+
+
+def _factors_are_known(*, factors: list[str], lower_is_better: list[str], **_: object) -> None:
+    unknown = [name for name in lower_is_better if name not in factors]
+    if unknown:
+        raise RecipeError.of(
+            f"'{unknown[0]}' is not among the factors",
+            path="lower_is_better",
+            fix=f"factors: {', '.join(factors)}",
+        )
+
+
+@shaping.register(
+    paper="https://arxiv.org/abs/2309.02632",
+    tags=("replaces_reward",),
+    validate=_factors_are_known,
+)
+def heron(
+    batch: TokenBatch,
+    *,
+    factors: Annotated[
+        list[str], Field(min_length=1, description="parts, the most important first")
+    ],
+    lower_is_better: Annotated[list[str], Field(description="factors of which less is better")] = (
+        _NONE
+    ),
+    margin: Annotated[
+        Number, Field(ge=0, description="difference that counts, in standard deviations")
+    ] = 0.5,
+) -> Tensor:
+    """Pairs won less pairs lost against the samples of the same group, over their number: -1 to 1.
+
+    A pair is decided by the first factor in which the two differ by more than the margin; later
+    factors are not looked at, and a pair that none decides is a draw. Bukharin et al. 2023. The
+    verifier `ranked` gives an absolute place instead, without knowing the group. Departures: the
+    paper trains a reward model on the pairs, here they are the reward; the published margin is
+    tuned by task. With margins the relation is not transitive. A sample without one of the factors
+    is in no pair and gets 0, as does a group of one; a factor that does not vary decides nothing.
+    Returns rewards [S], share of pairs.
+    """
+    columns = torch.stack([_factor(batch, name, name in lower_is_better) for name in factors])
+    known = columns.isfinite().all(dim=0)
+    rewards = torch.zeros_like(batch.rewards)
+    if not known.any():
+        return rewards
+    margins = margin * columns[:, known].std(dim=1, correction=0)
+    for group in torch.unique(batch.group_ids):
+        members = ((batch.group_ids == group) & known).nonzero().squeeze(1)
+        if len(members) > 1:
+            beaten = _beats(columns[:, members], margins)
+            score = (beaten.sum(dim=1) - beaten.sum(dim=0)) / (len(members) - 1)
+            rewards[members] = score.to(rewards.dtype)
+    return rewards
+
+
+def _factor(batch: TokenBatch, name: str, lower: bool) -> Tensor:
+    """The factor [S], larger is better; nan where a sample has none."""
+    part(batch, name)  # says so when no sample has it
+    values = batch.parts[:, batch.part_names.index(name)]
+    return -values if lower else values
+
+
+def _beats(columns: Tensor, margins: Tensor) -> Tensor:
+    """Whether sample i is preferred to j -> [n, n] bool; columns [L, n], margins [L]."""
+    decided = torch.zeros(columns.shape[1], columns.shape[1], dtype=torch.bool)
+    beats = decided.clone()
+    for values, least in zip(columns, margins, strict=True):
+        above = values[:, None] > values[None, :] + least
+        beats |= above & ~decided
+        decided |= above | above.T
+    return beats
