@@ -45,7 +45,7 @@ class Diff:
                 f"{found.difference:+.3f}",
                 f"{found.low:+.3f} to {found.high:+.3f}",
                 f"{found.p_value:.4f}",
-                "may be" if found.is_noise else "unlikely",
+                found.verdict,
             )
         shown.caption = Text("\n".join(self.notes))
         return shown

@@ -54,6 +54,18 @@ class Comparison:
         return self.p_value > 1 - self.confidence
 
     @property
+    def is_equal(self) -> bool:
+        """Whether the runs are the same on every problem."""
+        return self.difference == self.low == self.high == 0
+
+    @property
+    def verdict(self) -> str:
+        """Noise? In two words."""
+        if self.is_equal:
+            return "no difference"
+        return "may be" if self.is_noise else "unlikely"
+
+    @property
     def words(self) -> str:
         """The answer to "is this gain noise?", in one line."""
         kind = "gain" if self.difference > 0 else "loss"
@@ -61,7 +73,7 @@ class Comparison:
             f"{self.difference:+.3f} ({self.confidence:.0%} interval {self.low:+.3f} to "
             f"{self.high:+.3f}, p = {_p(self.p_value)}, {self.problems} problems)"
         )
-        if self.difference == 0 and self.low == self.high:
+        if self.is_equal:
             return f"no difference on any of the {self.problems} problems"
         if self.is_noise:
             return f"{facts}: may be noise; the problems do not tell the two apart"

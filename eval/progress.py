@@ -8,7 +8,7 @@ from typing import TypeAlias
 Progress: TypeAlias = Callable[[int, int], None]
 """Called after each problem with (problems done, problems in all)."""
 
-LINES = 10  # printed over a whole evaluation where there is no terminal
+LINES = 4  # printed over a whole evaluation where there is no terminal
 
 
 def silent(done: int, total: int) -> None:

@@ -5,6 +5,7 @@ picture(Path("runs/sums"), before=a, after=b)  -> the bars from two reports of `
 """
 
 import importlib.util
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,7 @@ def _curve_panel(
     steps, (values,) = _series(lines, (name,))
     _frame(axes, title, unit, steps)
     axes.plot(steps, values, color=INK, linewidth=1.8)
-    axes.set_ylim(bottom=0)
+    _from_zero(axes, values)
 
 
 def _length_panel(axes: Axes, lines: Sequence[tuple[int, dict[str, float]]]) -> None:
@@ -105,7 +106,7 @@ def _length_panel(axes: Axes, lines: Sequence[tuple[int, dict[str, float]]]) -> 
     _frame(axes, "Length of the answers", "tokens", steps)
     axes.plot(steps, longest, color=GREY, linewidth=1.0, label="longest")
     axes.plot(steps, mean, color=INK, linewidth=1.8, label="mean")
-    axes.set_ylim(bottom=0)
+    _from_zero(axes, longest)
     if steps:
         axes.legend(frameon=False, fontsize=9)
 
@@ -144,11 +145,20 @@ def _frame(axes: Axes, title: str, unit: str, steps: Sequence[int]) -> None:
         axes.set_yticks([])
 
 
+def _from_zero(axes: Axes, values: Sequence[float]) -> None:
+    """An axis from 0, with air above the largest value."""
+    axes.set_ylim(0, 1.1 * max(values, default=0.0) or 1.0)
+
+
 def _series(
     lines: Sequence[tuple[int, dict[str, float]]], names: Sequence[str]
 ) -> tuple[list[int], list[list[float]]]:
-    """Steps that logged all of the names, and the values of each name."""
-    rows = [(step, [m[n] for n in names]) for step, m in lines if all(n in m for n in names)]
+    """Steps that logged a finite number under all of the names, and the values of each name."""
+    rows = [
+        (step, [metrics[name] for name in names])
+        for step, metrics in lines
+        if all(math.isfinite(metrics.get(name, math.nan)) for name in names)
+    ]
     steps = [step for step, _ in rows]
     return steps, [[values[i] for _, values in rows] for i in range(len(names))]
 

@@ -110,7 +110,7 @@ def test_a_drawn_p_value_is_never_zero():
 def test_a_gain_on_every_problem_is_unlikely_to_be_noise():
     found = compare([0.0] * 20, [1.0] * 15 + [0.0] * 5, seed=0)
     assert (found.before, found.after, found.difference) == (0.0, 0.75, 0.75)
-    assert found.p_value < 0.001 and not found.is_noise
+    assert found.p_value < 0.001 and not found.is_noise and found.verdict == "unlikely"
     assert found.low > 0.5
     assert "a gain that is unlikely to be noise" in found.words
 
@@ -125,7 +125,7 @@ def test_one_problem_more_of_thirty_may_be_noise():
     before = [1.0] * 10 + [0.0] * 20
     after = [1.0] * 11 + [0.0] * 19
     found = compare(before, after, seed=0)
-    assert found.p_value == 1.0 and found.is_noise
+    assert found.p_value == 1.0 and found.is_noise and found.verdict == "may be"
     assert "may be noise" in found.words
 
 
@@ -133,6 +133,7 @@ def test_equal_runs_differ_nowhere():
     found = compare([0.5, 1.0], [0.5, 1.0], seed=0)
     assert (found.difference, found.low, found.high, found.p_value) == (0.0, 0.0, 0.0, 1.0)
     assert found.words == "no difference on any of the 2 problems"
+    assert found.verdict == "no difference"
 
 
 def test_pairing_sees_what_two_intervals_cannot():

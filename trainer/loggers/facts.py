@@ -7,7 +7,7 @@ Fact = tuple[str, str]  # what, how much: ("reward", "0.523 [0.481, 0.565]")
 
 def facts(metrics: Mapping[str, float]) -> list[Fact]:
     """What this step says, in a fixed order; a metric that nobody computed is left out."""
-    groups = (_learning(metrics), _completions(metrics), _machine(metrics), evaluations(metrics))
+    groups = (_learning(metrics), _completions(metrics), _machine(metrics))
     return [fact for group in groups for fact in group]
 
 
@@ -28,11 +28,16 @@ def warnings(metrics: Mapping[str, float]) -> list[str]:
 
 
 def evaluations(metrics: Mapping[str, float]) -> Iterator[Fact]:
-    """`eval/<suite>/pass@1` and its interval, one fact a suite and metric."""
+    """`eval/<suite>/pass@1` and its interval, one fact a suite and metric.
+
+    avg@n is left out: it is pass@1 again.
+    """
     for name, value in metrics.items():
         area, _, rest = name.partition("/")
         suite, _, metric = rest.rpartition("/")
-        if area == "eval" and "@" in metric and not metric.endswith(("_low", "_high")):
+        if area != "eval" or metric.endswith(("_low", "_high")):
+            continue
+        if metric.startswith(("pass@", "maj@")):
             interval = _interval(metrics, f"{name}_low", f"{name}_high")
             yield f"{suite} {metric}", f"{value:.3f}{interval}"
 

@@ -83,13 +83,16 @@ class LinesView:
         self._print(f"note: {HINT}")
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        parts = [f"step {step}/{self._total}"]
-        parts += [f"{what} {value}" for what, value in facts(metrics)]
+        parts = [f"{what} {value}" for what, value in facts(metrics)]
         left = self._remaining.after(step, metrics)
         if left:
             parts.append(f"left {left}")
         parts += [f"WARNING {text}" for text in warnings(metrics)]
-        self._print(" | ".join(parts))
+        if parts:
+            self._print(" | ".join([f"step {step}/{self._total}", *parts]))
+        evaluated = [f"{what} {value}" for what, value in evaluations(metrics)]
+        if evaluated:
+            self._print(" | ".join([f"evaluated after step {step}", *evaluated]))
 
     def close(self) -> None:
         self._stream.flush()
@@ -126,8 +129,7 @@ class PanelView:
     def _render(self, step: int, metrics: Mapping[str, float]) -> RenderableType:
         rows = Table.grid(padding=(0, 2))
         for what, value in facts(metrics):
-            if what not in self._evaluated:
-                rows.add_row(Text(what, style="dim"), Text(value))
+            rows.add_row(Text(what, style="dim"), Text(value))
         if len(self._rewards) > 1:
             rows.add_row(Text("reward so far", style="dim"), Text(curve(self._rewards, CURVE)))
         for what, value in self._evaluated.items():

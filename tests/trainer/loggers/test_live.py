@@ -64,14 +64,18 @@ def test_the_first_lines_say_what_runs_and_why_a_loss_of_zero_is_fine():
     assert second.startswith("note: a loss near 0 is normal")
 
 
-def test_an_evaluation_shows_its_interval():
+def test_an_evaluation_is_a_line_of_its_own_with_its_interval():
     metrics = {
         "eval/sums/pass@1": 0.61,
         "eval/sums/pass@1_low": 0.58,
         "eval/sums/pass@1_high": 0.64,
+        "eval/sums/maj@4": 0.7,
+        "eval/sums/avg@4": 0.61,
         "eval/sums/truncated_frac": 0.0,
     }
-    assert lines((0, metrics))[2] == "step 0/300 | sums pass@1 0.610 [0.580, 0.640]"
+    said = "evaluated after step 0 | sums pass@1 0.610 [0.580, 0.640] | sums maj@4 0.700"
+    assert lines((0, metrics))[2:] == [said]
+    assert lines((0, {**STEP, **metrics}))[3:] == [said]
 
 
 def test_a_metric_that_was_not_computed_is_left_out():
