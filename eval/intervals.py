@@ -29,9 +29,6 @@ class Estimate:
     high: float
     problems: int  # that have one
 
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:

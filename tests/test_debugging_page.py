@@ -5,8 +5,9 @@ import re
 import pytest
 
 from recipes.registry import Registry
+from recipes.validate import fields_of
 from tests.runs import ROOT
-from trainer.config import Recipe, fields_of
+from trainer.config import Recipe
 from trainer.docs_slots import SLOTS
 
 TEXT = (ROOT / "docs" / "debugging.md").read_text()

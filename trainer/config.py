@@ -4,16 +4,17 @@ Slot entries are checked by their slot's registry; numbers may be schedules; a d
 property. Nothing here reads a model, a GPU or the network.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from eval.evaluate import EvalSpec
-from recipes.errors import Fault, RecipeError
-from recipes.load import Loaded, attach
-from recipes.registry import Bound, did_you_mean, option_path
+from recipes.load import Loaded
+from recipes.registry import Bound
 from recipes.spec import Spec
+from recipes.validate import validate
 from rewards.verifiers import verifier
 from rollout.buffers import buffer
 from rollout.engines import engine
@@ -172,11 +173,7 @@ class Recipe(Spec):
 
 def read(loaded: Loaded) -> Recipe:
     """The typed recipe; raises RecipeError with every fault, each with file, line and remedy."""
-    tree = with_derived(loaded.tree)
-    try:
-        return Recipe.model_validate(tree)
-    except ValidationError as error:
-        raise attach(RecipeError(faults_of(error, Recipe)), loaded) from None
+    return validate(Recipe, replace(loaded, tree=with_derived(loaded.tree)))
 
 
 def with_derived(tree: dict[str, Any]) -> dict[str, Any]:
@@ -189,40 +186,3 @@ def with_derived(tree: dict[str, Any]) -> dict[str, Any]:
     if name not in LOCAL_ENGINES and "correction" not in tree:
         return {**tree, "correction": {"name": "truncated_is"}}
     return tree
-
-
-def faults_of(error: ValidationError, root: type[Spec]) -> list[Fault]:
-    """Pydantic's errors in the project's words: place, fact, fix."""
-    faults: dict[str, Fault] = {}
-    for problem in error.errors():
-        path = option_path(problem["loc"])
-        inner = (problem.get("ctx") or {}).get("error")
-        if isinstance(inner, RecipeError):
-            for fault in inner.faults:
-                full = ".".join(part for part in (path, fault.path) if part)
-                faults[full] = Fault(path=full, what=fault.what, fix=fault.fix)
-        elif problem["type"] == "extra_forbidden":
-            section, _, word = path.rpartition(".")
-            known = sorted(fields_of(section, root))
-            what = f"{section or 'a recipe'} has no such option"
-            fix = f"{did_you_mean(word, known)}(options: {', '.join(known)})"
-            faults[path] = Fault(path=path, what=what, fix=fix)
-        elif problem["type"] == "missing":
-            faults[path] = Fault(path=path, what="this setting is required", fix="set it")
-        elif path not in faults:
-            faults[path] = Fault(path=path, what=f"{problem['msg']} (got {problem['input']!r})")
-    return list(faults.values())
-
-
-def fields_of(section: str, root: type[Spec]) -> dict[str, Any]:
-    """The fields of the section at a dotted path below `root`; of `root` itself for ''."""
-    model: Any = root
-    for part in [p for p in section.split(".") if p and not p.isdigit()]:
-        annotation = model.model_fields[part].annotation
-        arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]
-        model = next((a for a in [annotation, *arguments] if _is_spec(a)), Spec)
-    return dict(model.model_fields)
-
-
-def _is_spec(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Spec)

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.load import attach, find, load
+from recipes.load import find, load
 from recipes.spec import Spec
+from recipes.validate import validate
 from rewards.types import Problem
 from rollout.problems import ProblemsSpec, load_problems
-from trainer.config import faults_of
 from trainer.muon import MuonWithAdamW
 from trainer.tiny import TinySpec, make_tiny
 
@@ -53,11 +53,7 @@ class SftRecipe(Spec):
 
 def run_warmstart(name: str, overrides: Sequence[str]) -> None:
     """Train on the recipe's demonstrations and write a Hugging Face model folder."""
-    loaded = load(find(name), overrides)
-    try:
-        recipe = SftRecipe.model_validate(loaded.tree)
-    except ValidationError as error:
-        raise attach(RecipeError(faults_of(error, SftRecipe)), loaded) from None
+    recipe = validate(SftRecipe, load(find(name), overrides))
     output = Path(recipe.output)
     source = recipe.model or str(output / "initial")
     if not recipe.model:
