@@ -185,14 +185,23 @@ class VllmEngine:
             self._asleep = False
 
     def _push(self, weights: WeightSource) -> None:
-        """All weights in one call; workers that are other processes read them from disk."""
+        """All weights in one call; workers that are other processes read them from disk.
+
+        A tied head goes by its embedding alone: some models refuse to hear of it twice.
+        """
+        tied = self._llm.model_config.hf_text_config.tie_word_embeddings
+        named = (
+            (name, tensor.detach())
+            for name, tensor in weights.named_tensors()
+            if not (tied and name.endswith("lm_head.weight"))
+        )
         if self._placement.tensor_parallel_size == 1:
-            self._llm.collective_rpc("load_policy", args=(weights.named_tensors(), ""))
+            self._llm.collective_rpc("load_policy", args=(named, ""))
             return
         from safetensors.torch import save_file
 
         with tempfile.TemporaryDirectory(prefix="temper-push-") as folder:
-            tensors = {name: t.detach().cpu().clone() for name, t in weights.named_tensors()}
+            tensors = {name: tensor.cpu().clone() for name, tensor in named}
             save_file(tensors, Path(folder) / "model.safetensors")
             self._llm.collective_rpc("load_policy", args=(None, folder))
 

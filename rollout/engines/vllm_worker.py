@@ -32,9 +32,13 @@ class PolicyWorker:
         """On the CPU a reload leaves the packed copy of a tied head at the old weights."""
         import torch
         from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
+        from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 
         model = self.model_runner.get_model()
         tied = model.config.get_text_config().tie_word_embeddings
-        if tied and self.model_runner.device.type == "cpu":
-            with torch.no_grad():
-                dispatch_cpu_unquantized_gemm(model.lm_head, remove_weight=False)
+        if not tied or self.model_runner.device.type != "cpu":
+            return
+        with torch.no_grad():
+            for module in model.modules():
+                if isinstance(module, ParallelLMHead):
+                    dispatch_cpu_unquantized_gemm(module, remove_weight=False)

@@ -56,7 +56,8 @@ def served(engine, scenario):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arch", "tied"), [("qwen2", True), ("qwen2", False), ("qwen3", True), ("llama", False)]
+    ("arch", "tied"),
+    [("qwen2", True), ("qwen2", False), ("qwen3", True), ("llama", False), ("gemma2", True)],
 )
 def test_a_push_arrives_whole_and_forgets_the_old_cache(arch, tied, tmp_path):
     folder = folder_of(tmp_path, arch, tied=tied)
