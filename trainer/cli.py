@@ -49,7 +49,7 @@ def check(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B
     """Find every mistake in RECIPE; needs no model, GPU or network."""
     from trainer.explain import check_recipe
 
-    check_recipe(recipe, overrides, Console())
+    check_recipe(recipe, overrides, wide())
 
 
 @app.command()
@@ -57,7 +57,7 @@ def explain(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa:
     """Show what RECIPE resolves to: every function, paper and option, and who set it."""
     from trainer.explain import explain_recipe
 
-    explain_recipe(recipe, overrides, Console())
+    explain_recipe(recipe, overrides, wide())
 
 
 @app.command()
@@ -113,8 +113,16 @@ def schema() -> None:
     typer.echo(json.dumps(recipe_schema(), indent=2))
 
 
+def wide() -> Console:
+    """Standard output; where it is no terminal, wide enough that no path is broken."""
+    console = Console(soft_wrap=True)
+    return console if console.is_terminal else Console(width=160, soft_wrap=True)
+
+
 def main() -> None:
     """Entry point: a user's mistake is a message and an exit code, never a traceback."""
+    # Two OpenMP threads on busy cores wait for each other and are many times slower than one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     try:

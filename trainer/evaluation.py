@@ -118,7 +118,7 @@ def run_evaluation(
     """Evaluate a model folder, print the table, keep the report, compare with an earlier one."""
     settings: Mapping[str, JSON] = parse_overrides(overrides)
     chosen = load_suite(suite, settings)
-    report = asyncio.run(evaluate_folder(ModelSpec(path=model), chosen, engine_name))
+    report = asyncio.run(evaluate_folder(spec_of(model), chosen, engine_name))
     console.print(report.table())
     if out is not None:
         report.write(out)
@@ -126,6 +126,20 @@ def run_evaluation(
         found = diff(Report.read(against), report)
         console.print(found.table())
         console.print(found.words)
+
+
+def spec_of(model: str) -> ModelSpec:
+    """A model as it was saved: in its own precision, with all of its positions."""
+    from transformers import AutoConfig
+
+    folder = model_folder(ModelSpec(path=model, context_length=1))
+    config = AutoConfig.from_pretrained(folder).get_text_config()
+    narrow = config.dtype in (torch.bfloat16, torch.float16)
+    return ModelSpec(
+        path=model,
+        dtype="bfloat16" if narrow else "float32",
+        context_length=config.max_position_embeddings,
+    )
 
 
 async def evaluate_folder(spec: ModelSpec, suite: Suite, engine_name: str) -> Report:

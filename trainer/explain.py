@@ -12,7 +12,7 @@ from recipes.errors import RecipeError
 from recipes.load import Loaded, find, load
 from recipes.registry import Bound, Registered, describe, function_of, relative
 from recipes.spec import JSON
-from rewards.types import Verdict
+from rewards.types import Problem, Verdict
 from rollout.problems import load_problems
 from trainer.check import check, numbers_of
 from trainer.config import Recipe, read
@@ -31,22 +31,23 @@ def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
     recipe, loaded = load_recipe(name, overrides)
     console.print(f"{relative(str(loaded.root))}: ok")
     console.print(arithmetic(recipe))
-    if not recipe.problems.is_local:
-        console.print("one sample scored: skipped, the problems are not on this machine")
-        return
-    problem = load_problems(recipe.problems)[0]
+    if recipe.problems.is_local:
+        problem = load_problems(recipe.problems)[0]
+    else:  # the data is elsewhere; the verifier can still show that it works
+        problem = Problem(id="a made-up problem", messages=(), answer="42")
+    response = recipe.problems.gold_response.replace("{answer}", problem.answer)
     score = function_of(recipe.verifier)
-    verdict: Verdict = asyncio.run(score(problem, problem.answer))
-    console.print(
-        f"one sample scored: {problem.id}, its gold answer as the response: "
-        f"{'missing' if verdict.is_missing else f'reward {verdict.reward:g}'} ({verdict.reason})"
-    )
+    verdict: Verdict = asyncio.run(score(problem, response))
     if verdict.is_missing:
         raise RecipeError.of(
             f"the verifier {recipe.verifier.name} could not score a sample: {verdict.reason}",
             path="verifier",
             fix="mend the verifier or its options before a run",
         )
+    console.print(
+        f"one sample scored: {problem.id}, answered with {response!r}: reward "
+        f"{verdict.reward:g} ({verdict.reason})"
+    )
 
 
 def arithmetic(recipe: Recipe) -> str:
