@@ -50,6 +50,18 @@ _BOUND = re.compile(
     r"\b",
     re.IGNORECASE,
 )
+_RIGHT_OPTION = re.compile(
+    r"\b(?i:option|choice) \(?(?P<letter>[A-J])\)? is (?:the )?(?:correct|right|best|answer)"
+)
+_CLAIMED = re.compile(
+    r"\b(?:claim\w*|tempt\w*|think|thinks|thought|believe\w*|expect\w*|mistaken\w*|wrong\w*"
+    r"|incorrect\w*|if|suppose|assume|assuming)\b[^.!?\n]*$",
+    re.IGNORECASE,
+)
+_BUT = re.compile(r"\s*,?\s*\b(?:but|however|although)\b[^.!?\n]*\d")
+_OPENING = re.compile(
+    r"(?:so|thus|hence|therefore|then|finally|now|in conclusion|in total),?\s+", re.IGNORECASE
+)
 _SHORT = 300  # characters of a response that may be nothing but an answer
 _MOST = 20_000  # characters of an answer; a longer one is cut
 
@@ -192,19 +204,32 @@ def _phrase(text: str) -> tuple[str, ...] | None:
     found += [(m.end(), "") for m in _HEADING.finditer(text)]
     before = [m.start() for m in _IS_ANSWER.finditer(text)]
     end, middle = max(found, default=(-1, ""))
+    option = list(_RIGHT_OPTION.finditer(text))
+    if option and option[-1].end() >= end:
+        return (option[-1]["letter"],)
     if before and before[-1] > end:
         sentence = clause(text[: before[-1]], backwards=True)
         return () if hedges(sentence) else last_said(sentence)
     if end < 0:
         return None
     rest = clause(text[end : end + _MOST])
-    if hedges(middle):
+    if hedges(middle) or _disowned(text, end):
         return ()
     if not rest or hedges(rest) or _BOUND.match(rest):
         return (rest,) if rest else ()
     if re.search(r"\d|\$|\\", rest):
         return (rest, *last_said(rest))
     return (rest, *last_said(text[end:]))
+
+
+def _disowned(text: str, end: int) -> bool:
+    """Whether the sentence around a phrase that ends at `end` takes the answer back."""
+    start = max(text.rfind(mark, 0, end - 1) for mark in ("\n", ". ", "! ", "? "))
+    claim = _CLAIMED.search(text[max(start, end - 300) : end])
+    if claim is not None and not re.search(r"\bI (?:think|believe)\b", claim.string):
+        return "but" in text[end : end + 300] or "wrong" in claim.group().lower()
+    rest = text[end : end + 300].lstrip()
+    return bool(_BUT.match(rest[len(clause(rest)) :])) if rest else False
 
 
 def _whole(text: str) -> tuple[str, ...] | None:
@@ -214,7 +239,7 @@ def _whole(text: str) -> tuple[str, ...] | None:
     verdict = _YES_NO.match(plain)
     if verdict is not None:
         return (verdict[1],)
-    plain = _CONNECTIVE.split(plain)[-1]
+    plain = _OPENING.sub("", _CONNECTIVE.split(plain)[-1], count=1)
     math = closing_math(plain)
     return (math or plain, *(() if hedges(plain) else last_said(plain)))
 

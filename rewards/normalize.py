@@ -150,11 +150,12 @@ def _latex_root(match: re.Match[str]) -> str:
 def _one_sign(sign: str) -> str:
     if sign in _SIGNS:
         return _SIGNS[sign]
-    if unicodedata.category(sign) == "No" or 0xBC <= ord(sign) <= 0xBE:
-        value = unicodedata.normalize("NFKC", sign)  # a vulgar fraction: 1, fraction slash, 2
-        if "\u2044" in value:
-            above, below = value.split("\u2044")
-            return f"\\frac{{{above}}}{{{below}}}"
+    if unicodedata.category(sign) == "No":
+        value = unicodedata.normalize("NFKC", sign)
+        if "\u2044" not in value:
+            return sign  # a circled digit or the like
+        above, below = value.split("\u2044")  # a vulgar fraction
+        return f"\\frac{{{above}}}{{{below}}}"
     folded = unicodedata.normalize("NFKC", sign)
     if folded != sign:
         return "".join(c if c.isascii() or c in _KEPT else _SIGNS.get(c, c) for c in folded)

@@ -12,7 +12,9 @@ from rewards.math.forms import (
 
 _PARAMETERS = frozenset("nkmNKlj")  # letters that run over the integers in general solutions
 _CONSTANTS = frozenset("CcK")
+_DEGREES, _RADIANS = (("angle", 1),), (("radian", 1),)
 _COORDINATES = frozenset("xyz")
+_FEW = 10  # items of a set that are looked at for repeats before anything else
 _MOST_PAIRS = 60  # items of a list compared without regard to order
 
 
@@ -37,6 +39,8 @@ def same(gold: Form, answer: Form) -> bool:
 
 def _unwrapped(form: Form) -> Form:
     """A list or set of one thing is that thing."""
+    if isinstance(form, Group) and form.kind == "set" and 1 < len(form.items) <= _FEW:
+        form = Group("set", tuple(_distinct(list(form.items))))
     while isinstance(form, Group) and len(form.items) == 1 and form.kind in ("list", "set"):
         if form.items[0] == Group("set", ()):
             break
@@ -48,6 +52,8 @@ def _unwrapped(form: Form) -> Form:
 
 
 def _mixed(gold: Form, answer: Form) -> bool:
+    if isinstance(gold, Scalar) and isinstance(answer, Group) and answer.joined == "or":
+        return answer.kind == "list" and all(same(gold, item) for item in answer.items)
     if isinstance(gold, Scalar) and isinstance(answer, Relation):
         return _right_side(gold, answer)
     if isinstance(gold, Matrix) or isinstance(answer, Matrix):
@@ -74,6 +80,8 @@ def _scalars(gold: Scalar, answer: Scalar) -> bool:
     if gold.percent or answer.percent:
         return _percents(gold, answer)
     left, right = gold.unit, answer.unit
+    if left and right and {left.dimensions, right.dimensions} == {_DEGREES, _RADIANS}:
+        return _equal(*_radians(gold, answer))
     if left is None or right is None or left.counts_things or right.counts_things:
         if _angle(gold) != _angle(answer) and _equal(*_radians(gold, answer)):
             return True
@@ -85,13 +93,13 @@ def _scalars(gold: Scalar, answer: Scalar) -> bool:
 
 
 def _angle(form: Scalar) -> bool:
-    return form.unit is not None and form.unit.dimensions == (("angle", 1),)
+    return form.unit is not None and form.unit.dimensions == _DEGREES
 
 
 def _radians(gold: Scalar, answer: Scalar) -> tuple[Expr, Expr]:
     """Both in radians, when one is in degrees and the other bare and a multiple of pi."""
     degrees, bare = (gold, answer) if _angle(gold) else (answer, gold)
-    if bare.unit is not None or not bare.value.has(pi):
+    if not bare.value.has(pi):
         return Integer(0), Integer(1)
     return degrees.value * pi / 180, bare.value
 

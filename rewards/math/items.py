@@ -11,7 +11,7 @@ from rewards.math.forms import Clock, Field, Form, Group, Matrix, Numeral, Ratio
 from rewards.math.tokens import Token, Unreadable
 from rewards.math.units import Unit
 
-_ARTICLES = frozenset({"a", "an", "the"})
+_ARTICLES = frozenset({"a", "an", "the", "on", "at"})
 _PERCENT = frozenset({"percent", "percentage", "pct"})
 _BASES = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
@@ -43,6 +43,8 @@ def words(tokens: list[Token]) -> Form | None:
         return None
     if any(t.kind not in ("word", "sym") for t in kept):
         return None
+    if kept[0].kind == "sym" and not kept[0].roman and units.is_unit_word(kept[1].text):
+        return None  # `r cm`
     text = " ".join(t.text.lower() for t in kept if t.text.lower() not in _ARTICLES)
     text = _SYNONYMS.get(text, text)
     if text in _REALS:
@@ -52,7 +54,17 @@ def words(tokens: list[Token]) -> Form | None:
     number = units.number_from_words(text)
     if number is not None:
         return Scalar(Rational(number.numerator, number.denominator))
-    return Words(text)
+    return _counted(text.split()) or Words(text)
+
+
+def _counted(parts: list[str]) -> Scalar | None:
+    """`seven dollars`: a number in words, then a unit."""
+    for cut in range(len(parts) - 1, 0, -1):
+        number = units.number_from_words(" ".join(parts[:cut]))
+        unit = units.read_unit(parts[cut:]) if number is not None else None
+        if number is not None and unit is not None:
+            return Scalar(Rational(number.numerator, number.denominator), unit)
+    return None
 
 
 def numeral(text: str) -> Numeral | None:
@@ -66,7 +78,7 @@ def numeral(text: str) -> Numeral | None:
         word = match[2] or match[3]
         base = int(word) if word.isdigit() else _BASES.get(word.lower(), 0)
         digits = match[1].upper()
-        if 2 <= base <= 36 and any(d.isdigit() for d in digits) and _valid(digits, base):
+        if 2 <= base <= 36 and _looks_like_digits(digits, base) and _valid(digits, base):
             return Numeral(digits.lstrip("0") or "0", base)
         return None
     match = _PREFIXED.fullmatch(flat)
@@ -75,6 +87,11 @@ def numeral(text: str) -> Numeral | None:
         if _valid(match[2].upper(), base):
             return Numeral(match[2].upper().lstrip("0") or "0", base)
     return None
+
+
+def _looks_like_digits(digits: str, base: int) -> bool:
+    """Letters alone are digits in base sixteen only, and only two or more of them."""
+    return any(d.isdigit() for d in digits) or (base == 16 and len(digits) > 1)
 
 
 def _valid(digits: str, base: int) -> bool:

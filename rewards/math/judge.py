@@ -6,7 +6,7 @@ import sys
 from rewards.choices import same_choice
 from rewards.extract import Where, final_answer, last_boxed
 from rewards.math import compare, fallback
-from rewards.math.forms import Form, Unknown, Words
+from rewards.math.forms import Form, Group, Unknown, Words
 from rewards.math.reading import readings
 from rewards.math.tokens import Unreadable, spelling, tokenize
 from rewards.types import JSON
@@ -25,19 +25,26 @@ def judge(gold: str, response: str, where: Where, marker: str) -> dict[str, JSON
         return {"correct": False, "answer": "", "reason": empty}
     target = gold_text(gold)
     wanted = readings(target)
-    in_words = any(isinstance(form, Words) for form in wanted)
+    in_words = any(_has_words(form) for form in wanted)
     answer = found.answer
     for candidate in found.candidates:
         given = readings(candidate, comma_decimal=True)
         answer = candidate
         if same_text(target, candidate) or same_choice(target, candidate):
             return {"correct": True, "answer": answer, "reason": f"{found.place}: the same text"}
-        if all(isinstance(form, Unknown | Words) for form in given) and not in_words:
-            if not fallback.is_heavy(candidate):
-                continue
+        unread = all(_has_words(form) for form in given) and not in_words
+        if unread and not fallback.is_heavy(candidate):
+            continue
         correct, why = _compare(wanted, given, target, candidate)
         return {"correct": correct, "answer": answer, "reason": f"{found.place}: {why}"}
     return {"correct": False, "answer": found.answer, "reason": f"{found.place}: not understood"}
+
+
+def _has_words(form: Form) -> bool:
+    """Whether some of it was not understood as mathematics."""
+    if isinstance(form, Group):
+        return any(_has_words(item) for item in form.items)
+    return isinstance(form, Unknown | Words)
 
 
 def _compare(wanted: list[Form], given: list[Form], gold: str, answer: str) -> tuple[bool, str]:

@@ -19,7 +19,7 @@ from rewards.normalize import plain, unstyled
 _NEGATIONS = frozenset("not neither nor cannot never isn't aren't".split())
 _VAGUE = frozenset(
     "one-of among between least most maybe perhaps possibly either whatever something anything "
-    "wrong incorrect guess some any than less more greater fewer under over below above up".split()
+    "wrong incorrect guess some any might may could can than less more greater fewer under over below above up".split()
 )
 _VERBS = frozenset("is are equals equal be was gives yields".split())
 _CONDITIONS = frozenset("where for with when whenever provided".split())
@@ -72,6 +72,9 @@ def read(tokens: list[Token]) -> Form:
     time = items.clock(tokens)
     if time is not None:
         return time
+    except_ = next((p for p, t in enumerate(tokens) if t.text in ("except", "excluding")), 0)
+    if except_ and tokens[except_].kind == "word" and tokens[except_ + 1 :]:
+        return _excepted(tokens[:except_], tokens[except_ + 1 :])
     plain_words = items.words(tokens)
     if isinstance(plain_words, Field | Group | Scalar):
         return plain_words
@@ -79,6 +82,17 @@ def read(tokens: list[Token]) -> Form:
     if len(parts) > 1:
         return _list(tokens, parts)
     return plain_words or _one(tokens)
+
+
+def _excepted(whole: list[Token], left_out: list[Token]) -> Form:
+    """`all real numbers except -3`."""
+    inner = read(left_out)
+    points = inner if isinstance(inner, Group) else Group("set", (inner,))
+    outside = regions.of(Group("set", points.items))
+    region = regions.combine(regions.of(read(whole)), "minus", outside)
+    if region is None:
+        raise Unreadable("except what")
+    return region
 
 
 def _one(tokens: list[Token]) -> Form:

@@ -119,7 +119,7 @@ def joined(forms: list[Form], how: str) -> Region | None:
         return None
     if any(isinstance(f, Relation) and f.op == "=" for f in forms):
         return None
-    found = [of(form) for form in forms]
+    found = [_point(form) if how == "or" else of(form) for form in forms]
     names = {region.name for region in found if region is not None}
     if any(region is None for region in found) or len(names - {""}) > 1:
         return None
@@ -130,6 +130,14 @@ def joined(forms: list[Form], how: str) -> Region | None:
     if how == "," and result is not None and not result.pieces:
         return joined(forms, "or")
     return result
+
+
+def _point(form: Form) -> Region | None:
+    """`x = 1` beside conditions on x."""
+    if isinstance(form, Named) and isinstance(form.value, Scalar) and form.value.value.is_number:
+        point = form.value.value
+        return Region((Piece(point, point, False, False),), form.name)
+    return of(form)
 
 
 def combine(left: Region | None, sign: str, right: Region | None) -> Region | None:

@@ -43,6 +43,7 @@ _PERIOD = re.compile(
 _ELLIPSIS = re.compile(r"(?P<whole>\d*)\.(?P<digits>\d{3,})\s*(?:\.\.\.|\\(?:l|c)?dots)")
 _EXPONENT = re.compile(r"[eE]([+-]?\d{1,6})(?![\d.])")
 _NUMBER = re.compile(_DIGITS)
+_ASCII_DIGITS = frozenset("0123456789")
 _PLAIN_NUMBER = re.compile(r"\d+\.\d+|\d+|\.\d+")
 _COMMAND = re.compile(r"\\([A-Za-z]+)\*?|\\(.)")
 _LETTERS = re.compile(r"[A-Za-z]+")
@@ -105,7 +106,7 @@ class _Lexer:
         if sign.isspace():
             self.at += 1
             self.gap = True
-        elif sign.isdigit() or (sign == "." and text[at + 1 : at + 2].isdigit()):
+        elif sign in _ASCII_DIGITS or (sign == "." and text[at + 1 : at + 2] in _ASCII_DIGITS):
             self._number()
         elif sign == ".":
             self._full_stop()
@@ -189,6 +190,11 @@ class _Lexer:
         follows_digit = bool(self.tokens) and self.tokens[-1].kind == "num" and not self.gap
         if self.roman and len(run) == 1 and not (self.follows or self.tokens):
             self._add("sym", run, length=1)
+            return
+        alone = not self.tokens and not self.follows
+        if alone and not self.roman and len(run) == 2 and is_unit_word(run):
+            for letter in run:  # `ml` with nothing before it is m times l
+                self._add("sym", letter, length=1)
             return
         for kind, text, length in _words_of(run, roman=self.roman, follows_digit=follows_digit):
             self._add(kind, text, length=length)

@@ -33,7 +33,7 @@ liquid  cup 1/16
 liquid  pint 1/8
 liquid  quart 1/4
 angle   deg 1 degree
-angle   rad 1 radian
+radian  rad 1 radian
 speed   mph 1397/3125
 speed   kph 5/18 kmh kmph
 temp    celsius 1
@@ -52,6 +52,7 @@ freq    Hz 1 hertz
 press   Pa 1 pascal
 area    acre 316160658/78125
 area    hectare 10000
+amount  mol 1
 money:usd dollar 1 usd buck
 money:usd cent 1/100 cents \u00a2
 money:usd quarter 1/4
@@ -155,8 +156,8 @@ def read_unit(parts: list[str]) -> Unit | None:
     """
     if any(part.lower() in _BLOCKING for part in parts):
         return None
-    if parts == ["in"]:
-        parts = ["inch"]
+    if parts[:1] == ["in"] and parts[1:2] in ([], ["^"]):
+        parts = ["inch", *parts[1:]]
     dimensions: dict[str, int] = {}
     factor = Fraction(1)
     sign, power, found, place = 1, 1, False, 0
@@ -177,6 +178,8 @@ def read_unit(parts: list[str]) -> Unit | None:
                 dimensions[base] = dimensions.get(base, 0) + exponent * times
             factor *= size**exponent
             found, power = True, 1
+        elif part == "^" and place:
+            place += 1  # the power of a noun
         elif part == "^" or part.isdigit():
             return None
         elif found:
