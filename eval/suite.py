@@ -87,13 +87,15 @@ def load_suite(name: str, changes: Mapping[str, JSON] | None = None) -> Suite:
     with columns called prompt, answer and id: split, subset and columns of the suite belong to the
     data that it names, and go with it. Raises RecipeError with every fault.
     """
-    changes = changes or {}
+    changes = dict(changes or {})
+    renamed = {"name": changes.pop("name")} if "name" in changes else {}
     loaded = load(_file(name), [f"{path}={json.dumps(value)}" for path, value in _leaves(changes)])
     problems = changes.get("problems")
     source = problems.get("source") if isinstance(problems, dict) else None
     if isinstance(source, dict) and "path" in source:
         loaded = _with_source(loaded, source)
-    return validate(Suite, loaded)
+    # To the loader a mapping with another `name` is another slot entry, and replaces all below.
+    return validate(Suite, replace(loaded, tree={**loaded.tree, **renamed}))
 
 
 def _file(name: str) -> Path:

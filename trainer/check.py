@@ -201,6 +201,35 @@ def context_holds_the_completion(recipe: Recipe) -> Iterator[Fault]:
         )
 
 
+def evaluations_can_run(recipe: Recipe) -> Iterator[Fault]:
+    """A suite must be known, fit the model, and have metrics of its own."""
+    seen: dict[str, int] = {}
+    for index, spec in enumerate(recipe.evaluate):
+        path = f"evaluate.{index}"
+        try:
+            suite = spec.resolve()
+        except RecipeError as error:
+            for fault in error.faults:
+                parts = (f"suite {spec.suite}", fault.path, fault.what)
+                yield Fault(path=path, what=": ".join(filter(None, parts)), fix=fault.fix)
+            continue
+        if suite.sampling.max_tokens >= recipe.model.context_length:
+            yield Fault(
+                path=path,
+                what=f"{suite.name} draws up to {suite.sampling.max_tokens} tokens, which leaves "
+                f"no room for a prompt in context_length {recipe.model.context_length}",
+                fix=f"set {path}.sampling.max_tokens lower, or raise model.context_length",
+            )
+        if suite.name in seen:
+            yield Fault(
+                path=path,
+                what=f"evaluate.{seen[suite.name]} is called {suite.name} too, and their reports "
+                "and metrics would overwrite each other",
+                fix=f"set {path}.overrides.name to another name",
+            )
+        seen[suite.name] = index
+
+
 def numbers_of(recipe: Recipe) -> Iterator[tuple[str, Bound]]:
     """Every schedule or controller in the recipe, with its path."""
     for path, value in recipe.slots.numbers.items():
@@ -228,4 +257,5 @@ RULES: tuple[Rule, ...] = (
     schedules_end_within_the_run,
     minibatches_fit,
     context_holds_the_completion,
+    evaluations_can_run,
 )

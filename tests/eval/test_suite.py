@@ -83,6 +83,11 @@ def test_changes_are_laid_over_the_suite(tmp_path):
     assert suite.sampling.stop == ["\n\n", 'a "b"']
 
 
+def test_a_suite_can_be_renamed_and_keeps_the_rest(tmp_path):
+    suite = load_suite(mine(tmp_path), {"name": "other", "seed": 1})
+    assert (suite.name, suite.seed, suite.samples) == ("other", 1, 4)
+
+
 def test_a_path_of_ones_own_does_not_inherit_the_hubs_columns():
     source = load_suite("gsm8k", {"problems": {"source": {"path": "x.jsonl"}}}).problems.source
     assert (source.options["split"], source.options["subset"]) == ("train", "")

@@ -15,6 +15,7 @@ REINFORCE = "advantage: {name: reinforce}\n"
 TWO = "minibatches: 2\n"
 TOKENS = "reduction: {name: token_mean}\n"
 GSPO = "loss: {name: gspo}\n"
+SUMS = "evaluate:\n  - {suite: sums}\n"
 
 
 def checked(folder: Path, settings: str) -> None:
@@ -34,6 +35,22 @@ def checked(folder: Path, settings: str) -> None:
             "advantage: {name: pass_at_k, k: 4}\n",
             r"run\.yaml:2: advantage\.k: pass_at_k counts sets of 4 samples out of a group of 4",
         ),
+        (
+            "evaluate:\n  - {suite: summs}\n",
+            r"run\.yaml:3: evaluate\.0: suite summs: no suite called 'summs'.*mean 'sums'",
+        ),
+        (
+            SUMS + "  - {suite: sums, overrides: {k: [99]}}\n",
+            r"run\.yaml:4: evaluate\.1: suite sums: k: pass@99 cannot be estimated from 16",
+        ),
+        (
+            "evaluate:\n  - {suite: sums, sampling: {max_tokens: 64}}\n",
+            r"run\.yaml:3: evaluate\.0: sums draws up to 64 tokens, which leaves no room",
+        ),
+        (
+            SUMS + "  - {suite: sums, every: 5}\n",
+            r"run\.yaml:4: evaluate\.1: evaluate\.0 is called sums too",
+        ),
     ],
 )
 def test_a_combination_that_cannot_work_is_refused(tmp_path: Path, settings: str, fault: str):
@@ -49,6 +66,7 @@ def test_a_combination_that_cannot_work_is_refused(tmp_path: Path, settings: str
         GSPO,
         "advantage: {name: pass_at_k, k: 3}\n",
         "terms: [{name: kl_k2, coef: 0.01}]\n",
+        SUMS + "  - {suite: sums, samples: 1, overrides: {name: sums_once, k: [1]}}\n",
     ],
 )
 def test_its_cure_passes(tmp_path: Path, settings: str):
