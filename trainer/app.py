@@ -7,6 +7,7 @@ data is read, data before a model is loaded.
 import asyncio
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from rich.console import Console
 from recipes.errors import RecipeError
 from recipes.load import Loaded
 from recipes.registry import build, describe, function_of, relative
+from rewards.trial import try_out
 from rewards.types import Problem
 from rollout.buffers import Buffer
 from rollout.collect import Collector, Interrupted, NotEnoughGroups
@@ -42,6 +44,7 @@ from trainer.model import load_tokenizer
 from trainer.policy import Policy
 from trainer.progress import RESUME_ME, Progress, StopSignal
 from trainer.publish import ProbeFailed, Publisher
+from trainer.record import Recorder, named_checkpoints
 from trainer.run import Run, RunStopped
 
 STOPPED = 3  # exit code of a run that ended itself with a cause
@@ -83,6 +86,7 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     """Everything that the recipe names, put together; on a resume, with its state restored."""
     folder = recipe.folder
     problems = load_problems(recipe.problems)
+    _try_verifier(recipe, problems)
     tokenizer = load_tokenizer(recipe.model)
     renderer = ChatRenderer(tokenizer, plain=recipe.model.plain)
     fitting = drop_overlong(problems, renderer, recipe.problems.max_prompt_tokens)
@@ -101,11 +105,13 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         keep=recipe.checkpoint.keep,
         is_main=policy.is_main,
         barrier=policy.barrier,
+        spared=lambda: named_checkpoints(folder),
     )
     newest = _newest(checkpoints, folder, resume)
     progress = Progress(recipe.steps)
     stop = StopSignal()
     engine = collector = None
+    recorder = None
     verdicts: Callable[[], Mapping[str, float]] = dict
     loggers: list[Logger] = []
     if policy.is_main:
@@ -116,7 +122,9 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         collector = _collector(recipe, algorithm, engine, renderer, scorer, fitting.problems)
         stop.listeners.append(collector.stop)
         verdicts = scorer.metrics
-        first = 0 if newest is None else int(load_host(newest)["progress"]["step"]) + 1
+        done = 0 if newest is None else int(load_host(newest)["progress"]["step"])
+        first = 0 if newest is None else done + 1
+        recorder = Recorder(folder, recipe.record, first_step=done)
         context = LoggerContext(
             folder=folder,
             run_name=folder.name,
@@ -140,6 +148,7 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         checkpoints=checkpoints,
         progress=progress,
         stop=stop,
+        recorder=recorder,
     )
     if newest is not None:
         policy.load(newest / "policy")
@@ -147,10 +156,19 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     return run
 
 
+def _try_verifier(recipe: Recipe, problems: Sequence[Problem]) -> None:
+    """A broken verifier is found on the first rank, before a model is loaded."""
+    if os.environ.get("RANK", "0") == "0":
+        gold = recipe.problems.gold_response
+        function = function_of(recipe.verifier)
+        asyncio.run(try_out(function, recipe.verifier.name, problems, gold))
+
+
 def _newest(checkpoints: Checkpoints, folder: Path, resume: bool) -> Path | None:
     """The checkpoint to go on from; a folder in use is never written over by accident."""
     newest = checkpoints.latest()
     if resume:
+        _say("" if newest else f"no checkpoint in {folder}: starting from the first step")
         return newest
     if newest is not None:
         raise RecipeError.of(

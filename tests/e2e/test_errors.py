@@ -1,0 +1,105 @@
+"""What a mistake looks like: a message with place, fact and fix, an exit code, no traceback."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.runs import ROOT, environment, launch, smoke, tiny_base
+
+BROKEN = {
+    "an unknown name": (
+        "advantage: {name: gpro}",
+        "run.yaml:3: advantage: no advantage estimator called 'gpro'; did you mean 'grpo'?",
+    ),
+    "a misspelt option": (
+        "advantage: {name: grpo, std_normalise: true}",
+        "run.yaml:3: advantage.std_normalise: grpo has no such option; "
+        "did you mean 'std_normalize'?",
+    ),
+    "a wrong type": (
+        "advantage: {name: grpo, std_normalize: 'yes'}",
+        "run.yaml:3: advantage.std_normalize: Input should be a valid boolean (got 'yes')",
+    ),
+    "a setting that does not exist": (
+        "group_sise: 4",
+        "run.yaml:3: group_sise: a recipe has no such option; did you mean 'group_size'?",
+    ),
+    "a combination that cannot work": (
+        "group_size: 1",
+        "run.yaml:3: group_size: grpo compares the samples of a group, and group_size is 1",
+    ),
+}
+
+
+def temper(*words: str, cwd=ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "trainer", *words],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", BROKEN)
+def test_a_broken_recipe_is_refused_before_anything_loads(tmp_path, mistake):
+    line, expected = BROKEN[mistake]
+    recipe = tmp_path / "run.yaml"
+    recipe.write_text(f"# a run\nextends: [smoke/grpo.yaml]\n{line}\n")
+    done = temper("check", str(recipe))
+    assert done.returncode == 1
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_all_mistakes_are_listed_not_the_first(tmp_path):
+    recipe = tmp_path / "run.yaml"
+    lines = [BROKEN[name][0] for name in ("an unknown name", "a setting that does not exist")]
+    recipe.write_text("# a run\nextends: [smoke/grpo.yaml]\n" + "\n".join(lines) + "\n")
+    done = temper("check", str(recipe))
+    assert "gpro" in done.stderr and "group_sise" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", ["missing", "empty"])
+def test_a_folder_that_is_no_model_says_what_is_missing(tmp_path, folder):
+    path = tmp_path / folder
+    if folder == "empty":
+        path.mkdir()
+    done = launch(smoke(path, tmp_path / "run"))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert ("no model folder" if folder == "missing" else "no config.json") in done.stderr
+
+
+@pytest.mark.slow
+def test_broken_data_names_file_and_line(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    good = json.dumps({"prompt": "1+1=", "answer": "2"})
+    rows.write_text(f"{good}\n{{broken\n{json.dumps({'prompt': 'x'})}\n")
+    sets = smoke(tiny_base(tmp_path / "base"), tmp_path / "run")
+    done = launch([*sets, f"problems.source={{name: dataset, path: {rows}}}"])
+    assert done.returncode == 1
+    assert "rows.jsonl:2" in done.stderr and "rows.jsonl:3" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_gold_answers_that_their_verifier_refuses_stop_the_run(tmp_path):
+    sets = smoke(tiny_base(tmp_path / "base"), tmp_path / "run", problems__gold_sample=16)
+    done = launch([*sets, "verifier={name: exact}", 'problems.gold_response="no {answer}"'])
+    assert done.returncode == 1
+    assert "gold answers do not pass their own verifier" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_resume_without_a_run_starts_one(tmp_path):
+    done = launch(smoke(tiny_base(tmp_path / "base"), tmp_path / "run"), resume=True)
+    assert done.returncode == 0, done.stderr
+    assert "no checkpoint" in done.stderr
