@@ -119,8 +119,11 @@ def _with_source(loaded: Loaded, source: Mapping[str, JSON]) -> Loaded:
 
 
 def _leaves(tree: Mapping[str, JSON], above: str = "") -> Iterator[tuple[str, JSON]]:
-    """Dotted path and value of everything below that is not itself a filled mapping."""
-    for key, value in tree.items():
+    """Dotted path and value of everything below that is not itself a filled mapping.
+
+    A `name` comes before its options: a slot entry that is renamed loses those it had.
+    """
+    for key, value in sorted(tree.items(), key=lambda item: item[0] != "name"):
         path = f"{above}.{key}" if above else key
         if isinstance(value, dict) and value:
             yield from _leaves(value, path)

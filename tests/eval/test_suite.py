@@ -88,6 +88,13 @@ def test_a_suite_can_be_renamed_and_keeps_the_rest(tmp_path):
     assert (suite.name, suite.seed, suite.samples) == ("other", 1, 4)
 
 
+def test_another_source_brings_its_own_options(tmp_path):
+    source = {"path": "x.jsonl", "limit": 3, "name": "dataset"}
+    suite = load_suite(mine(tmp_path), {"problems": {"source": source}})
+    found = suite.problems.source
+    assert (found.name, found.options["path"], found.options["limit"]) == ("dataset", "x.jsonl", 3)
+
+
 def test_a_path_of_ones_own_does_not_inherit_the_hubs_columns():
     source = load_suite("gsm8k", {"problems": {"source": {"path": "x.jsonl"}}}).problems.source
     assert (source.options["split"], source.options["subset"]) == ("train", "")
