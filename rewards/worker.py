@@ -2,7 +2,8 @@
 
 Only the standard library is imported here, so that a worker starts in some 30 ms. A frame is eight
 bytes of length and that much JSON. For each request the worker sends two frames: `loaded` once the
-function is imported (from then on the deadline runs), then the value or the error.
+function is imported and what it needs is set up (from then on the deadline runs), then the value or
+the error.
 
 The kernel kills the worker when the parent dies (Linux); elsewhere it ends at the end of file on
 its socket, which a computation that never returns does not see.
@@ -67,8 +68,9 @@ def main(descriptor: int, parent: int, memory_bytes: int, path: list[str]) -> No
 
 def _answer(channel: socket.socket, request: dict[str, Any]) -> bytes:
     try:
-        module, _, name = request["target"].partition(":")
-        function = getattr(importlib.import_module(module), name)
+        function = _find(request["target"])
+        if request["prepare"]:
+            _find(request["prepare"])(*request["args"])
         channel.sendall(frame({"loaded": True}))
         value = function(*request["args"])
         return frame({"value": value})  # what is not plain data fails here, and is reported
@@ -80,6 +82,12 @@ def _answer(channel: socket.socket, request: dict[str, Any]) -> bytes:
             f"{type(error).__name__}: {error} ({os.path.basename(where.filename)}:{where.lineno})"
         )
         return frame({"error": text[:1000]})
+
+
+def _find(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
 
 
 def _die_with(parent: int) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -17,6 +18,23 @@ from rewards import worker as protocol
 from rewards.types import JSON
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
+
+
+# What a worker sees of the parent's environment: where things lie, never a key or a token.
+_KEPT = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT"),
+        *("LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "XDG_CACHE_HOME"),
+        *("HF_HOME", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"),
+        *("CUDA_VISIBLE_DEVICES", "CUDA_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    }
+)
+
+
+def clean_environment(also: Iterable[str] = ()) -> dict[str, str]:
+    """The variables a worker may see: those on a short list, locales, and those named in `also`."""
+    kept = _KEPT | set(also)
+    return {k: v for k, v in os.environ.items() if k in kept or k.startswith("LC_")}
 
 
 class Failure(Enum):
@@ -47,7 +65,7 @@ class Outcome:
 class WorkerProcess:
     """One worker process and the socket to it; used by one thread, killed from any."""
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         self._channel = ours
         self.calls = 0
@@ -65,20 +83,26 @@ class WorkerProcess:
                     stderr=subprocess.DEVNULL,
                     pass_fds=(number,),
                     start_new_session=True,
-                    env={**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
+                    env={**environment, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
                 )
             except OSError:
                 ours.close()
                 raise
 
     def call(
-        self, target: str, args: tuple[JSON, ...], deadline_s: float, start_s: float
+        self,
+        target: str,
+        args: tuple[JSON, ...],
+        *,
+        prepare: str,
+        deadline_s: float,
+        start_s: float,
     ) -> tuple[Outcome, bool]:
         """The outcome, and whether the worker can serve again."""
         self.calls += 1
         began = 0.0
         try:
-            request = protocol.frame({"target": target, "args": args})
+            request = protocol.frame({"target": target, "args": args, "prepare": prepare})
         except (TypeError, ValueError) as error:
             return Outcome(failure=Failure.RAISED, reason=f"not plain data: {error}"), True
         try:

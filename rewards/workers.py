@@ -9,8 +9,9 @@ A thread waits for its worker up to the call's deadline and then kills it, so no
 than the queue takes. The deadline runs from the moment the worker has imported the function, not
 while the call is queued. A worker that dies, misses a deadline or runs out of memory is replaced.
 
-What this does not protect against: code in a worker can read files, open connections and write
-what the user may; it is isolation from hangs and crashes, not a sandbox.
+What this does not protect against: code in a worker can read files (the environment of the parent
+under /proc among them), open connections and write what the user may; it is isolation from hangs,
+crashes and carelessness, not a sandbox.
 """
 
 import asyncio
@@ -18,11 +19,12 @@ import atexit
 import os
 import threading
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from rewards.types import JSON
-from rewards.worker_process import Failure, Outcome, WorkerProcess
+from rewards.worker_process import Failure, Outcome, WorkerProcess, clean_environment
 
 _CLOSED = Outcome(failure=Failure.CLOSED, reason="the pool of workers was closed")
 
@@ -31,6 +33,7 @@ _CLOSED = Outcome(failure=Failure.CLOSED, reason="the pool of workers was closed
 class _Job:
     target: str
     args: tuple[JSON, ...]
+    prepare: str
     deadline_s: float
     future: "Future[Outcome]" = field(default_factory=Future)
 
@@ -41,8 +44,9 @@ class Workers:
     count:     most processes at once; started when needed, kept and reused
     memory_mb: address space of each, in MiB; 0 for no limit
     pending:   calls accepted at once, queued or running; further callers wait
-    start_s:   longest wait for a process to start and import the function, seconds
+    start_s:   longest wait for a process to start, import the function and prepare, seconds
     recycle:   calls after which a process is replaced, so that caches cannot grow for ever
+    environment: variables that the processes see, besides those that say where things lie
     """
 
     def __init__(
@@ -53,11 +57,13 @@ class Workers:
         pending: int = 256,
         start_s: float = 120.0,
         recycle: int = 5000,
+        environment: Sequence[str] = (),
     ) -> None:
         self.count = count or min(4, os.cpu_count() or 1)
         self._memory = memory_mb << 20
         self._start_s = start_s
         self._recycle = recycle
+        self._environment = tuple(environment)
         self._free = max(pending, self.count)
         self._waiting: deque[Future[None]] = deque()
         self._jobs: deque[_Job] = deque()
@@ -67,8 +73,11 @@ class Workers:
         self._closed = False
         self._processes: set[WorkerProcess] = set()
 
-    async def call(self, target: str, *args: JSON, deadline_s: float) -> Outcome:
-        """Run `target` ("module:function") on `args` in a worker, from any event loop."""
+    async def call(self, target: str, *args: JSON, deadline_s: float, prepare: str = "") -> Outcome:
+        """Run `target` ("module:function") on `args` in a worker, from any event loop.
+
+        prepare: another function, called with the same arguments before the deadline runs
+        """
         permit = self._acquire()
         try:
             await asyncio.wrap_future(permit)
@@ -76,15 +85,17 @@ class Workers:
             if not permit.cancel() and not permit.cancelled():
                 self._release()
             raise
-        job = _Job(target, args, deadline_s)
+        job = _Job(target, args, prepare, deadline_s)
         job.future.add_done_callback(lambda _: self._release())
         self._submit(job)
         return await asyncio.wrap_future(job.future)
 
-    def call_blocking(self, target: str, *args: JSON, deadline_s: float) -> Outcome:
+    def call_blocking(
+        self, target: str, *args: JSON, deadline_s: float, prepare: str = ""
+    ) -> Outcome:
         """The same for callers without an event loop; waits in this thread."""
         self._acquire().result()
-        job = _Job(target, args, deadline_s)
+        job = _Job(target, args, prepare, deadline_s)
         job.future.add_done_callback(lambda _: self._release())
         self._submit(job)
         return job.future.result()
@@ -175,7 +186,13 @@ class Workers:
                     process = self._start()
                 except OSError as error:
                     return None, Outcome(failure=Failure.START, reason=f"no worker: {error}")
-            outcome, healthy = process.call(job.target, job.args, job.deadline_s, self._start_s)
+            outcome, healthy = process.call(
+                job.target,
+                job.args,
+                prepare=job.prepare,
+                deadline_s=job.deadline_s,
+                start_s=self._start_s,
+            )
             if healthy:
                 return process, outcome
             self._forget(process)
@@ -185,7 +202,7 @@ class Workers:
         return None, outcome
 
     def _start(self) -> "WorkerProcess":
-        process = WorkerProcess(self._memory)
+        process = WorkerProcess(self._memory, clean_environment(self._environment))
         with self._wake:
             self._processes.add(process)
             if self._closed:
@@ -198,24 +215,28 @@ class Workers:
             self._processes.discard(process)
 
 
-_shared: Workers | None = None
-_shared_lock = threading.Lock()
+_pools: dict[str, Workers] = {}
+_pools_lock = threading.Lock()
 
 
 def shared() -> Workers:
     """The process's own pool, made on first use and closed at exit."""
-    global _shared
-    with _shared_lock:
-        if _shared is None:
-            _shared = Workers()
-            atexit.register(_shared.close)
-        return _shared
+    return pool("shared", Workers)
+
+
+def pool(name: str, make: Callable[[], Workers]) -> Workers:
+    """The process's pool of that name, made on first use and closed at exit."""
+    with _pools_lock:
+        if name not in _pools:
+            _pools[name] = make()
+            atexit.register(_pools[name].close)
+        return _pools[name]
 
 
 def _forget_after_fork() -> None:
     """A forked child must not talk over its parent's sockets."""
-    global _shared, _shared_lock
-    _shared, _shared_lock = None, threading.Lock()
+    global _pools, _pools_lock
+    _pools, _pools_lock = {}, threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forget_after_fork)

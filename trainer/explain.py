@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recipes.errors import RecipeError
 from recipes.load import Loaded, find, load
 from recipes.registry import Bound, Registered, describe, function_of, relative
 from recipes.spec import JSON
-from rewards.types import Problem, Verdict
+from rewards.trial import try_out
+from rewards.types import Problem
 from rollout.problems import load_problems
 from trainer.check import check, numbers_of
 from trainer.config import Recipe, read
@@ -31,22 +31,18 @@ def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
     recipe, loaded = load_recipe(name, overrides)
     console.print(f"{relative(str(loaded.root))}: ok")
     console.print(arithmetic(recipe))
+    verifier, gold = function_of(recipe.verifier), recipe.problems.gold_response
     if recipe.problems.is_local:
-        problem = load_problems(recipe.problems)[0]
-    else:  # the data is elsewhere; the verifier can still show that it works
-        problem = Problem(id="a made-up problem", messages=(), answer="42")
-    response = recipe.problems.gold_response.replace("{answer}", problem.answer)
-    score = function_of(recipe.verifier)
-    verdict: Verdict = asyncio.run(score(problem, response))
-    if verdict.is_missing:
-        raise RecipeError.of(
-            f"the verifier {recipe.verifier.name} could not score a sample: {verdict.reason}",
-            path="verifier",
-            fix="mend the verifier or its options before a run",
-        )
+        problems = load_problems(recipe.problems)
+        tried = try_out(verifier, recipe.verifier.name, problems, gold)
+    else:  # the data is elsewhere; the verifier can still show that it works, or what it lacks
+        problems = [Problem(id="a made-up problem", messages=(), answer="42")]
+        tried = try_out(verifier, recipe.verifier.name, problems, gold, refuse=False)
+    problem, verdict = problems[0], asyncio.run(tried)[0]
+    said = "missing" if verdict.is_missing else f"reward {verdict.reward:g}"
+    response = gold.replace("{answer}", problem.answer)
     console.print(
-        f"one sample scored: {problem.id}, answered with {response!r}: reward "
-        f"{verdict.reward:g} ({verdict.reason})"
+        f"one sample scored: {problem.id}, answered with {response!r}: {said} ({verdict.reason})"
     )
 
 

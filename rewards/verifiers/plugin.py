@@ -1,0 +1,185 @@
+"""A reward function of the user's own, or of another library."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from recipes.errors import Fault, RecipeError
+from rewards.plugins import Answer, PluginSpec, Pool, inspect_plugin, score
+from rewards.types import JSON, Problem, Verdict
+from rewards.verifiers import verifier
+
+_NO_OPTIONS: dict[str, JSON] = {}
+_NO_WEIGHTS: list[float] = []
+_NO_VARIABLES: list[str] = []
+
+
+def _can_be_called(
+    *,
+    function: str | list[str],
+    kind: str,
+    options: Mapping[str, JSON],
+    weights: list[float],
+    answer_column: str,
+    completions: str,
+    tokenizer: str,
+    environment: list[str],
+    **_: object,
+) -> None:
+    specs = _specs(function, kind, options, answer_column, completions, tokenizer)
+    names = [spec.name for spec in specs]
+    if len(set(names)) < len(names):
+        raise RecipeError.of(
+            f"two of the functions have the same name ({', '.join(names)})",
+            path="function",
+            fix="give one another name: each is logged under its own",
+        )
+    if weights and len(weights) != len(specs):
+        raise RecipeError.of(
+            f"{len(weights)} weights for {len(specs)} functions",
+            path="weights",
+            fix="give one a function, or none",
+        )
+    for spec in specs:
+        try:
+            inspect_plugin(spec, environment)
+        except RecipeError as error:
+            raise RecipeError(
+                [Fault(path="function", what=f.what, fix=f.fix) for f in error.faults]
+            ) from None
+
+
+@verifier.register(tags=("plugin",), validate=_can_be_called)
+async def plugin(
+    problem: Problem,
+    response: str,
+    *,
+    function: Annotated[
+        str | list[str],
+        Field(
+            min_length=1,
+            description="path/to/file.py:name, package.module:name, or an entry point of the group "
+            "temper.verifiers; of a list, the rewards are added",
+        ),
+    ],
+    kind: Annotated[
+        Literal["auto", "temper", "trl", "verl", "class"],
+        Field(description="signature; auto tells by the names of the parameters"),
+    ] = "auto",
+    options: Annotated[
+        dict[str, JSON], Field(description="keyword arguments of the function or the class")
+    ] = _NO_OPTIONS,
+    weights: Annotated[list[float], Field(description="one a function; [] for 1 each")] = (
+        _NO_WEIGHTS
+    ),
+    correct_at: Annotated[
+        float, Field(description="smallest reward that counts as correct, if it does not say")
+    ] = 1.0,
+    deadline_s: Annotated[float, Field(gt=0, description="seconds by the clock for one call")] = (
+        10.0
+    ),
+    setup_s: Annotated[
+        float, Field(gt=0, description="seconds for importing and setting up, in each process")
+    ] = 120.0,
+    workers: Annotated[int, Field(ge=0, description="processes; 0: one a core, at most 4")] = 0,
+    memory_mb: Annotated[
+        int, Field(ge=0, description="address space of a process, MiB; 0 for no limit")
+    ] = 0,
+    environment: Annotated[
+        list[str], Field(description="names of environment variables that it may see")
+    ] = _NO_VARIABLES,
+    answer_column: Annotated[
+        str, Field(description="keyword under which a TRL function gets the gold answer")
+    ] = "answer",
+    completions: Annotated[
+        Literal["text", "messages"],
+        Field(description="what a TRL function gets as prompts and completions"),
+    ] = "text",
+    tokenizer: Annotated[
+        str, Field(description="folder or hub name; gives TRL functions `completion_ids`")
+    ] = "",
+) -> Verdict:
+    """What a function, an async function or a class says of the response, in a killable worker.
+
+    Takes a function of our own kind, TRL's, verl's, or a class with `setup` and `__call__`; see
+    docs/write-a-verifier.md. An exception, a NaN, a wrong number of rewards or no answer within
+    the deadline is a missing verdict. So is None from every function, "not for me"; None from one
+    of several leaves that one out. With several functions a failure of one is missing as a whole.
+    Called for one response at a time: a function that compares the responses of a group belongs
+    into shaping or the advantage. `completion_ids` are those of the text encoded again. Columns
+    arrive as JSON has them.
+
+    Returns a verdict with the function's reward, or the weighted sum over several, which is correct
+    from `correct_at` on unless the function says so itself. Parts: each function by its name when
+    there are several, and what it logged itself.
+    """
+    pool = Pool(
+        workers=workers,
+        memory_mb=memory_mb,
+        setup_s=setup_s,
+        environment=tuple(environment),
+    )
+    specs = _specs(function, kind, options, answer_column, completions, tokenizer)
+    running = pool.open()
+    calls = (score(spec, running, problem, response, deadline_s=deadline_s) for spec in specs)
+    answers = await asyncio.gather(*calls)
+    return _verdict(specs, answers, weights or [1.0] * len(specs), correct_at)
+
+
+def _specs(
+    function: str | Sequence[str],
+    kind: str,
+    options: Mapping[str, JSON],
+    answer_column: str,
+    completions: str,
+    tokenizer: str,
+) -> list[PluginSpec]:
+    names = [function] if isinstance(function, str) else function
+    return [
+        PluginSpec(
+            function=name,
+            kind=kind,
+            options=tuple((key, json.dumps(value)) for key, value in options.items()),
+            answer_column=answer_column,
+            completions=completions,
+            tokenizer=tokenizer,
+        )
+        for name in names
+    ]
+
+
+def _verdict(
+    specs: Sequence[PluginSpec],
+    answers: Sequence[Answer],
+    weights: Sequence[float],
+    correct_at: float,
+) -> Verdict:
+    faults = [answer.fault for answer in answers if answer.fault]
+    if faults:
+        return Verdict.missing("; ".join(faults))
+    told = [
+        (spec.name, answer, weight * answer.reward)
+        for spec, answer, weight in zip(specs, answers, weights, strict=True)
+        if answer.reward is not None
+    ]
+    if not told:
+        names = ", ".join(spec.name for spec in specs)
+        return Verdict.missing(f"no function was for this sample ({names} gave None)")
+    reward = sum(value for _, _, value in told)
+    said = [answer.correct for _, answer, _ in told if answer.correct is not None]
+    several = len(specs) > 1
+    parts: dict[str, float] = {}
+    for name, answer, _ in told:
+        if several and answer.reward is not None:
+            parts[name] = answer.reward
+        parts |= {f"{name}/{k}" if several else k: value for k, value in answer.parts}
+    return Verdict.scored(
+        reward,
+        correct=all(said) if said else reward >= correct_at,
+        reason="; ".join(answer.reason for _, answer, _ in told if answer.reason),
+        answer=next((answer.answer for _, answer, _ in told if answer.answer), ""),
+        parts=parts,
+    )
