@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic import create_model as build_model
 from pydantic.json_schema import models_json_schema
 
-from recipes.bound import Bound, Registered, build, describe, function_of
+from recipes.bound import Bound, Registered, build, describe, function_of, make_ready, tags_of
 from recipes.errors import RecipeError, did_you_mean, relative
 from recipes.options import (
     NestedHook,
@@ -32,7 +32,7 @@ from recipes.options import (
 from recipes.spec import JSON, Entry
 
 __all__ = [
-    "Registry", "Registered", "Bound", "build", "function_of", "describe",
+    "Registry", "Registered", "Bound", "build", "function_of", "describe", "make_ready", "tags_of",
     "did_you_mean", "option_path", "relative",
 ]  # fmt: skip
 
@@ -81,6 +81,7 @@ class Registry(Generic[P, R]):
         params: Sequence[str] | None = None,
         prepare: Callable[..., Any] | None = None,
         validate: Callable[..., None] | None = None,
+        ready: Callable[..., None] | None = None,
     ) -> Callable[[F], F]:
         """Decorator: check the signature, build the options schema, file under the name.
 
@@ -88,7 +89,9 @@ class Registry(Generic[P, R]):
         `prepare` is a function `(logprobs, minibatch, *, options) -> [T, K]` of a loss or term
         whose numbers depend on the whole minibatch; its options are some of the function's own.
         `validate` is called with all options when a recipe is read, and raises RecipeError, with
-        paths relative to the entry, where they do not go together.
+        paths relative to the entry, where they do not go together. `ready` is called with all
+        options when a run begins, before its model is loaded: it opens what they name (a key, a
+        folder, a model), or raises RecipeError.
         """
         expected = self.params if params is None else tuple(params)
 
@@ -117,6 +120,7 @@ class Registry(Generic[P, R]):
                     tags=frozenset(tags),
                     prepare=prepare,
                     validate=validate,
+                    ready=ready,
                 )
             )
             return function
@@ -140,10 +144,14 @@ class Registry(Generic[P, R]):
     def _discover(self) -> None:
         for package_name in [p for p in self._packages if p not in self._discovered]:
             self._discovered.add(package_name)
-            package = importlib.import_module(package_name)
-            folders = package.__spec__.submodule_search_locations if package.__spec__ else None
-            for module in pkgutil.walk_packages(folders or [], f"{package_name}."):
-                importlib.import_module(module.name)
+            try:
+                package = importlib.import_module(package_name)
+                folders = package.__spec__.submodule_search_locations if package.__spec__ else None
+                for module in pkgutil.walk_packages(folders or [], f"{package_name}."):
+                    importlib.import_module(module.name)
+            except BaseException:
+                self._discovered.discard(package_name)  # a half-filled slot must not look whole
+                raise
 
     # -- reading ---------------------------------------------------------------------------------
 
