@@ -89,7 +89,11 @@ def _reward_panel(axes: Axes, lines: Sequence[tuple[int, dict[str, float]]]) -> 
     steps, (mean, low, high) = _series(lines, names)
     _frame(axes, "Reward in training", "mean reward, 95% band over groups", steps)
     axes.fill_between(steps, low, high, color=BAND, linewidth=0)
-    axes.plot(steps, mean, color=INK, linewidth=1.8)
+    axes.plot(steps, mean, color=INK, linewidth=1.8, label="groups trained")
+    drawn_at, (drawn,) = _series(lines, ("rollout/reward",))
+    if drawn_at:  # what a filter takes away would hide how far the policy has come
+        axes.plot(drawn_at, drawn, color=GREY, linewidth=1.0, label="all groups drawn")
+        axes.legend(frameon=False, fontsize=9)
 
 
 def _curve_panel(
