@@ -38,6 +38,7 @@ def describe(groups: Sequence[Group], batch: TokenBatch, version: int) -> Metric
     metrics += _correction(batch)
     stale = (version - batch.policy_version)[batch.action_mask]
     metrics += {"sync/staleness_mean": Mean.over(stale), "sync/staleness_max": Max.over(stale)}
+    metrics += {"mask/kept_frac": Mean.over(batch.train_mask.float(), batch.action_mask)}
     metrics += describe_masked("advantage/value", batch.advantages, batch.train_mask)
     return metrics
 

@@ -62,3 +62,10 @@ def test_a_term_with_its_own_population_has_its_own_weights():
 def test_observations_start_after_the_first_action():
     data = batch([[1]], [[[2, 1]]])  # prompt 2, reply 2, observed 1, reply 1
     assert observation_mask(data).tolist() == [False, False, False, False, True, False]
+
+
+def test_a_need_may_follow_an_option():
+    to_old = term.bind({"name": "kl_k2", "to": "old"})
+    to_reference = term.bind({"name": "kl_k2", "to": "ref"})
+    assert algorithm(updates=2, terms=(to_old,)).needs == {"old_logprobs"}
+    assert algorithm(updates=2, terms=(to_reference,)).needs == {"old_logprobs", "ref_logprobs"}

@@ -42,6 +42,14 @@ def test_truncation_and_lengths_are_of_the_policys_tokens():
     assert numbers["rollout/truncated_frac"] == 0.5
 
 
+def test_the_kept_share_is_of_the_sampled_tokens():
+    groups = [group([1, 0], lengths=[3, 1])]
+    batch = trained(groups)
+    first = batch.train_mask & (batch.seq_ids == 0)
+    numbers = describe(groups, batch.replace(train_mask=first), version=0).numbers()
+    assert numbers["mask/kept_frac"] == 0.75
+
+
 def test_staleness_is_counted_in_published_versions():
     groups = [group([1, 0], version=3)]
     assert describe(groups, trained(groups), version=5).numbers()["sync/staleness_mean"] == 2

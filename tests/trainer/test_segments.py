@@ -2,8 +2,10 @@ import torch
 
 from tests.builders import batch
 from trainer.segments import (
+    actions_left,
     group_count,
     group_is_uniform,
+    group_max,
     group_mean,
     group_std,
     seq_count,
@@ -67,3 +69,13 @@ def test_whitening_nothing_or_one_value_gives_zero():
     values = torch.tensor([4.0, 2.0])
     assert whiten(values, torch.tensor([False, False])).tolist() == [0, 0]
     assert whiten(values, torch.tensor([True, False])).tolist() == [0, 0]
+
+
+def test_actions_left_skips_what_the_policy_did_not_sample():
+    of = batch([[1, 0]], [[[2, 1], 2]], prompts=[1])  # P a a o a, P a a
+    assert actions_left(of).tolist() == [3, 2, 1, 1, 0, 2, 1, 0]
+
+
+def test_group_max_is_given_to_each_member():
+    of = batch([[1, 0], [-1, -2]])
+    assert group_max(of.rewards, of).tolist() == [1, 1, -1, -1]

@@ -11,7 +11,7 @@ from trainer.batch import TokenBatch
 from trainer.covariance import covariance, first, lottery
 from trainer.losses import loss
 from trainer.losses.ppo_clip import ppo_clip
-from trainer.metrics import Mean
+from trainer.metrics import Mean, describe_masked
 from trainer.outputs import LossOutput, PolicyOutput
 from trainer.ratios import log_ratio
 
@@ -27,7 +27,7 @@ def silenced(
     clip_low: float,
     clip_high: float,
 ) -> Tensor:
-    """1 on the tokens of the minibatch that do not learn in this update -> [T, 1]."""
+    """1 on the tokens of the minibatch that do not learn in this update; covariance -> [T, 2]."""
     product = covariance(logprobs, batch)
     unit = product[batch.train_mask].abs().mean() if relative else 1.0
     ratio = log_ratio(logprobs, batch.old_logprobs, batch).exp()
@@ -36,7 +36,8 @@ def silenced(
     among = (product > low * unit) & (product < high * unit) & batch.train_mask & ~above & ~below
     count = max(int(frac * int(batch.train_mask.sum())), 1)
     draw = lottery(batch)
-    return first(count, draw, among, draw).float()[:, None]
+    chosen = first(count, draw, among, draw)
+    return torch.stack([chosen.float(), product.float()], dim=1)
 
 
 @loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2505.22617", prepare=silenced)
@@ -64,5 +65,10 @@ def clip_cov(
     """
     plain = ppo_clip(out, batch, clip_low=clip_low, clip_high=clip_high)
     silent = batch.prepared[:, 0] > 0
-    metrics = {**plain.metrics, "silenced_frac": Mean.over(silent.float(), batch.train_mask)}
+    mask = batch.train_mask
+    metrics = {
+        **plain.metrics,
+        "silenced_frac": Mean.over(silent.float(), mask),
+        **describe_masked("covariance", batch.prepared[:, 1], mask),
+    }
     return LossOutput(values=torch.where(silent, 0.0, plain.values), metrics=metrics)

@@ -9,17 +9,18 @@ from torch import Tensor
 from recipes.spec import Number
 from trainer.batch import TokenBatch
 from trainer.covariance import covariance, first, lottery
-from trainer.metrics import Mean
+from trainer.metrics import Mean, describe_masked
 from trainer.outputs import LossOutput, PolicyOutput
 from trainer.ratios import log_policy_ratio
 from trainer.terms import term
 
 
 def highest(logprobs: Tensor, batch: TokenBatch, *, frac: float) -> Tensor:
-    """1 on the tokens of the minibatch with the largest covariance -> [T, 1]."""
+    """1 on the tokens of the minibatch with the largest covariance; covariance -> [T, 2]."""
     count = max(int(frac * int(batch.train_mask.sum())), 1)
-    order = -covariance(logprobs, batch)
-    return first(count, order, batch.train_mask, lottery(batch)).float()[:, None]
+    product = covariance(logprobs, batch)
+    held = first(count, -product, batch.train_mask, lottery(batch))
+    return torch.stack([held.float(), product.float()], dim=1)
 
 
 @term.register(
@@ -42,7 +43,10 @@ def kl_cov(
     minibatches. At least one token of the whole minibatch is held.
     Returns values [T], nats; zero off the chosen tokens.
     """
-    held = batch.prepared[:, 0]
+    held, product = batch.prepared.unbind(1)
     distance = log_policy_ratio(out, batch).abs()
-    metrics = {"kl_cov_distance": Mean.over(distance, held > 0)}
+    metrics = {
+        "kl_cov_distance": Mean.over(distance, held > 0),
+        **describe_masked("covariance", product, batch.train_mask),
+    }
     return LossOutput(values=torch.where(held > 0, distance, 0.0), metrics=metrics)

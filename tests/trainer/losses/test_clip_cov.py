@@ -1,4 +1,3 @@
-import pytest
 import torch
 
 from tests.builders import annotated, batch, output
@@ -10,59 +9,56 @@ BAND = {"low": 1.0, "high": 5.0, "relative": False, "clip_low": 1.0, "clip_high"
 
 
 def tokens():
-    """Six tokens of covariances 8, 4, 2, 2, -8, -8 (log-probs and advantages about 0)."""
+    """Six tokens of covariances 9, 2, 0, 2, -2 and 9: two lie in the band from 1 to 5."""
     of = annotated(batch([[1]], [[6]], prompts=[1]))
-    logprobs = torch.tensor([0.0, -4 + 4, -4 + 2, -4 + 1, -4 - 1, -4 + 2, -4 - 4])
-    logprobs = torch.tensor([0.0, -2.0, -4.0, -5.0, -7.0, -4.0, -8.0]) - 1
-    advantages = torch.tensor([0.0, 3.0, 2.0, 1.0, -1.0, -2.0, -3.0])
+    logprobs = torch.tensor([0.0, -3, -5, -6, -8, -5, -9])  # mean -6
+    advantages = torch.tensor([0.0, 3, 2, 1, -1, -2, -3])  # mean 0
     return of.replace(advantages=advantages, old_logprobs=logprobs), logprobs
 
 
-def products() -> torch.Tensor:
+def dropped(logprobs, of, frac, **changes) -> list[bool]:
+    """Which of the six sampled tokens do not learn."""
+    return silenced(logprobs, of, frac=frac, **{**BAND, **changes})[1:, 0].bool().tolist()
+
+
+def test_the_covariances_are_reported_beside_the_draw():
     of, logprobs = tokens()
-    centred = logprobs[1:] - logprobs[1:].mean()
-    return centred * of.advantages[1:]
+    assert silenced(logprobs, of, frac=1.0, **BAND)[:, 1].tolist() == [0, 9, 2, 0, 2, -2, 9]
 
 
 def test_one_token_of_the_band_is_silenced_and_the_others_are_ppo():
     of, logprobs = tokens()
-    among = (products() > 1) & (products() < 5)
-    assert int(among.sum()) == 2
-    drop = silenced(logprobs, of, frac=0.2, **BAND)[1:, 0] > 0
-    assert int(drop.sum()) == 1
-    assert bool((drop <= among).all())
+    drop = dropped(logprobs, of, 0.2)
+    assert drop in ([False, True] + [False] * 4, [False] * 3 + [True, False, False])
     out = output(of, logprobs=logprobs)
-    whole = of.replace(prepared=silenced(logprobs, of, frac=0.2, **BAND))
-    values = clip_cov(out, whole, frac=0.2).values
+    values = clip_cov(out, of.replace(prepared=silenced(logprobs, of, frac=0.2, **BAND))).values
     values.sum().backward()
     plain = ppo_clip(out, of, clip_low=1.0, clip_high=1.0).values
-    assert torch.equal(values[1:], torch.where(drop, 0.0, plain[1:]))
-    assert torch.equal(out.logprobs.grad[1:] == 0, drop)
+    silent = torch.tensor([False, *drop])
+    assert torch.equal(values, torch.where(silent, 0.0, plain))
+    assert torch.equal(out.logprobs.grad[1:] == 0, silent[1:])
 
 
 def test_a_larger_share_silences_the_whole_band_and_no_more():
     of, logprobs = tokens()
-    drop = silenced(logprobs, of, frac=1.0, **BAND)[1:, 0] > 0
-    assert torch.equal(drop, (products() > 1) & (products() < 5))
+    assert dropped(logprobs, of, 1.0) == [False, True, False, True, False, False]
 
 
 def test_an_empty_band_silences_none():
     of, logprobs = tokens()
-    assert not silenced(logprobs, of, frac=1.0, **{**BAND, "low": 90.0, "high": 99.0}).any()
+    assert not any(dropped(logprobs, of, 1.0, low=90.0, high=99.0))
 
 
 def test_a_token_that_is_clipped_already_is_not_a_candidate():
     of, logprobs = tokens()
     moved = of.replace(old_logprobs=of.old_logprobs - 5 * (of.advantages == 2.0))
-    clip = {**BAND, "clip_high": 0.2}
-    drop = silenced(logprobs, moved, frac=1.0, **clip)[1:, 0] > 0
-    assert not drop[1]
+    expected = [False, False, False, True, False, False]
+    assert dropped(logprobs, moved, 1.0, clip_high=0.2) == expected
 
 
 def test_a_relative_band_is_in_multiples_of_the_mean_covariance():
     of, logprobs = tokens()
-    unit = float(products().abs().mean())
-    band = {**BAND, "low": 1 / unit, "high": 5 / unit, "relative": True}
-    expected = silenced(logprobs, of, frac=1.0, **BAND)
-    assert torch.equal(silenced(logprobs, of, frac=1.0, **band), expected)
-    assert unit == pytest.approx(5.0, abs=3)
+    # mean absolute covariance 24 / 6 = 4: from 0.25 to 1.25 of it is from 1 to 5
+    found = dropped(logprobs, of, 1.0, low=0.25 - 1e-6, high=1.25, relative=True)
+    assert found == [False, True, False, True, False, False]
+    assert not any(dropped(logprobs, of, 1.0, low=0.6, high=1.25, relative=True))

@@ -15,19 +15,20 @@ def tokens():
 
 def test_the_tokens_of_largest_covariance_are_held():
     of, logprobs = tokens()
-    assert highest(logprobs, of, frac=0.5)[:, 0].tolist() == [0, 1, 0, 0, 1]
+    assert highest(logprobs, of, frac=0.5).tolist() == [[0, 0], [1, 4], [0, -1], [0, -1], [1, 4]]
 
 
 def test_at_least_one_is_held():
     of, logprobs = tokens()
-    assert highest(logprobs, of, frac=0.0).sum() == 1
+    assert highest(logprobs, of, frac=0.0)[:, 0].sum() == 1
 
 
 def test_a_held_token_pays_its_absolute_log_ratio_and_the_others_nothing():
     of, logprobs = tokens()
     moved = torch.tensor([0.0, 0.25, 9.0, 9.0, -0.5])
     of = of.replace(
-        old_logprobs=logprobs - moved, prepared=torch.tensor([[0.0], [1], [0], [0], [1]])
+        old_logprobs=logprobs - moved,
+        prepared=torch.tensor([[0.0, 0], [1, 4], [0, 1], [0, 1], [1, 4]]),
     )
     out = output(of, logprobs=logprobs)
     values = kl_cov(out, of).values
@@ -38,7 +39,7 @@ def test_a_held_token_pays_its_absolute_log_ratio_and_the_others_nothing():
 
 def test_on_the_first_update_it_does_nothing():
     of, logprobs = tokens()
-    of = of.replace(old_logprobs=logprobs, prepared=torch.ones(5, 1))
+    of = of.replace(old_logprobs=logprobs, prepared=torch.ones(5, 2))
     out = output(of, logprobs=logprobs)
     values = kl_cov(out, of).values
     values.sum().backward()
