@@ -31,6 +31,7 @@ class Registered:
     tags: frozenset[str]
     prepare: Callable[..., Any] | None  # what it needs to see of a whole minibatch, if it does
     validate: Callable[..., None] | None  # looks at all options at once, if they must agree
+    ready: Callable[..., None] | None = None  # looks for what the options name, before a run
 
     @property
     def summary(self) -> str:
@@ -100,6 +101,20 @@ def function_of(bound: Bound) -> Callable[..., Any]:
     Only for slots whose options hold no Number left to resolve (see `build` for factories).
     """
     return functools.partial(bound.entry.function, **_replaced(_accepted(bound), function_of))
+
+
+def make_ready(bound: Bound) -> None:
+    """Call `ready` of the function and of every entry inside its options, the inner ones first."""
+    _replaced(bound.options, make_ready)
+    if bound.entry.ready is not None:
+        bound.entry.ready(**bound.options)
+
+
+def tags_of(bound: Bound) -> frozenset[str]:
+    """The tags of the function and of every entry inside its options."""
+    found = set(bound.entry.tags)
+    _replaced(bound.options, lambda inner: found.update(tags_of(inner)))
+    return frozenset(found)
 
 
 def _accepted(bound: Bound) -> dict[str, Any]:
