@@ -2,7 +2,8 @@ r"""Multiple-choice letters with their decoration: `(C)`, `\textbf{(C)} 12`, `Op
 
 import re
 
-from rewards.normalize import plain, unstyled
+from rewards.normalize import unstyled
+from rewards.signs import plain
 
 _FLAT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|operatorname)\s*\{([^{}]*)\}")
 _GOLD = re.compile(r"(?:option |choice )?\(?([A-J])\)?[.:]?", re.IGNORECASE)

@@ -16,7 +16,8 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _STOP = re.compile(
-    r"\n|(?:[;!?]|(?<!\.)\.)(?=\s|$|[\"')*\]])|,\s+(?:not|since|because|which|so|as|where|but|and so|thus)\b"
+    r"\n|(?:[;!?]|(?<!\.)\.)(?=\s|$|[\"')*\]])"
+    r"|,\s+(?:not|since|because|which|so|as|where|but|and so|thus)\b"
     r"|\s+(?:because|since)\b"
 )
 _OPENERS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"))

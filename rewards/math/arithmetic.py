@@ -5,7 +5,7 @@ A number too large to write out, such as 9^(9^9), becomes a formal expression in
 """
 
 import sympy
-from sympy import Expr, Integer, Pow, Rational, Symbol
+from sympy import Expr, Integer, Pow, Symbol
 
 MOST_BITS = 3_000_000
 _MOST_FACTORIAL = 20_000

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rewards.types import JSON
-from rewards.workers import Outcome, Workers
+from rewards.worker_process import Outcome
+from rewards.workers import Workers
 
 _KILL_S = 20.0  # no verdict by then counts as wrong
 

@@ -1,18 +1,35 @@
 r"""Is this form the gold form? Each pair of kinds that can be equal has its rule here."""
 
+import itertools
 from collections.abc import Sequence
 
-from sympy import Expr, Integer, Rational, Symbol, pi
+from sympy import Expr, Symbol
 
 from rewards.math import regions, values
 from rewards.math.forms import (
-    Chain, Clock, Field, Form, Group, Matrix, Named, Numeral, Ratio, Region, Relation, Scalar,
-    Unknown, Words,
+    Chain,
+    Clock,
+    Field,
+    Form,
+    Group,
+    Matrix,
+    Named,
+    Numeral,
+    Ratio,
+    Relation,
+    Scalar,
+    Unknown,
+    Words,
+)  # fmt: skip
+from rewards.math.quantities import equal_value, same_quantity
+from rewards.math.small_forms import (
+    same_clocks,
+    same_matrices,
+    same_numerals,
+    same_ratios,
+    same_words,
 )  # fmt: skip
 
-_PARAMETERS = frozenset("nkmNKlj")  # letters that run over the integers in general solutions
-_CONSTANTS = frozenset("CcK")
-_DEGREES, _RADIANS = (("angle", 1),), (("radian", 1),)
 _COORDINATES = frozenset("xyz")
 _FEW = 10  # items of a set that are looked at for repeats before anything else
 _MOST_PAIRS = 60  # items of a list compared without regard to order
@@ -29,7 +46,7 @@ def same(gold: Form, answer: Form) -> bool:
     if isinstance(gold, Named) or isinstance(answer, Named):
         return _named(gold, answer)
     if isinstance(gold, Scalar) and isinstance(answer, Scalar):
-        return _scalars(gold, answer)
+        return same_quantity(gold, answer)
     if isinstance(gold, Group) and isinstance(answer, Group):
         return _groups(gold, answer) or _same_region(gold, answer)
     if isinstance(gold, Relation) and isinstance(answer, Relation):
@@ -46,8 +63,8 @@ def _unwrapped(form: Form) -> Form:
             break
         form = form.items[0]
     if isinstance(form, Named) and isinstance(form.value, Group) and len(form.value.items) > 1:
-        if form.value.kind in ("list", "set"):
-            return Group("list", tuple(Named(form.name, item) for item in form.value.items))
+        named = tuple(Named(form.name, item) for item in form.value.items)
+        return form if form.value.kind == "tuple" else Group("list", named)
     return form
 
 
@@ -57,15 +74,15 @@ def _mixed(gold: Form, answer: Form) -> bool:
     if isinstance(gold, Scalar) and isinstance(answer, Relation):
         return _right_side(gold, answer)
     if isinstance(gold, Matrix) or isinstance(answer, Matrix):
-        return _matrices(gold, answer)
+        return same_matrices(gold, answer)
     if isinstance(gold, Ratio) or isinstance(answer, Ratio):
-        return _ratios(gold, answer)
+        return same_ratios(gold, answer)
     if isinstance(gold, Clock) or isinstance(answer, Clock):
-        return _clocks(gold, answer)
+        return same_clocks(gold, answer)
     if isinstance(gold, Numeral) or isinstance(answer, Numeral):
-        return _numerals(gold, answer)
+        return same_numerals(gold, answer)
     if isinstance(gold, Words) or isinstance(answer, Words):
-        return _words(gold, answer)
+        return same_words(gold, answer)
     if isinstance(gold, Field) and isinstance(answer, Field):
         return gold.name == answer.name
     if isinstance(gold, Unknown) or isinstance(answer, Unknown):
@@ -73,80 +90,13 @@ def _mixed(gold: Form, answer: Form) -> bool:
     return _same_region(gold, answer)
 
 
-# -- scalars -------------------------------------------------------------------------------------
-
-
-def _scalars(gold: Scalar, answer: Scalar) -> bool:
-    if gold.percent or answer.percent:
-        return _percents(gold, answer)
-    left, right = gold.unit, answer.unit
-    if left and right and {left.dimensions, right.dimensions} == {_DEGREES, _RADIANS}:
-        return _equal(*_radians(gold, answer))
-    if left is None or right is None or left.counts_things or right.counts_things:
-        if _angle(gold) != _angle(answer) and _equal(*_radians(gold, answer)):
-            return True
-        return _equal(gold.value, answer.value)
-    if not left.is_like(right):
-        return False
-    factors = [Rational(u.factor.numerator, u.factor.denominator) for u in (left, right)]
-    return _equal(gold.value * factors[0], answer.value * factors[1])
-
-
-def _angle(form: Scalar) -> bool:
-    return form.unit is not None and form.unit.dimensions == _DEGREES
-
-
-def _radians(gold: Scalar, answer: Scalar) -> tuple[Expr, Expr]:
-    """Both in radians, when one is in degrees and the other bare and a multiple of pi."""
-    degrees, bare = (gold, answer) if _angle(gold) else (answer, gold)
-    if not bare.value.has(pi):
-        return Integer(0), Integer(1)
-    return degrees.value * pi / 180, bare.value
-
-
-def _percents(gold: Scalar, answer: Scalar) -> bool:
-    if gold.percent and answer.percent:
-        return _equal(gold.value, answer.value)
-    if any(form.unit and not form.unit.counts_things for form in (gold, answer)):
-        return False
-    if gold.percent:
-        return _equal(gold.value, answer.value) or _equal(gold.value / 100, answer.value)
-    if _equal(gold.value, answer.value / 100):
-        return True
-    above_one = gold.value.is_Rational and abs(gold.value) > 1
-    return above_one and _equal(gold.value, answer.value)
-
-
-def _equal(gold: Expr, answer: Expr) -> bool:
-    if values.equal(gold, answer):
-        return True
-    return any(values.equal(gold, renamed) for renamed in _renamings(gold, answer))
-
-
-def _renamings(gold: Expr, answer: Expr) -> list[Expr]:
-    """The answer with its integer parameter or constant of integration called as in the gold."""
-    only_gold = gold.free_symbols - answer.free_symbols
-    only_answer = answer.free_symbols - gold.free_symbols
-    if len(only_gold) != 1 or len(only_answer) != 1:
-        return []
-    (theirs,), (ours,) = only_answer, only_gold
-    for letters in (_PARAMETERS, _CONSTANTS):
-        if (
-            ours.name in letters
-            and theirs.name in letters
-            and gold.has(pi) | (letters is _CONSTANTS)
-        ):
-            return [answer.subs(theirs, ours), answer.subs(theirs, -ours)]
-    return []
-
-
 def _right_side(gold: Scalar, answer: Relation) -> bool:
     """`m + n = 113` for 113; `(x+1)^2 = x^2+2x+1` for either side."""
     if answer.op != "=":
         return False
     if not gold.value.free_symbols:
-        return not answer.right.free_symbols and _equal(gold.value, answer.right)
-    return values.equal(answer.left, answer.right) and _equal(gold.value, answer.right)
+        return not answer.right.free_symbols and equal_value(gold.value, answer.right)
+    return values.equal(answer.left, answer.right) and equal_value(gold.value, answer.right)
 
 
 def _from_chain(gold: Form, answer: Chain) -> bool:
@@ -155,7 +105,7 @@ def _from_chain(gold: Form, answer: Chain) -> bool:
     for value, rounded in zip(answer.values[1:], answer.approximate, strict=True):
         if not rounded:
             exact.append(value)
-    if any(not same(a, b) and not same(b, a) for a, b in zip(exact, exact[1:], strict=False)):
+    if any(not same(a, b) and not same(b, a) for a, b in itertools.pairwise(exact)):
         return False
     return any(same(gold, value) for value in (exact[-1], answer.values[-1], exact[0]))
 
@@ -306,7 +256,7 @@ def _assignments(group: Group) -> dict[str, Form]:
     for item in group.items:
         if not isinstance(item, Named) or item.name in named:
             return {}
-        names = [part for part in item.name.replace("(", "").replace(")", "").split(" , ")]
+        names = item.name.replace("(", "").replace(")", "").split(" , ")
         if isinstance(item.value, Group) and len(names) == len(item.value.items) > 1:
             named |= {
                 name.strip(): value for name, value in zip(names, item.value.items, strict=True)
@@ -342,90 +292,3 @@ def _distinct(items: list[Form]) -> list[Form]:
         if not any(same(other, item) for other in kept):
             kept.append(item)
     return kept
-
-
-# -- the rest ------------------------------------------------------------------------------------
-
-
-def _matrices(gold: Form, answer: Form) -> bool:
-    first, second = _rows(gold), _rows(answer)
-    if first is None or second is None:
-        return False
-    vector = not (isinstance(gold, Matrix) and isinstance(answer, Matrix))
-    if vector and 1 in (len(first), len(first[0])) and 1 in (len(second), len(second[0])):
-        first, second = ([[entry for row in rows for entry in row]] for rows in (first, second))
-    if [len(row) for row in first] != [len(row) for row in second]:
-        return False
-    return all(
-        values.equal(a, b)
-        for row, other in zip(first, second, strict=True)
-        for a, b in zip(row, other, strict=True)
-    )
-
-
-def _rows(form: Form) -> list[list[Expr]] | None:
-    if isinstance(form, Matrix):
-        return [list(row) for row in form.rows]
-    if isinstance(form, Group) and form.kind == "tuple" and form.opening == "(":
-        entries = [item.value for item in form.items if isinstance(item, Scalar)]
-        return [entries] if len(entries) == len(form.items) else None
-    return None
-
-
-def _ratios(gold: Form, answer: Form) -> bool:
-    first, second = _parts(gold), _parts(answer)
-    if first is None or second is None or len(first) != len(second):
-        return False
-    return all(
-        values.equal(first[0] * second[k], first[k] * second[0]) for k in range(1, len(first))
-    ) and any(part != 0 for part in second)
-
-
-def _parts(form: Form) -> tuple[Expr, ...] | None:
-    if isinstance(form, Ratio):
-        return form.parts
-    if isinstance(form, Clock) and not form.half:
-        return Integer(form.hour), Integer(form.minute)
-    if isinstance(form, Scalar) and not form.percent and form.unit is None:
-        return form.value, Integer(1)
-    return None
-
-
-def _clocks(gold: Form, answer: Form) -> bool:
-    if isinstance(gold, Clock) and isinstance(answer, Clock):
-        if gold.half and answer.half or not (gold.half or answer.half):
-            return gold.minutes == answer.minutes
-        bare, full = (answer, gold) if gold.half else (gold, answer)
-        return (bare.hour % 12, bare.minute) == (full.hour % 12, full.minute) and (
-            bare.hour <= 12 or bare.minutes == full.minutes
-        )
-    return _ratios(gold, answer)
-
-
-def _numerals(gold: Form, answer: Form) -> bool:
-    if isinstance(gold, Numeral) and isinstance(answer, Numeral):
-        return (gold.base, gold.digits) == (answer.base, answer.digits)
-    number, other = (gold, answer) if isinstance(gold, Numeral) else (answer, gold)
-    assert isinstance(number, Numeral)
-    if not isinstance(other, Scalar) or other.unit is not None or other.percent:
-        return False
-    if number.base == 10 or number is gold:
-        return number.digits.isdigit() and other.value == int(number.digits)
-    return False
-
-
-def _words(gold: Form, answer: Form) -> bool:
-    first, second = _as_words(gold), _as_words(answer)
-    return first is not None and second is not None and _stemmed(first) == _stemmed(second)
-
-
-def _as_words(form: Form) -> str | None:
-    if isinstance(form, Words):
-        return form.text
-    if isinstance(form, Scalar) and form.value.is_Symbol and form.unit is None:
-        return str(form.value.name).lower()
-    return None
-
-
-def _stemmed(text: str) -> str:
-    return " ".join(word.removesuffix("s") if len(word) > 3 else word for word in text.split())

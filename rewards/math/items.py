@@ -219,11 +219,8 @@ def letter_unit(tokens: list[Token]) -> Scalar | None:
 def _currency(tokens: list[Token]) -> tuple[list[Token], Unit | None]:
     signs = [place for place, token in enumerate(tokens) if token.kind == "money"]
     if signs:
-        if (
-            len(signs) > 1
-            or signs[0] > 1
-            and signs[0] != len(tokens) - 1
-            and (tokens[signs[0] + 1].kind != "word")
+        if len(signs) > 1 or (
+            signs[0] > 1 and signs[0] != len(tokens) - 1 and (tokens[signs[0] + 1].kind != "word")
         ):
             raise Unreadable("several currency signs")
         return tokens[: signs[0]] + tokens[signs[0] + 1 :], units.money(tokens[signs[0]].text)

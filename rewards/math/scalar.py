@@ -11,29 +11,14 @@ from fractions import Fraction
 import sympy
 from sympy import Expr, Rational, Symbol
 
-from rewards.math import arithmetic
+from rewards.math import arithmetic, functions
+from rewards.math.cursor import Cursor
 from rewards.math.tokens import Token, Unreadable, spelling
 
 _CONSTANTS = {"e": sympy.E, "i": sympy.I, "pi": sympy.pi}
-_FUNCTIONS = {
-    "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec,
-    "csc": sympy.csc, "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan,
-    "arccot": sympy.acot, "arcsec": sympy.asec, "arccsc": sympy.acsc, "sinh": sympy.sinh,
-    "cosh": sympy.cosh, "tanh": sympy.tanh, "coth": sympy.coth, "sech": sympy.sech,
-    "csch": sympy.csch, "arcsinh": sympy.asinh, "arccosh": sympy.acosh, "arctanh": sympy.atanh,
-    "exp": sympy.exp, "abs": sympy.Abs, "floor": sympy.floor, "ceil": sympy.ceiling,
-    "sgn": sympy.sign, "re": sympy.re, "im": sympy.im, "arg": sympy.arg,
-}  # fmt: skip
-_INVERSES = {
-    "sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec",
-    "csc": "arccsc", "sinh": "arcsinh", "cosh": "arccosh", "tanh": "arctanh",
-}  # fmt: skip
-_CIRCULAR = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "cis"})
-_SEVERAL = {"max": sympy.Max, "min": sympy.Min, "gcd": sympy.gcd, "lcm": sympy.lcm}
 _APPLIED = frozenset("fghFGH")
 _STARTS = frozenset({"sym", "func", "open", "cmd", "bar", "inf"})
 _PREFIX = frozenset({"frac", "sqrt", "binom", "cbrt", "sum", "prod", "int", "lim"})
-_MOST_TERMS = 5000  # of a finite sum or product
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +40,13 @@ def parse(tokens: list[Token]) -> Parsed:
     return Parsed(value, parser.degrees)
 
 
-class _Parser:
+class _Parser(Cursor):
     def __init__(self, tokens: list[Token]) -> None:
-        self.tokens = tokens
-        self.at = 0
+        super().__init__(tokens)
         self.degrees = False
         self.circular = 0
         self.bars = 0
         self.bound: frozenset[str] = frozenset()  # names that a sum binds; i is no unit there
-
-    def peek(self, ahead: int = 0) -> Token:
-        place = self.at + ahead
-        return self.tokens[place] if place < len(self.tokens) else _END
-
-    def is_op(self, *texts: str) -> bool:
-        token = self.peek()
-        return token.kind == "op" and token.text in texts
-
-    def take(self) -> Token:
-        token = self.peek()
-        if token is _END:
-            raise Unreadable("ends too early")
-        self.at += 1
-        return token
-
-    def expect(self, kind: str, text: str) -> None:
-        token = self.take()
-        if (token.kind, token.text) != (kind, text):
-            raise Unreadable(f"expected {text!r}, got {token.text!r}")
 
     # -- sums and products -----------------------------------------------------------------------
 
@@ -271,7 +235,7 @@ class _Parser:
         self.bars = bars
         self.expect("close", opening.text)
         if opening.text in ("floor", "ceil"):
-            return _FUNCTIONS[opening.text](value)
+            return functions.applied(opening.text, value, None)
         if opening.text == "|":
             return sympy.Abs(value)
         return value
@@ -366,14 +330,7 @@ class _Parser:
         outer, self.bound = self.bound, self.bound | {index.text}
         body = self.product()
         self.bound = outer
-        if low.is_Integer and high.is_Integer:
-            if high - low > _MOST_TERMS:
-                raise Unreadable("a series of too many terms")
-            steps = range(int(low), int(high) + 1)
-            terms = [body.subs(variable, step) for step in steps]
-            return sympy.Add(*terms) if name == "sum" else sympy.Mul(*terms)
-        kind = sympy.Sum if name == "sum" else sympy.Product
-        return kind(body, (variable, low, high)).doit()
+        return functions.series(name, body, variable, low, high)
 
     def _arguments(self, bracket: str) -> list[Expr]:
         values = [self.sum()]
@@ -392,16 +349,16 @@ class _Parser:
         if self.is_op("^"):
             self.at += 1
             exponent = self.argument()
-            if exponent == -1 and name in _INVERSES:
-                name, exponent = _INVERSES[name], None
-        if name in _SEVERAL:
+            if exponent == -1 and name in functions.INVERSES:
+                name, exponent = functions.INVERSES[name], None
+        if name in functions.SEVERAL:
             opening = self.take()
             if opening.kind != "open":
                 raise Unreadable(f"{name} without brackets")
-            return _SEVERAL[name](*self._arguments(opening.text))
-        self.circular += name in _CIRCULAR
-        value = self._applied(name, self._function_argument(), base)
-        self.circular -= name in _CIRCULAR
+            return functions.SEVERAL[name](*self._arguments(opening.text))
+        self.circular += name in functions.CIRCULAR
+        value = functions.applied(name, self._function_argument(), base)
+        self.circular -= name in functions.CIRCULAR
         return value if exponent is None else arithmetic.power(value, exponent)
 
     def _function_argument(self) -> Expr:
@@ -421,19 +378,3 @@ class _Parser:
             self.at += 1
             factors.append(1 / self.factor())
         return sympy.Mul(sign, *factors)
-
-    def _applied(self, name: str, argument: Expr, base: Expr | None) -> Expr:
-        if name in ("log", "ln", "lg"):
-            if argument == 0:
-                raise Unreadable("logarithm of zero")
-            if base is None:
-                base = sympy.E if name == "ln" else Rational(10)
-            return sympy.log(argument) / sympy.log(base)
-        if name == "cis":
-            return sympy.cos(argument) + sympy.I * sympy.sin(argument)
-        if name not in _FUNCTIONS:
-            raise Unreadable(f"unknown function {name!r}")
-        return _FUNCTIONS[name](argument)
-
-
-_END = Token("end", "")

@@ -4,9 +4,11 @@ import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from rewards.math import decimals
 from rewards.math import vocabulary as known
 from rewards.math.units import is_unit_word
-from rewards.normalize import plain, unstyled
+from rewards.normalize import unstyled
+from rewards.signs import plain
 
 MOST_TOKENS = 6000
 
@@ -35,12 +37,6 @@ class Token:
 
 
 _DIGITS = r"(?:(?<!\d,)\d{1,3}(?:,\d{3})+(?!\d|,\d)(?:\.\d+)?|\d+\.\d+|\d+|\.\d+)"
-_PERIOD = re.compile(
-    r"(?P<whole>\d*)\.(?P<fixed>\d*)(?:\\(?:overline|bar)\s*\{?\s*(?P<bar>\d+)\s*\}?"
-    r"|\\dot\s*\{?(?P<first>\d)\}?(?P<inner>\d*)(?:\\dot\s*\{?(?P<last>\d)\}?)?"
-    r"|\((?P<brackets>\d+)\)(?![\d!^]))"
-)
-_ELLIPSIS = re.compile(r"(?P<whole>\d*)\.(?P<digits>\d{3,})\s*(?:\.\.\.|\\(?:l|c)?dots)")
 _EXPONENT = re.compile(r"[eE]([+-]?\d{1,6})(?![\d.])")
 _NUMBER = re.compile(_DIGITS)
 _ASCII_DIGITS = frozenset("0123456789")
@@ -159,11 +155,11 @@ class _Lexer:
     # -- numbers ---------------------------------------------------------------------------------
 
     def _number(self) -> None:
-        for pattern, build in ((_PERIOD, _periodic), (_ELLIPSIS, _continued)):
-            match = pattern.match(self.text, self.at)
-            if match is not None and (value := build(match)) is not None:
-                self._add("num", match.group().replace(" ", ""), value, len(match.group()))
-                return
+        found = decimals.periodic(self.text, self.at)
+        if found is not None:
+            value, length = found
+            self._add("num", self.text[self.at : self.at + length].replace(" ", ""), value, length)
+            return
         grouped = self.depth <= 0 or self.listed
         match = (_NUMBER if grouped else _PLAIN_NUMBER).match(self.text, self.at)
         assert match is not None, "called at a digit"
@@ -196,7 +192,8 @@ class _Lexer:
             for letter in run:  # `ml` with nothing before it is m times l
                 self._add("sym", letter, length=1)
             return
-        for kind, text, length in _words_of(run, roman=self.roman, follows_digit=follows_digit):
+        words = known.words_of(run, roman=self.roman, follows_digit=follows_digit)
+        for kind, text, length in words:
             self._add(kind, text, length=length)
 
     def _command(self) -> None:
@@ -224,7 +221,7 @@ class _Lexer:
                 self.depth += 1
             elif name in ("}", "rbrace", "rangle"):
                 self.depth -= 1
-            self._add(*_plain_command(name), length=length)
+            self._add(*known.command(name), length=length)
 
     def _group(self, start: int) -> tuple[str, int]:
         """Content of the `{...}` at `start`, and where it ends; one character when bare."""
@@ -264,107 +261,6 @@ class _Lexer:
         if name == "begin" and content.strip() in ("array", "tabular"):
             _, end = self._group(end)
         self.at = end
-
-
-def _plain_command(name: str) -> tuple[str, str]:
-    """Kind and text of a command that takes no argument here."""
-    name = known.ALIASES.get(name, name)
-    if name in known.FUNCTIONS and name not in ("sqrt", "binom"):
-        return "func", name
-    if name in known.GREEK:
-        return "sym", known.CANONICAL.get(name, name)
-    for table, kind in ((known.RELATIONS, "rel"), (known.OPERATORS, "op")):
-        if name in table:
-            return kind, table[name]
-    if name in known.BRACKETS:
-        return _bracket(known.BRACKETS[name])
-    if name in known.ARROWS:
-        return "arrow", "=>"
-    kinds = {
-        "cup": ("setop", "cup"), "cap": ("setop", "cap"), "setminus": ("setop", "minus"),
-        "backslash": ("setop", "minus"), "in": ("in", "in"), "notin": ("in", "notin"),
-        "infty": ("inf", "inf"), "emptyset": ("empty", "empty"), "varnothing": ("empty", "empty"),
-        "degree": ("deg", "deg"), "circ": ("op", "circ"), "prime": ("op", "'"), "%": ("pct", "%"),
-        "ldots": ("dots", "..."), "cdots": ("dots", "..."), "dots": ("dots", "..."),
-        "\\": ("row", "row"), "land": ("word", "and"), "wedge": ("word", "and"),
-        "lor": ("word", "or"), "vee": ("word", "or"), "to": ("arrow", "->"), "mid": ("bar", "|"),
-        "colon": ("sep", ":"), "dfrac": ("cmd", "frac"), "tfrac": ("cmd", "frac"),
-        "cfrac": ("cmd", "frac"), "dbinom": ("cmd", "binom"), "tbinom": ("cmd", "binom"),
-        "R": ("field", "R"), "Z": ("field", "Z"), "N": ("field", "N"), "Q": ("field", "Q"),
-        "euro": ("money", "eur"), "pounds": ("money", "gbp"), "imath": ("sym", "i"),
-        "jmath": ("sym", "j"), "_": ("op", "_"), "&": ("word", "and"), "#": ("other", "#"),
-        "newline": ("row", "row"), "cr": ("row", "row"), "sp": ("op", "^"), "ne": ("rel", "!="),
-    }  # fmt: skip
-    return kinds.get(name, ("cmd", name))
-
-
-def _bracket(text: str) -> tuple[str, str]:
-    if text in ("|", "||"):
-        return "bar", text
-    if text == "<(":
-        return "open", "<"
-    if text == ")>":
-        return "close", "<"
-    if text[-1] in "([":
-        return "open", text[:-1] if len(text) > 1 else text
-    return ("close", {")": "(", "]": "["}.get(text, text[:-1]))
-
-
-def _words_of(run: str, *, roman: bool, follows_digit: bool) -> list[tuple[str, str, int]]:
-    """A run of letters as words, functions or variables: (kind, text, length)."""
-    name = known.ALIASES.get(run, run)
-    size = len(run)
-    if roman and run == "min":
-        return [("word", run, size)]
-    if name in known.FUNCTIONS and (size > 2 or not roman):
-        kind = "cmd" if name in ("sqrt", "binom", "cbrt") else "func"
-        return [(kind, name, size)]
-    if run.lower() in ("inf", "infinity", "infty") or run == "oo":
-        return [("inf", "inf", size)]
-    if size == 1:
-        return [("word" if roman and is_unit_word(run) else "sym", run, 1)]
-    if run in known.PLAIN_GREEK:
-        return [("sym", run, size)]
-    looks_like_word = (
-        roman
-        or size > 3
-        or is_unit_word(run)
-        or run.lower() in known.SHORT_WORDS
-        or (run[0].isupper() and run[1:].islower())
-    )
-    if looks_like_word and not (follows_digit and size > 3 and not is_unit_word(run)):
-        return [("word", run, size)]
-    return [("sym", letter, 1) for letter in run]
-
-
-def _periodic(match: re.Match[str]) -> Fraction | None:
-    whole, fixed = match["whole"] or "0", match["fixed"]
-    if match["first"] is not None:
-        period = match["first"] + (match["inner"] + match["last"] if match["last"] else "")
-        if match["inner"] and not match["last"]:
-            return None
-    else:
-        period = match["bar"] or match["brackets"]
-    return _repeating(whole, fixed, period)
-
-
-def _continued(match: re.Match[str]) -> Fraction | None:
-    """`0.1666...`: the shortest block that the digits end on at least twice (thrice if one)."""
-    whole, digits = match["whole"] or "0", match["digits"]
-    for size in range(1, len(digits) // 2 + 1):
-        block, times = digits[-size:], 3 if size == 1 else 2
-        if digits.endswith(block * times):
-            fixed = digits
-            while fixed.endswith(block):
-                fixed = fixed[: len(fixed) - size]
-            return _repeating(whole, fixed, block)
-    return None
-
-
-def _repeating(whole: str, fixed: str, period: str) -> Fraction:
-    shift = 10 ** len(fixed)
-    tail = Fraction(int(period), (10 ** len(period) - 1) * shift)
-    return Fraction(int(whole)) + Fraction(int(fixed or 0), shift) + tail
 
 
 def _merged(tokens: list[Token]) -> list[Token]:

@@ -3,6 +3,8 @@ r"""What follows a number: units with a size, currencies, number words, and plai
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from rewards.math.words import word_list, word_set
+
 _TABLE = """
 length  mm 1/1000 millimeter millimetre
 length  cm 1/100 centimeter centimetre
@@ -72,16 +74,16 @@ NUMBER_WORDS = {
     "dozen": 12,
 }  # fmt: skip
 NEUTRAL = frozenset({"unit", "units"})
-_BLOCKING = frozenset(
-    "or not either neither nor maybe perhaps possibly but wrong incorrect else other others any "
-    "between least most than over under approximately if unless without minus plus times divided "
-    "and".split()
+_BLOCKING = word_set(
+    "or not either neither nor maybe perhaps possibly but wrong incorrect else other others "
+    "any between least most than over under approximately if unless without minus plus times "
+    "divided and"
 )
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_SMALL = word_list(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen"
+)
+_TENS = word_list("twenty thirty forty fifty sixty seventy eighty ninety")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from rewards.extract import Where, final_answer
-from rewards.normalize import plain, unstyled
+from rewards.normalize import unstyled
+from rewards.signs import plain
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from rewards.extract import Extraction, Where, final_answer
-from rewards.normalize import Number, number, plain, unstyled
+from rewards.normalize import Number, number, unstyled
+from rewards.signs import plain
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 
