@@ -1,0 +1,242 @@
+import asyncio
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from recipes.errors import RecipeError
+from recipes.registry import function_of
+from rewards.plugins import announce_step
+from rewards.verifiers import verifier
+from tests.builders import problem
+from tests.runs import tiny_base
+
+STRANGERS = Path(__file__).parent.parent / "strangers.py"
+slow = pytest.mark.slow  # each starts a process
+
+
+def entry(function, **options):
+    functions = [function] if isinstance(function, str) else function
+    named = [f"{STRANGERS}:{name}" for name in functions]
+    return {"name": "plugin", "function": named[0] if len(named) == 1 else named, **options}
+
+
+def ask(function, *responses, answer="2", columns=None, **options):
+    """The verdicts on the responses, in order, from one pool."""
+    bound = function_of(verifier.bind(entry(function, **options)))
+    asked = problem(answer=answer, columns={"wanted": "x", **(columns or {})})
+
+    async def in_turn():
+        return [await bound(asked, response) for response in responses]
+
+    verdicts = asyncio.run(in_turn())
+    return verdicts[0] if len(verdicts) == 1 else verdicts
+
+
+@slow
+def test_the_shortest_plugin_gives_a_number():
+    right, wrong = ask("equal", "2", "3")
+    assert (right.reward, right.correct) == (1.0, True)
+    assert (wrong.reward, wrong.correct, wrong.is_missing) == (0.0, False, False)
+
+
+@slow
+def test_a_verdict_comes_back_whole():
+    verdict = ask("of_problem", "x", options={"bonus": 0.25})
+    assert (verdict.reward, verdict.correct, verdict.answer) == (1.25, True, "x")
+    assert verdict.parts == {"bonus": 0.25}
+
+
+@slow
+def test_correct_from_a_stated_reward_on():
+    verdicts = ask("later", "123", "1234", correct_at=4.0)
+    assert [(v.reward, v.correct) for v in verdicts] == [(3, False), (4, True)]
+
+
+@slow
+def test_a_trl_function_gets_columns_state_and_log_helpers():
+    announce_step(3, 12)
+    try:
+        verdict = ask("trl", "2", answer_column="solution")
+    finally:
+        announce_step(0, 0)
+    assert verdict.reward == 1.0
+    assert verdict.parts == {"step": 0.25}
+    assert verdict.reason == "prompt=1+1="
+
+
+@slow
+def test_a_trl_function_for_chats_gets_messages():
+    assert ask("trl_messages", "1+1=", completions="messages").reward == 1.0
+
+
+@slow
+def test_completion_ids_need_a_tokenizer(tmp_path):
+    assert "set the option `tokenizer`" in ask("trl_ids", "1+1").reason
+    base = tiny_base(tmp_path / "base")
+    assert ask("trl_ids", "1+1", tokenizer=str(base)).reward == 3.0
+
+
+@slow
+def test_none_is_not_for_me():
+    both = ["only_even", "only_odd"]
+    verdict = ask(both, "2", weights=[3.0, 5.0])
+    assert (verdict.reward, verdict.parts) == (3.0, {"only_even": 1.0})
+    assert ask(both, "1", answer="1", weights=[3.0, 5.0]).reward == 5.0
+    alone = ask("only_odd", "2")
+    assert alone.is_missing
+    assert alone.reason == "no function was for this sample (only_odd gave None)"
+
+
+@slow
+def test_a_failure_of_one_of_several_is_missing():
+    assert ask(["equal", "raises"], "2").is_missing
+
+
+@slow
+def test_verls_signature():
+    verdict = ask("compute_score", "2", columns={"data_source": "gsm8k"})
+    assert (verdict.reward, verdict.correct, verdict.answer) == (0.5, True, "2")
+    assert verdict.reason == "pred=2, why=gsm8k"
+    assert verdict.parts == {"acc": 1.0}
+
+
+@slow
+def test_a_class_is_set_up_once_and_keeps_its_state():
+    verdicts = ask("Counting", "a", "b", "c", options={"step": 0.5}, workers=1)
+    assert [v.reward for v in verdicts] == [0.5, 1.0, 1.5]
+
+
+@slow
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        ("raises", r"strangers.py:\d+: raised ZeroDivisionError: division by zero \(strangers.py:"),
+        ("not_a_number", "the reward is nan"),
+        ("words", r"strangers.py:\d+: returned str 'good', expected a number, a Verdict or None"),
+        ("two_rewards", r"returned 2 rewards for 1 response"),
+        ("a_number", r"returned float 1.0, expected a list of one number or None"),
+        ("no_score", r"returned a mapping without 'score'"),
+        ("needs_column", r"needs 'rubric', which is no column of the row \(answer, wanted\)"),
+        ("dies", "the worker died: exit status 3"),
+        ("quits", "the worker died: exit status 3"),
+        ("Unwilling", "raised OSError: no such server"),
+        ("nothing", "no function was for this sample"),
+    ],
+)
+def test_what_goes_wrong_costs_the_sample_and_says_why(function, reason):
+    verdict = ask(function, "2")
+    assert verdict.is_missing
+    assert re.search(reason, verdict.reason), verdict.reason
+
+
+@slow
+def test_a_hang_ends_at_the_deadline_and_the_next_sample_is_scored():
+    bad, good = ask("hangs", "2", deadline_s=0.3), ask("equal", "2")
+    assert bad.is_missing
+    assert "no result within 0.3 s" in bad.reason
+    assert good.correct
+
+
+@slow
+def test_secrets_stay_out_unless_named(monkeypatch):
+    monkeypatch.setenv("SERVICE_API_KEY", "hush")
+    monkeypatch.setenv("OTHER_TOKEN", "hush")
+    seen = ask("environment", "x").reason.split()
+    assert "PATH" in seen and not {"SERVICE_API_KEY", "OTHER_TOKEN"} & set(seen)
+    named = ask("environment", "x", environment=["SERVICE_API_KEY"]).reason.split()
+    assert "SERVICE_API_KEY" in named and "OTHER_TOKEN" not in named
+
+
+def fault(function, **options):
+    with pytest.raises(RecipeError) as caught:
+        verifier.bind(entry(function, **options))
+    return str(caught.value)
+
+
+@slow
+def test_a_signature_of_no_kind_is_refused_when_the_recipe_is_read():
+    text = fault("of_no_kind")
+    assert re.search(r"^function: .*strangers.py:\d+: of_no_kind\(text, gold\) has a sign", text)
+    for expected in ("score(problem, response)", "reward(completions,", "compute_score("):
+        assert expected in text
+
+
+@slow
+@pytest.mark.parametrize(
+    ("function", "options", "text"),
+    [
+        ("absent", {}, "has no 'absent' (it has "),
+        ("not_callable", {}, "is int, no function and no class"),
+        ("Mute", {}, "class Mute has no method __call__"),
+        ("equal", {"kind": "trl"}, "is of the kind 'temper', and kind is 'trl'"),
+        ("equal", {"kind": "class"}, "equal is no class"),
+        ("equal", {"options": {"bonus": 1}}, "takes no option 'bonus'"),
+        ("Counting", {"options": {"stride": 1}}, "Counting() takes no option 'stride'"),
+        (["equal", "equal"], {}, "two of the functions have the same name"),
+        (["equal", "later"], {"weights": [1.0]}, "1 weights for 2 functions"),
+    ],
+)
+def test_mistakes_are_refused_when_the_recipe_is_read(function, options, text):
+    assert text in fault(function, **options)
+
+
+@slow
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("import no_such_module\n", r"ModuleNotFoundError: No module named .* \(mine.py:1\)"),
+        ("\n\ndef f(:\n", r"SyntaxError: .* \(mine.py:3\)"),
+        ("x = 1\ny = x / 0\n", r"ZeroDivisionError: division by zero \(mine.py:2\)"),
+        ("import sys\nsys.exit(4)\n", r"the worker died: exit status 4"),
+    ],
+)
+def test_a_file_that_does_not_import_names_its_line(tmp_path, code, text):
+    (tmp_path / "mine.py").write_text(code)
+    with pytest.raises(RecipeError, match=text):
+        verifier.bind({"name": "plugin", "function": f"{tmp_path}/mine.py:f"})
+
+
+@slow
+def test_an_edited_file_is_read_again(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def f(text): ...\n")
+    with pytest.raises(RecipeError):
+        verifier.bind({"name": "plugin", "function": f"{file}:f"})
+    file.write_text("def f(response): ...\n")
+    os.utime(file, ns=(1, 1))
+    verifier.bind({"name": "plugin", "function": f"{file}:f"})
+
+
+@slow
+def test_a_neighbour_can_be_imported(tmp_path):
+    (tmp_path / "beside.py").write_text("LIMIT = 3\n")
+    (tmp_path / "mine.py").write_text("from beside import LIMIT\ndef f(response): return LIMIT\n")
+    bound = verifier.bind({"name": "plugin", "function": f"{tmp_path}/mine.py:f"})
+    assert asyncio.run(function_of(bound)(problem(), "x")).reward == 3
+
+
+@slow
+def test_an_installed_entry_point_is_found_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "shop.py").write_text("def rate(response): return 0.5\n")
+    facts = tmp_path / "shop-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[temper.verifiers]\nrating = shop:rate\n")
+    monkeypatch.syspath_prepend(tmp_path)  # workers take the path of their parent
+    own_pool = {"setup_s": 61.0}  # its processes start only now
+    bound = verifier.bind({"name": "plugin", "function": "rating", **own_pool})
+    assert asyncio.run(function_of(bound)(problem(), "x")).reward == 0.5
+    with pytest.raises(RecipeError, match=r"no entry point 'ratings' .*installed: rating"):
+        verifier.bind({"name": "plugin", "function": "ratings"})
+
+
+@slow
+def test_a_published_trl_function_runs_unchanged():
+    options = {"answer_column": "solution", "completions": "messages", "deadline_s": 60.0}
+    name = {"name": "plugin", "function": "trl.rewards:accuracy_reward", **options}
+    function = function_of(verifier.bind(name))
+    asked = problem(answer=r"$\frac{1}{2}$")
+    assert asyncio.run(function(asked, r"It is $\boxed{0.5}$.")).reward == 1.0
+    assert asyncio.run(function(asked, r"It is $\boxed{0.7}$.")).reward == 0.0
