@@ -8,6 +8,7 @@ from recipes.errors import RecipeError
 from rollout.rows import Columns
 from rollout.sources.mbpp import mbpp
 
+EXAMPLES = [{"path": "rows.jsonl"}]  # the contract writes the file
 TESTS = ["assert f(1) == 2", "assert f(2) == 3", "assert f(3) == 4", "assert f(4) == 5"]
 
 
