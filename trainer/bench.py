@@ -140,7 +140,7 @@ def held_out(model: Path) -> dict[str, float]:
 
 def table(title: str, turns: Rounds, pair: tuple[str, str]) -> Table:
     """A line an arm, and the ratio of the second to the first."""
-    headings = ("arm", "CPU s", "range of rounds", "tokens", "trained places", "tokens a CPU s")
+    headings = ("arm", "CPU s", "of rounds", "tokens", "places", "tokens/CPU s")
     shown = Table(*headings, title=title)
     for name, turn in turns.items():
         each = [median(step.cpu_s for step in steps) for steps in turn]
@@ -151,7 +151,9 @@ def table(title: str, turns: Rounds, pair: tuple[str, str]) -> Table:
             median(step.positions for step in every),
             median(step.tokens / step.cpu_s for step in every),
         ]
-        shown.add_row(name, f"{median(each):.3f}", spread, *(f"{c:.0f}" for c in counts))
+        shown.add_row(
+            name, f"{median(each):.3f}", spread, *(f"{c:.0f}" if c else "-" for c in counts)
+        )
     found = ratios(turns, pair)
     spread = f"{min(found):.2f} to {max(found):.2f}"
     shown.add_row(f"{pair[1]} / {pair[0]}", f"{median(found):.2f}", spread, "", "", "")

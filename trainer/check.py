@@ -230,6 +230,19 @@ def evaluations_can_run(recipe: Recipe) -> Iterator[Fault]:
         seen[suite.name] = index
 
 
+def recorded_steps_have_their_weights(recipe: Recipe) -> Iterator[Fault]:
+    """A recorded step is replayed from the checkpoint that it began with."""
+    every, saved = recipe.record.every, recipe.checkpoint.every
+    if every and (not saved or every % saved):
+        yield Fault(
+            path="record.every",
+            what=f"steps are recorded every {every} and checkpoints are saved "
+            + (f"every {saved}: some recorded steps" if saved else "at the end alone: all of them")
+            + " would have no weights to be replayed from",
+            fix=f"set checkpoint.every: {every}, or record.every to a multiple of it",
+        )
+
+
 def numbers_of(recipe: Recipe) -> Iterator[tuple[str, Bound]]:
     """Every schedule or controller in the recipe, with its path."""
     for path, value in recipe.slots.numbers.items():
@@ -258,4 +271,5 @@ RULES: tuple[Rule, ...] = (
     minibatches_fit,
     context_holds_the_completion,
     evaluations_can_run,
+    recorded_steps_have_their_weights,
 )

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,12 +39,16 @@ class CheckpointSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoints:
-    """The checkpoints of one run. Rank 0 writes folders; every rank takes part in policy saves."""
+    """The checkpoints of one run. Rank 0 writes folders; every rank takes part in policy saves.
+
+    spared: names of old checkpoints that somebody still needs, whatever `keep` says
+    """
 
     folder: Path
     keep: int
     is_main: bool
     barrier: Callable[[], None]
+    spared: Callable[[], Collection[str]] = frozenset
 
     def latest(self) -> Path | None:
         """The newest complete checkpoint."""
@@ -87,8 +91,10 @@ class Checkpoints:
         if self.is_main:
             _sync_folder(staging)
             os.replace(staging, final)
+            spared = self.spared()
             for old in sorted(self.folder.glob("step_*"))[: -self.keep]:
-                shutil.rmtree(old)
+                if old.name not in spared:
+                    shutil.rmtree(old)
         self.barrier()
         return final
 

@@ -104,6 +104,24 @@ def export(
 
 
 @app.command()
+def replay(
+    run: Annotated[Path, typer.Argument(help="Folder of a run with `record.every` set.")],
+    overrides: SetOption = [],  # noqa: B006
+    steps: Annotated[
+        list[int], typer.Option("--step", help="One recorded step; may be repeated.")
+    ] = [],  # noqa: B006
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for JSON and picture; RUN/replay.")
+    ] = None,
+) -> None:
+    """Run the recorded steps of RUN again under other settings, and compare the updates."""
+    from trainer.replay import replay as compare
+    from trainer.replay_report import report
+
+    report(compare(run, overrides, steps), overrides, out or run / "replay", Console())
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of a recipe, for completion in an editor."""
     import json

@@ -33,6 +33,7 @@ from trainer.masks import mask
 from trainer.model import ModelSpec
 from trainer.optimizer import OptimizerSpec
 from trainer.publish import ProbeSpec
+from trainer.record import RecordSpec
 from trainer.reductions import reduction
 from trainer.selections import selection
 from trainer.shaping import shaping
@@ -136,6 +137,7 @@ class Recipe(Spec):
     probe: ProbeSpec = ProbeSpec()
     evaluate: list[EvalSpec] = []
     checkpoint: CheckpointSpec = CheckpointSpec()
+    record: RecordSpec = RecordSpec()
     loggers: list[LoggerEntry] = Field(
         default_factory=lambda: [logger.bind("jsonl"), logger.bind("live")]
     )

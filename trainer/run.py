@@ -25,6 +25,7 @@ from trainer.metrics import Max, Mean, Metrics
 from trainer.policy import Policy
 from trainer.progress import Progress, StopSignal
 from trainer.publish import Publisher
+from trainer.record import Recorder
 
 
 class RunStopped(Exception):
@@ -48,6 +49,7 @@ class Run:
     checkpoints: Checkpoints
     progress: Progress
     stop: StopSignal
+    recorder: Recorder | None = None  # on rank 0
     boundary: Mapping[str, JSON] = field(default_factory=dict)  # host state before this step
     _metrics: Metrics = field(default_factory=Metrics)  # of the step so far, equal on all ranks
     _batch: TokenBatch | None = None  # the step's, kept to be dumped when an update goes wrong
@@ -84,6 +86,8 @@ class Run:
             raise Interrupted
         if trouble:
             raise RunStopped(f"rank 0 stopped collecting: {trouble}")
+        if self.recorder is not None:
+            self.recorder(step, groups)
         self._spans["rollout"] = time.perf_counter() - self._clock
         self.policy.temperature = self.algorithm.at(step).numbers["sampling.temperature"]
         return groups
