@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from recipes.errors import Fault, RecipeError
 from rewards.asking import verdict_of
+from rewards.meters import meters
 from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier
 
@@ -110,10 +111,13 @@ class Scorer:
         return await verdict_of(verifier, problem, response)
 
     def metrics(self) -> dict[str, float]:
-        """Calls, missing share and mean seconds since the last reading; empty without calls."""
+        """Calls, missing share and mean seconds since the last reading; empty without calls.
+
+        With them what verifiers of this process count themselves, such as a judge's tokens.
+        """
         if not self._calls:
             return {}
-        found = {
+        found = meters.read() | {
             "verifier/calls": float(self._calls),
             "verifier/missing_frac": self._missing / self._calls,
             "verifier/seconds": self._seconds / self._calls,

@@ -18,8 +18,9 @@ import yaml
 from rich.console import Console
 
 from recipes.errors import RecipeError
-from recipes.load import Loaded
-from recipes.registry import build, describe, function_of, relative
+from recipes.load import Loaded, attach
+from recipes.registry import build, describe, function_of, make_ready, relative
+from rewards.remote.answers import keep_answers_in
 from rewards.trial import try_out
 from rewards.types import Problem
 from rollout.buffers import Buffer
@@ -86,7 +87,7 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     """Everything that the recipe names, put together; on a resume, with its state restored."""
     folder = recipe.folder
     problems = load_problems(recipe.problems)
-    _try_verifier(recipe, problems)
+    _try_verifier(recipe, loaded, problems)
     tokenizer = load_tokenizer(recipe.model)
     renderer = ChatRenderer(tokenizer, plain=recipe.model.plain)
     fitting = drop_overlong(problems, renderer, recipe.problems.max_prompt_tokens)
@@ -156,12 +157,20 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     return run
 
 
-def _try_verifier(recipe: Recipe, problems: Sequence[Problem]) -> None:
-    """A broken verifier is found on the first rank, before a model is loaded."""
-    if os.environ.get("RANK", "0") == "0":
-        gold = recipe.problems.gold_response
-        function = function_of(recipe.verifier)
-        asyncio.run(try_out(function, recipe.verifier.name, problems, gold))
+def _try_verifier(recipe: Recipe, loaded: Loaded, problems: Sequence[Problem]) -> None:
+    """What verifiers name is opened, and one is tried, on the first rank, before a model loads."""
+    if os.environ.get("RANK", "0") != "0":
+        return
+    keep_answers_in(recipe.folder / "answers")
+    try:
+        make_ready(recipe.verifier)
+        for spec in recipe.evaluate:
+            make_ready(spec.resolve().verifier)
+    except RecipeError as error:
+        raise attach(error, loaded, "verifier") from None
+    gold = recipe.problems.gold_response
+    function = function_of(recipe.verifier)
+    asyncio.run(try_out(function, recipe.verifier.name, problems, gold))
 
 
 def _newest(checkpoints: Checkpoints, folder: Path, resume: bool) -> Path | None:

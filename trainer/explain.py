@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recipes.load import Loaded, find, load
-from recipes.registry import Bound, Registered, describe, function_of, relative
+from recipes.registry import Bound, Registered, describe, function_of, relative, tags_of
 from recipes.spec import JSON
 from rewards.trial import try_out
 from rewards.types import Problem
@@ -31,6 +31,9 @@ def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
     recipe, loaded = load_recipe(name, overrides)
     console.print(f"{relative(str(loaded.root))}: ok")
     console.print(arithmetic(recipe))
+    if "model" in tags_of(recipe.verifier):
+        console.print("one sample scored: skipped, the verifier asks a model")
+        return
     verifier, gold = function_of(recipe.verifier), recipe.problems.gold_response
     if recipe.problems.is_local:
         problems = load_problems(recipe.problems)

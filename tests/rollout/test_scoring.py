@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from recipes.errors import RecipeError
+from rewards.meters import meters
 from rewards.types import Verdict
 from rollout.scoring import BreakerTripped, CircuitBreaker, Scorer
 from tests.builders import problem
@@ -132,3 +133,14 @@ def test_the_scorer_feeds_its_breaker():
     ask(scorer)
     with pytest.raises(BreakerTripped, match="cannot parse"):
         breaker.check()
+
+
+def test_what_verifiers_count_themselves_is_read_with_the_calls():
+    scorer = Scorer(right)
+    meters.read()
+    meters.add("judge/tokens_in", 7)
+    assert scorer.metrics() == {}  # no call, nothing to report yet
+    ask(scorer)
+    assert scorer.metrics()["judge/tokens_in"] == 7
+    ask(scorer)
+    assert "judge/tokens_in" not in scorer.metrics()

@@ -1,0 +1,1 @@
+"""What a judging model is told and how its answer is read."""

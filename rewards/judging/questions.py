@@ -1,0 +1,102 @@
+"""A prompt put to a judging model until its answer can be read."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field
+
+from recipes.spec import JSON
+from rewards.judging.prompts import Prompt
+from rewards.judging.reading import Unreadable
+from rewards.meters import meters
+from rewards.remote.chat import AskSpec, Question, Reply, ask
+from rewards.remote.endpoint import EndpointSpec
+from rewards.types import Problem
+
+T = TypeVar("T")
+
+Form = Annotated[
+    Literal["json_schema", "json_object", "words"],
+    Field(
+        description="how the server is made to answer in JSON: by a schema, as any object, or "
+        "only by the words of the prompt, for servers that know no response_format"
+    ),
+]
+Attempts = Annotated[
+    int,
+    Field(gt=0, description="answers asked for, each with a seed of its own, until one is read"),
+]
+Criteria = Annotated[
+    str, Field(description="what makes a response good, in your words; part of the prompt")
+]
+MaxChars = Annotated[
+    int, Field(ge=0, description="of each text shown; more loses its middle; 0 shows all")
+]
+Cache = Annotated[
+    str, Field(description="folder that keeps answers between runs; '' for the run's own folder")
+]
+
+
+Reference = Annotated[
+    str,
+    Field(description="what is shown beside the response: answer, a column of the row, '' nothing"),
+]
+
+
+class NoAnswer(Exception):
+    """Nothing that can be read as an answer, or nothing to ask about."""
+
+
+async def answered(
+    endpoint: EndpointSpec,
+    prompt: Prompt,
+    read: Callable[[Reply], T],
+    *,
+    sampling: AskSpec,
+    form: str,
+    attempts: int,
+    meter: str,
+    cache: str,
+    logprobs: bool = False,
+    vote: int = 0,
+) -> T:
+    """What `read` makes of the first readable answer; raises NoAnswer or EndpointFailed."""
+    question = Question(
+        messages=prompt.messages,
+        prompt=prompt.version,
+        ask=sampling,
+        response_format=_response_format(prompt, form),
+        logprobs=logprobs,
+    )
+    fault = ""
+    for attempt in range(attempts):
+        number = vote * attempts + attempt
+        reply = await ask(
+            endpoint, dataclasses.replace(question, number=number), meter=meter, cache=cache
+        )
+        try:
+            return read(reply)
+        except Unreadable as error:
+            meters.add(f"{meter}/unreadable")
+            fault = str(error)
+    raise NoAnswer(f"{endpoint.model}: no readable answer in {attempts}; the last: {fault}")
+
+
+def _response_format(prompt: Prompt, form: str) -> JSON:
+    if form == "words" or not prompt.schema:
+        return None
+    if form == "json_object":
+        return {"type": "json_object"}
+    schema = {"name": prompt.version.partition("/")[0], "strict": True, "schema": prompt.schema}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def reference_of(problem: Problem, name: str) -> str:
+    """The gold answer for "answer", the text of a column, or nothing; raises NoAnswer."""
+    if name in ("", "answer"):
+        return problem.answer if name else ""
+    text = problem.columns.get(name)
+    if not isinstance(text, str) or not text:
+        raise NoAnswer(f"the row has no text in column '{name}' to compare with")
+    return text

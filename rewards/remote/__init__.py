@@ -1,0 +1,1 @@
+"""Models that somebody else serves over HTTP: requests, retries, rate limits, kept answers."""
