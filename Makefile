@@ -21,8 +21,11 @@ PYTEST := $(QUIET) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: quickstart test unit check bench docs hooks
 
+# The same files each time: the two runs are repeated from the start, and only they are replaced.
 quickstart: $(STAMPS)/run
-	$(QUIET) $(BIN)/python -m trainer.quickstart
+	rm -rf runs/quickstart
+	$(QUIET) $(BIN)/temper sft recipes/quickstart_sft.yaml
+	$(QUIET) $(BIN)/temper train recipes/quickstart.yaml
 
 test: $(STAMPS)/dev $(VLLM)
 	$(PYTEST)
