@@ -14,7 +14,7 @@ TEXT = (ROOT / "docs" / "debugging.md").read_text()
 CODE = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL))
 METRICS = sorted({word for word in CODE if re.fullmatch(r"[a-z]+/[\w<>@*]+(/[\w<>@]+)?", word)})
 DOTTED = {word.split(":")[0] for word in CODE if re.match(r"[a-z_]+(\.[a-z_]+)+(:|$)", word)}
-SETTINGS = sorted(word for word in DOTTED if not word.endswith((".json", ".yaml")))
+SETTINGS = sorted(word for word in DOTTED if not word.endswith((".json", ".yaml", ".png")))
 AREAS = ("reward", "rollout", "ledger", "verifier", "policy", "loss", "term", "optim", "advantage",
          "correction", "probe", "sync", "time", "throughput", "progress", "eval")  # fmt: skip
 
