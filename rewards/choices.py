@@ -54,5 +54,5 @@ def _several(text: str) -> frozenset[str]:
     """Two or more different letters, `AC` or `A, C` or `(A) and (C)`; empty for anything else."""
     letters = re.findall(r"[A-J]", flat := _flat(text)[:60])
     rest = re.sub(r"[A-J(),;\s]|and", "", flat)
-    rising = letters == sorted(set(letters)) or "," in flat
+    rising = letters == sorted(set(letters)) or "," in flat or "and" in flat
     return frozenset(letters) if len(letters) > 1 and not rest and rising else frozenset()

@@ -72,6 +72,8 @@ def _until_stop(text: str) -> str:
             after = text[match.end() :].strip()
             if after and not re.match(r"[A-Z][a-z]", after):
                 continue
+            if before[-1] in "mM" and "." in before[-3:]:
+                return before + "."  # of "p.m."
         if before.count("$") % 2 or before.count("(") > before.count(")"):
             continue
         return before

@@ -8,14 +8,12 @@ the rest   `items`: quantities, matrices, ratios, times, words
 import re
 from dataclasses import replace
 
-from rewards.math import items, regions, scalar
+from rewards.math import items, regions
 from rewards.math.forms import (
-    Chain,
     Field,
     Form,
     Group,
     Named,
-    Relation,
     Scalar,
     Unknown,
 )  # fmt: skip

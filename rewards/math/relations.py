@@ -1,4 +1,4 @@
-r"""Tokens with `=`, `<`, `\\in` at the top -> a name with its value, an equation, a region."""
+r"""Tokens with `=`, `<`, `\in` at the top -> a name with its value, an equation, a region."""
 
 import re
 from collections.abc import Callable

@@ -1,0 +1,66 @@
+"""math_equal: the same mathematics, decided in a worker within the deadline."""
+
+import asyncio
+import threading
+
+import pytest
+
+from recipes.registry import function_of
+from rewards.types import Problem, Verdict
+from rewards.verifiers import verifier
+
+pytestmark = pytest.mark.slow
+
+
+def judge(answer: str, response: str, **options: object) -> Verdict:
+    problem = Problem(id="p", messages=(), answer=answer)
+    score = function_of(verifier.bind({"name": "math_equal", **options}))
+    return asyncio.run(score(problem, response))
+
+
+def test_equal_mathematics_is_correct() -> None:
+    verdict = judge(r"\frac{1}{2}", r"So we get $\boxed{0.5}$.")
+    assert verdict == Verdict.binary(True, reason="boxed: equal as scalar", answer="0.5")
+
+
+def test_other_mathematics_is_wrong_and_says_where_the_answer_stood() -> None:
+    verdict = judge("5", "The answer is 6.")
+    assert verdict == Verdict.binary(False, reason="phrase: differs", answer="6")
+
+
+@pytest.mark.parametrize(
+    "gold", ["5", "$5$", r"\boxed{5}", "2 + 3 = 5\n#### 5", "5.", r"\text{5}", " 5 "]
+)
+def test_a_gold_answer_may_come_bare_or_wrapped(gold: str) -> None:
+    assert judge(gold, r"\boxed{5}").correct
+
+
+def test_an_undecided_answer_is_missing_at_the_deadline() -> None:
+    hard = r"\boxed{\int \frac{\sin(\cos(\tan x))}{\ln(x^x+1)} dx}"
+    verdict = judge("4", hard, deadline_s=0.5)
+    assert verdict.is_missing
+    assert "0.5 s" in verdict.reason
+    assert judge("4", r"\boxed{4}").correct
+
+
+def test_it_works_off_the_main_thread() -> None:
+    found: list[Verdict] = []
+    thread = threading.Thread(target=lambda: found.append(judge("x^2-1", r"\boxed{(x-1)(x+1)}")))
+    thread.start()
+    thread.join(timeout=60)
+    assert found[0].correct
+
+
+def test_an_empty_gold_answer_gives_no_verdict() -> None:
+    assert judge(" ", r"\boxed{5}").is_missing
+
+
+def test_the_same_question_gives_the_same_verdict() -> None:
+    pairs = [(r"\sin 2x", r"\boxed{2\sin x\cos x}"), ("(-2,2)", r"\boxed{x^2<4}")]
+    first = [judge(*pair) for pair in pairs]
+    assert [judge(*pair) for pair in pairs] == first
+
+
+def test_a_marker_says_where_the_answer_is() -> None:
+    assert judge("5", "a#b#5", marker="#").correct
+    assert not judge("5", "The answer is 5.", where="boxed").correct
