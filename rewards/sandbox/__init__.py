@@ -1,9 +1,9 @@
 """Runs untrusted Python programs: one fresh process each, at the strongest level that works here.
 
     bubblewrap   no network; sees only Python's library and an empty /tmp in memory; process ids,
-                 host name and shared memory of its own; a user of its own without rights; system
-                 calls filtered; limits on time, memory, tasks, files and output
-    namespaces   the same without the helper program, when the kernel allows this process to
+                 host name and shared memory of its own; a user without rights; system calls
+                 filtered, processes cannot be started; limits on time, memory, files and output
+    namespaces   the same without the helper program, where the kernel lets this process do it
     rlimits      the limits, the filter, a user of its own (as root), and Landlock for files; no
                  view of its own, so it is weaker: see below and docs/sandbox.md
 

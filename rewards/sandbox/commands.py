@@ -87,8 +87,8 @@ def _bubblewrap(order: Order) -> list[str]:
     """As root without a user namespace and with a user id of its own, so that the kernel's count
     of tasks is this program's alone; otherwise as nobody in a user namespace that allows no other.
     """
-    parts = [shutil.which("bwrap") or "bwrap", "--die-with-parent"]
-    if order.user >= 0:
+    parts = [shutil.which("bwrap") or "bwrap", "--die-with-parent", "--as-pid-1"]
+    if not order.mapped:
         parts += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
         parts += ["--unshare-cgroup-try", "--cap-drop", "ALL"]
         parts += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]

@@ -8,6 +8,7 @@ processes    start a process
 namespaces   become root in a new user namespace
 metadata     ask for the size and times of a file of the trainer
 disk         write more into the temporary folder than it may hold
+threads      start more threads than allowed
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import os
 import socket
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from rewards.sandbox.commands import bubblewrap_missing
@@ -24,7 +26,7 @@ from rewards.sandbox.limits import Limits
 from rewards.sandbox.sandbox import LEVELS, Sandbox, SandboxFailure
 
 _ATTEMPTS = """
-import ctypes, json, os, socket, sys
+import ctypes, json, os, socket, sys, threading
 port, folder, parent = json.loads(sys.stdin.read())
 got = []
 def attempt(name, action):
@@ -47,6 +49,15 @@ attempt("namespaces", lambda: ctypes.CDLL(None).unshare(0x10000000) == 0)
 attempt("metadata", lambda: os.stat(folder + "/secret"))
 attempt("disk", lambda: [open(name, "wb", 0).write(bytes(1 << 20)) == 1 << 20 or fork.fail
                          for name in ("one", "two")])
+def start_threads():
+    threading.stack_size(1 << 16)
+    done = threading.Event()
+    try:
+        for _ in range(80):
+            threading.Thread(target=done.wait).start()
+    finally:
+        done.set()
+attempt("threads", start_threads)
 print(json.dumps(got))
 """
 
@@ -65,40 +76,40 @@ def choose(level: str = "auto") -> Sandbox:
         raise SandboxUnavailable(f"no sandbox level '{level}' (known: auto, {', '.join(LEVELS)})")
     refused: list[str] = []
     for name in LEVELS if level == "auto" else (level,):
-        for filtered, landlocked in _variants(name):
-            found = _try(name, filtered, landlocked, tuple(refused))
+        for variant in _variants(name):
+            found = _try(variant)
             if isinstance(found, Sandbox):
-                return found
+                return replace(found, refused=tuple(refused))
         refused.append(f"{name} ({found})")
     raise SandboxUnavailable("; ".join(refused))
 
 
-def _variants(level: str) -> list[tuple[bool, bool]]:
-    """With or without seccomp and Landlock, in the order of preference."""
-    if sys.platform != "linux":
-        return [(False, False)]
-    if level == "rlimits":
-        return [(True, True), (True, False), (False, False)]
-    return [(True, False), (False, False)]
+def _variants(level: str) -> list[Sandbox]:
+    """The ways to build a level, in the order of preference."""
+    linux = sys.platform == "linux"
+    hardened = [(True, level == "rlimits"), (True, False)] if linux else []
+    users = (True, False) if os.geteuid() == 0 else (False,)
+    return [
+        Sandbox(level=level, filtered=filtered, landlocked=landlocked, own_user=own_user, leaks=())
+        for own_user in users
+        for filtered, landlocked in dict.fromkeys([*hardened, (False, False)])
+    ]
 
 
-def _try(level: str, filtered: bool, landlocked: bool, refused: tuple[str, ...]) -> Sandbox | str:
+def _try(sandbox: Sandbox) -> Sandbox | str:
     """The sandbox with what it lets through, or why it does not work."""
-    if level == "bubblewrap" and bubblewrap_missing():
+    if sandbox.level == "bubblewrap" and bubblewrap_missing():
         return "the command bwrap is not installed"
-    if level != "rlimits" and sys.platform != "linux":
+    if sandbox.level != "rlimits" and sys.platform != "linux":
         return "Linux only"
-    bare = Sandbox(level=level, filtered=filtered, landlocked=landlocked, leaks=())
     try:
-        leaks = attempt_escapes(bare)
+        leaks = attempt_escapes(sandbox)
     except (SandboxFailure, OSError, ValueError) as error:
         return str(error).splitlines()[-1] if str(error) else type(error).__name__
     # Its own process ids end whatever was started, so that alone does not refuse the level.
-    if level != "rlimits" and set(leaks) - {"processes"}:
+    if sandbox.level != "rlimits" and set(leaks) - {"processes"}:
         return f"lets through {', '.join(leaks)}"
-    return Sandbox(
-        level=level, filtered=filtered, landlocked=landlocked, leaks=leaks, refused=refused
-    )
+    return replace(sandbox, leaks=leaks)
 
 
 def attempt_escapes(sandbox: Sandbox) -> tuple[str, ...]:

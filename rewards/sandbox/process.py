@@ -134,7 +134,8 @@ def remove_folder(folder: Path) -> None:
 
     Every subfolder's entries are moved up before it is removed, so depth costs no recursion.
     """
-    assert folder.name.startswith(FOLDER_PREFIX), f"{folder} was not made for a program"
+    if not folder.name.startswith(FOLDER_PREFIX):
+        raise ValueError(f"{folder} was not made for a program and is not removed")
     counter = 0
     while any(folder.iterdir()):
         for entry in list(folder.iterdir()):

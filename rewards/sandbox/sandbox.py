@@ -46,6 +46,7 @@ class Sandbox:
     level: str  # one of LEVELS
     filtered: bool  # system calls are filtered by seccomp
     landlocked: bool  # files are restricted by Landlock; only the lowest level needs it
+    own_user: bool  # under a user id of its own; without, in a user namespace where there is one
     leaks: tuple[str, ...]  # what an attempt got through, see probe.py
     refused: tuple[str, ...] = ()  # "level: why", of the stronger levels that do not work here
 
@@ -56,9 +57,12 @@ class Sandbox:
 
     def describe(self) -> str:
         """One line for people: the level in force and what it lets through."""
-        extras = ", ".join(
-            name for name, on in (("seccomp", self.filtered), ("Landlock", self.landlocked)) if on
-        )
+        ways = {
+            "seccomp": self.filtered,
+            "Landlock": self.landlocked,
+            "a user of its own": self.own_user,
+        }
+        extras = ", ".join(name for name, on in ways.items() if on)
         text = f"sandbox level '{self.level}'{f' with {extras}' if extras else ''}"
         text += f"; LETS THROUGH: {', '.join(self.leaks)}" if self.leaks else ""
         return text + "".join(f"; not available: {why}" for why in self.refused)
@@ -75,9 +79,10 @@ class Sandbox:
         packages: bool = False,
     ) -> Confined:
         """Start a role (`program`, `serve` or `judge`) with these open files and no others."""
-        if limits.processes > 1 and self.level == "rlimits":
-            raise ValueError("more than one process needs a level with its own process ids")
-        user = _next_user() if os.geteuid() == 0 else -1
+        uncounted = os.geteuid() == 0 and not self.own_user  # the kernel sets root no limit
+        if limits.processes > 1 and (self.level == "rlimits" or uncounted):
+            raise ValueError("more than one process needs a level that can count and end them")
+        user = _next_user() if self.own_user else -1
         folder = self._folder(role, user)
         shown = site_packages() if packages else ""
         order = Order(
@@ -85,6 +90,7 @@ class Sandbox:
             role=role,
             parent=os.getpid(),
             user=user,
+            mapped=self.level != "rlimits" and not self.own_user,
             readable=(*library(), *([shown] if shown else ())),
             folder=folder,
             filtered=self.filtered,

@@ -84,7 +84,8 @@ def run_trial(sandbox: Sandbox, job: Job, stop: threading.Event | None = None) -
         got, _ = read_until({report[0]: _REPORT_BYTES}, deadline, stop)
         trial = _read(got[report[0]], serve, judge, job.test_s)
         judge.end_soon()  # then the other sees the end of its requests
-        serve.end_soon()
+        if trial.total == trial.passed:  # what failed may hang, and is killed at once
+            serve.end_soon()
         return trial
 
 

@@ -21,11 +21,12 @@ from rewards.types import JSON, Problem, Verdict
 from rewards.verifiers import verifier
 
 log = logging.getLogger(__name__)
+_settling = threading.Lock()
 
 _FENCE = re.compile(
-    r"^[ \t]*(?P<marks>```+|~~~+)[ \t]*(?P<word>[\w+.#-]*)[^\n]*\n"
+    r"^[ \t]*+(?P<marks>`{3,}+|~{3,}+)[ \t]*+(?P<word>[\w+.#-]*+)[^\n]*+\n"
     r"(?P<body>.*?)"
-    r"(?:^[ \t]*(?P=marks)[ \t]*$|\Z)",
+    r"(?:^[ \t]*+(?P=marks)[ \t]*+$|\Z)",
     re.MULTILINE | re.DOTALL,
 )
 _PYTHON = {"", "python", "python3", "py", "py3", "python2"}
@@ -69,10 +70,10 @@ async def code_tests(
     Returns a verdict with the parts `tests_passed` (share, 0 to 1) and `sandbox_rank` (3
     bubblewrap, 2 namespaces, 1 rlimits).
     """
-    sandbox = await asyncio.to_thread(_sandbox, level)
+    sandbox = await asyncio.to_thread(_settled, level)
     job = Job(
         program=extract_program(response),
-        columns=test_columns(problem),
+        columns=columns_with_tests(problem),
         test_s=test_s,
         total_s=total_s,
         memory_mb=memory_mb,
@@ -83,6 +84,8 @@ async def code_tests(
         trial = await _in_turn(sandbox, job, programs or _cores())
     except (SandboxFailure, OSError) as error:
         return Verdict.missing(f"sandbox '{sandbox.level}': {error}")
+    except TypeError as error:  # raised when the job is written down, before anything starts
+        return Verdict.missing(f"the row's tests are not JSON: {error}")
     return _verdict(trial, job.program, sandbox, share=reward == "share")
 
 
@@ -116,7 +119,7 @@ def extract_program(response: str) -> str:
     return (python or [body for _, body in blocks] or [response])[-1]
 
 
-def test_columns(problem: Problem) -> dict[str, JSON]:
+def columns_with_tests(problem: Problem) -> dict[str, JSON]:
     """The row's columns that describe tests, also those inside a column `meta`.
 
     `prompt` is the code that a completion goes on from; where the row has none, the last message
@@ -130,8 +133,11 @@ def test_columns(problem: Problem) -> dict[str, JSON]:
 
 
 @functools.cache
-def _sandbox(level: str) -> Sandbox:
-    """The sandbox in force, announced once."""
+def sandbox_in_force(level: str = "auto") -> Sandbox:
+    """The sandbox that `level` stands for here, announced once; a RecipeError when there is none.
+
+    Worth asking before a run: a level that does not work is an error, never a weaker one.
+    """
     try:
         sandbox = choose(level)
     except SandboxUnavailable as error:
@@ -141,6 +147,12 @@ def _sandbox(level: str) -> Sandbox:
         ) from None
     log.log(logging.WARNING if sandbox.leaks else logging.INFO, "%s", sandbox.describe())
     return sandbox
+
+
+def _settled(level: str) -> Sandbox:
+    """The same for many callers at once: the first one tries, the others wait for it."""
+    with _settling:
+        return sandbox_in_force(level)
 
 
 @functools.cache

@@ -32,8 +32,10 @@ def main(argument: str) -> None:
 def lock(order: Order) -> None:
     if sys.platform == "linux" and order.level != "bubblewrap":
         kernel.die_with_parent(order.parent)
+    if order.level == "bubblewrap":
+        namespaces.continue_in_child()
     if order.level == "namespaces":
-        namespaces.enter(list(order.readable), order.disk_mb)
+        namespaces.enter(list(order.readable), order.disk_mb, mapped=order.mapped)
     if order.folder:
         os.chdir(order.folder)
     os.umask(0o077)
@@ -51,10 +53,9 @@ def lock(order: Order) -> None:
     if sys.platform != "linux":
         return
     kernel.hide_memory()
+    kernel.drop_capabilities()
     if order.level == "rlimits":
-        kernel.die_with_parent(order.parent)  # forgotten when the user changed
-    else:
-        kernel.drop_capabilities()
+        kernel.die_with_parent(order.parent)  # forgotten when user and rights changed
 
 
 def _limit(order: Order) -> None:

@@ -5,7 +5,6 @@ Every function raises OSError when the kernel refuses; who calls decides whether
 
 import ctypes
 import os
-import platform
 import struct
 import sys
 
@@ -78,7 +77,7 @@ def restrict_mount(target: str, flags: int, *, below: bool = True) -> None:
 
 def pivot_root(new: str, old: str) -> None:
     """Make `new` the root; the old one appears at `old`, and is detached at once."""
-    number = ctypes.c_long(_PIVOT_ROOT[platform.machine()])
+    number = ctypes.c_long(_PIVOT_ROOT[os.uname().machine])
     _check(_libc.syscall(number, new.encode(), old.encode()), "pivot_root")
     os.chdir("/")
     old_inside = old.removeprefix(new)
@@ -94,10 +93,10 @@ def drop_capabilities() -> None:
 def filter_calls(*, shared_view: bool, one_process: bool) -> None:
     """Install the seccomp filter for this thread and all it starts."""
     code = syscalls.build(
-        platform.machine(), own_pid=os.getpid(), shared_view=shared_view, one_process=one_process
+        os.uname().machine, own_pid=os.getpid(), shared_view=shared_view, one_process=one_process
     )
     if not code:
-        raise OSError(f"no filter of system calls for {platform.machine()}")
+        raise OSError(f"no filter of system calls for {os.uname().machine}")
     buffer = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
     holder = ctypes.create_string_buffer(program, len(program))

@@ -4,6 +4,9 @@
       `- process 1            waits for the program; when it ends, the kernel kills all the rest
            `- the caller      goes on, sees only the folders it was given
 
+At `bubblewrap` the first of the three is bubblewrap, and process 1 is ours again: bubblewrap's own
+would outlive it for a moment, and stay unreaped where the machine's first process reaps nobody.
+
 Both waiting processes close the caller's pipes, so that end of file means that the program ended.
 """
 
@@ -14,19 +17,22 @@ from rewards.sandbox.inside import kernel
 _ROOT = "/proc"  # the new root is mounted here: the one place that holds nothing we need
 
 
-def enter(readable: list[str], disk_mb: int) -> None:
-    """Move this process into new namespaces; returns only in the innermost child."""
+def enter(readable: list[str], disk_mb: int, *, mapped: bool) -> None:
+    """Move this process into new namespaces; returns only in the innermost child.
+
+    mapped: in a user namespace too, which gives the rights for the others.
+    """
     user, group = os.geteuid(), os.getegid()
     flags = kernel.NEW_MOUNTS | kernel.NEW_PIDS | kernel.NEW_NETWORK | kernel.NEW_IPC
     flags |= kernel.NEW_HOSTNAME
-    if user != 0:
+    if mapped:
         flags |= kernel.NEW_USERS
     kernel.unshare(flags)
-    if user != 0:
+    if mapped:
         _map_ids(user, group)
-    _continue_in_child()
+    continue_in_child()
     _build_root(readable, disk_mb)
-    _continue_in_child()
+    continue_in_child()
 
 
 def _map_ids(user: int, group: int) -> None:
@@ -40,7 +46,7 @@ def _map_ids(user: int, group: int) -> None:
             file.write(text)
 
 
-def _continue_in_child() -> None:
+def continue_in_child() -> None:
     """Fork; the child returns, the parent waits for it and ends as it ended."""
     parent = os.getpid()
     child = os.fork()

@@ -1,18 +1,20 @@
 """What the trainer's side tells a confined process, as one JSON argument."""
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """How to lock down, and what to run then."""
+class Order(NamedTuple):
+    """How to lock down, and what to run then.
+
+    A named tuple, because importing dataclasses takes as long as all the rest in here.
+    """
 
     level: str  # "bubblewrap", "namespaces" or "rlimits"
     role: str  # "program", "serve" or "judge"
     parent: int  # process id of the trainer
     user: int  # become this user before anything untrusted runs; -1 keeps the present one
+    mapped: bool  # the upper levels: in a user namespace, where this user is called nobody
     readable: tuple[str, ...]  # folders and files that may be read
     folder: str  # the temporary folder; empty for none
     filtered: bool  # system calls are filtered; without, the level is weaker and says so
@@ -26,7 +28,7 @@ class Order:
     fds: tuple[int, ...]  # further open files, for the role
 
     def encode(self) -> str:
-        return json.dumps(asdict(self))
+        return json.dumps(self._asdict())
 
     @classmethod
     def decode(cls, text: str) -> "Order":

@@ -160,7 +160,7 @@ class Program:
         request = {"op": "call", "handle": handle, "echo": self.echo}
         request |= {"args": self.send(args), "options": self.send(options)}
         answer = self.channel.ask(request)
-        if "args" in answer:
+        if "args" in answer and answer.get("value") is None:  # also when the program forges it
             _copy_back(args, self.read(answer["args"]))
         return self.read(answer.get("value"))
 

@@ -36,7 +36,7 @@ def run(order: Order, request: dict[str, Any], streams: tuple[int, ...]) -> dict
     os.close(into[0])
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    return {"sealed": sealed, "output": output.hex(), "status": code}
+    return {"sealed": sealed, "output": output[: request["most"] + 1].hex(), "status": code}
 
 
 def _execute(order: Order, request: dict[str, Any], sign: int) -> NoReturn:

@@ -2,11 +2,14 @@
 
 import os
 import signal
+import time
 
 
 def attack():
-    os.kill(os.getppid() or 1, signal.SIGKILL)
-    return True
+    parent = os.getppid()
+    os.kill(parent or 1, signal.SIGKILL)
+    time.sleep(0.1)
+    return os.getppid() != parent
 
 
 def solve(n):
