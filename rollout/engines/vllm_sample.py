@@ -62,6 +62,16 @@ class FlyingSample:
     def has_stop_string(self) -> bool:
         return self.stops is not None and self.stops(np.array(self.ids))
 
+    def cut_at_stop_string(self, start: int) -> bool:
+        """Drop what follows the first stop string that ends at `start` or later, if one does."""
+        if self.stops is None:
+            return False
+        for end in range(start + 1, len(self.ids) + 1):
+            if self.stops(np.array(self.ids[:end])):
+                del self.ids[end:], self.logprobs[end:], self.versions[end:]
+                return True
+        return False
+
     def end(self, finish: Finish) -> None:
         """No more tokens will come."""
         self.completion = Completion(

@@ -16,7 +16,7 @@ from recipes.errors import RecipeError
 from rollout.engines.context import EngineContext
 
 Eager = Literal["cpu", "always", "never"]
-_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # adapter ranks that vLLM has buffers for
+ADAPTER_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # adapter ranks that vLLM has buffers for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def _arguments(context: EngineContext, placement: Placement) -> Any:
     eager = {"cpu": current_platform.is_cpu(), "always": True, "never": False}[placement.eager]
     adapters: dict[str, Any] = {}
     if context.max_lora_rank:
-        rank = next((r for r in _RANKS if r >= context.max_lora_rank), context.max_lora_rank)
+        rank = next((r for r in ADAPTER_RANKS if r >= context.max_lora_rank), context.max_lora_rank)
         adapters = {"enable_lora": True, "max_lora_rank": rank}
     return EngineArgs(
         model=str(context.folder),

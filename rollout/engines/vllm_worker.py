@@ -26,19 +26,19 @@ class PolicyWorker:
             self.reload_weights(weights_path=folder, is_checkpoint_format=True)
         else:
             self.reload_weights(weights_iterator=weights, is_checkpoint_format=True)
-        self._repack_tied_head()
+        repack_tied_head(self.model_runner.get_model(), self.model_runner.device)
 
-    def _repack_tied_head(self) -> None:
-        """On the CPU a reload leaves the packed copy of a tied head at the old weights."""
-        import torch
-        from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
-        from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 
-        model = self.model_runner.get_model()
-        tied = model.config.get_text_config().tie_word_embeddings
-        if not tied or self.model_runner.device.type != "cpu":
-            return
-        with torch.no_grad():
-            for module in model.modules():
-                if isinstance(module, ParallelLMHead):
-                    dispatch_cpu_unquantized_gemm(module, remove_weight=False)
+def repack_tied_head(model: Any, device: Any) -> None:
+    """On the CPU a reload leaves the packed copy of a tied head at the old weights."""
+    import torch
+    from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
+    from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+
+    tied = model.config.get_text_config().tie_word_embeddings
+    if not tied or device.type != "cpu":
+        return
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, ParallelLMHead):
+                dispatch_cpu_unquantized_gemm(module, remove_weight=False)
