@@ -14,7 +14,7 @@ from tests.runs import command, environment, launch, numbers, smoke, tiny_base
 from trainer.progress import RESUME_ME
 
 KILLS = int(os.environ.get("TEMPER_KILLS", "4"))
-STEPS = 12
+STEPS = 4 * KILLS  # more than a killed run gets through, so that every kill finds it alive
 
 
 def settings(base: Path, output: Path) -> list[str]:
@@ -80,7 +80,7 @@ def test_killed_at_random_moments_and_resumed_equals_never_killed(tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
             hits += 1
         process.wait()
-    assert hits, "no kill reached a running process"
+    assert hits == KILLS, "the run ended before the last kill"
     last = launch(settings(base, killed), resume=True)
     assert last.returncode == 0, last.stderr
     assert_equal_runs(undisturbed, killed)
