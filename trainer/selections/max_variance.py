@@ -1,0 +1,41 @@
+"""Of each group, the samples whose rewards vary most (PODS)."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trainer.batch import TokenBatch
+from trainer.selections import selection
+from trainer.subsets import most_varied
+
+
+@selection.register(paper="https://arxiv.org/abs/2504.13818")
+def max_variance(
+    batch: TokenBatch,
+    *,
+    keep: Annotated[int, Field(gt=0, description="samples of each group that are trained")] = 4,
+) -> Tensor:
+    """The `keep` samples of each group whose rewards have the largest variance.
+
+    Every group keeps its share; `advantage_variance` compares over the whole step. A selection and
+    no filter: advantages are computed before it, so the baseline and the spread are those of the
+    whole group, and the samples left out are `down_sampled`. Xu et al. 2025 (PODS). A variant that
+    takes the statistics of the kept samples alone is left out, `docs/decisions/0015` says why.
+    Rewards are those after shaping. Groups of at most `keep` samples stay whole; of a group without
+    variance the first `keep` stay, with advantages of zero. Ties go by sample id, and of equal
+    variances the one with fewer large rewards is taken. Confidence: abstract and secondary sources.
+    Returns keep [S] bool.
+    """
+    chosen = torch.zeros(batch.num_sequences, dtype=torch.bool)
+    for group in torch.unique(batch.group_ids):
+        members = (batch.group_ids == group).nonzero().squeeze(1)
+        rewards, names = batch.rewards[members], batch.sample_ids[members]
+        if len(members) <= keep:
+            chosen[members] = True
+        elif bool((rewards == rewards[0]).all()):
+            chosen[members[names.argsort()[:keep]]] = True
+        else:
+            chosen[members[most_varied(rewards, names, keep)]] = True
+    return chosen
