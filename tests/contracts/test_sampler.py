@@ -9,7 +9,7 @@ from rollout.samplers import sampler
 from tests.builders import group, problem
 from tests.contracts.registered import entries
 
-PROBLEMS = [problem(f"p{i}", tags=["easy" if i < 4 else "hard"]) for i in range(7)]
+PROBLEMS = [problem(f"p{i}", columns={"level": 1 if i < 4 else 2}) for i in range(7)]
 pytestmark = pytest.mark.parametrize("entry", entries(sampler))
 
 

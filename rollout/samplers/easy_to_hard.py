@@ -1,0 +1,95 @@
+"""Stage after stage, as the policy itself orders the problems."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from recipes.spec import JSON
+from rewards.types import Problem
+from rollout.pass_rates import PassRates
+from rollout.samplers import Sampler, sampler
+from rollout.stages import Stages
+from rollout.types import Group
+
+
+@sampler.register(paper="https://doi.org/10.1145/1553374.1553380")
+def easy_to_hard(
+    problems: Sequence[Problem],
+    seed: int,
+    *,
+    parts: Annotated[int, Field(gt=0, description="how many stages, of equal size")] = 3,
+    bound: Annotated[
+        float, Field(ge=0, lt=1, description="pass rate above which the next stage begins")
+    ] = 0.7,
+    window: Annotated[
+        int, Field(gt=0, description="groups of the stage that the pass rate is the mean of")
+    ] = 32,
+    review: Annotated[
+        float, Field(ge=0, lt=1, description="share of draws from the stages before")
+    ] = 0.1,
+) -> Sampler:
+    """Every problem once, then stages from those solved most often to those solved least.
+
+    For data without a column of difficulty; with one, `curriculum` needs no round of trials. The
+    stages are set once, when the round is over: what is then still unknown, because it is under way
+    or its verdicts were missing, counts as unsolved. Equal pass rates go by a shuffle. Within a
+    stage the problem drawn longest ago is next; the last stage has no end. After Bengio et al.
+    2009. With fewer problems than parts, each problem is a stage.
+    """
+    known = PassRates(problems, seed, decay=0.0)
+    return _EasyToHard(known, Stages(known, bound=bound, window=window, review=review), parts)
+
+
+class _EasyToHard:
+    def __init__(self, known: PassRates, stages: Stages, parts: int) -> None:
+        self._known = known
+        self._stages = stages
+        self._parts = parts
+        self._stage_of: npt.NDArray[np.int64] | None = None  # [N]; None during the first round
+
+    def next(self, n: int) -> list[Problem]:
+        return [self._one() for _ in range(n)]
+
+    def _one(self) -> Problem:
+        known = self._known
+        untried = known.drawn < 0
+        if self._stage_of is None and untried.any():
+            return known.draw(known.longest_ago(untried))
+        if self._stage_of is None:
+            self._stage_of = self._rank()
+        return self._stages.draw(self._stage_of)
+
+    def _rank(self) -> npt.NDArray[np.int64]:
+        """Each problem's stage by its pass rate, [N]."""
+        rates = np.where(self._known.seen, self._known.rates, 0.0)
+        ranked = np.lexsort((self._known.order, -rates))
+        stage_of = np.empty(len(ranked), dtype=np.int64)
+        for stage, part in enumerate(np.array_split(ranked, min(self._parts, len(ranked)))):
+            stage_of[part] = stage
+        return stage_of
+
+    def observe(self, groups: Sequence[Group]) -> None:
+        told = self._known.observe(groups)
+        if self._stage_of is not None:
+            self._stages.observe(told, self._stage_of)
+
+    def state_dict(self) -> dict[str, JSON]:
+        ids = [problem.id for problem in self._known.problems]
+        stages = [] if self._stage_of is None else self._stage_of.tolist()
+        return {
+            "known": self._known.state_dict(),
+            "stages": self._stages.state_dict(),
+            "stage_of": dict(zip(ids, stages, strict=False)),  # empty during the first round
+        }
+
+    def load_state_dict(self, state: Mapping[str, JSON]) -> None:
+        """A problem that the state does not know goes into the last stage."""
+        self._known.load_state_dict(state["known"])
+        self._stages.load_state_dict(state["stages"])
+        stage_of = state["stage_of"]
+        if stage_of:
+            last = max(stage_of.values())
+            self._stage_of = np.array([stage_of.get(p.id, last) for p in self._known.problems])
