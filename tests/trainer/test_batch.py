@@ -11,7 +11,7 @@ def test_reading_a_field_no_stage_filled_names_the_missing_declaration():
 
 
 def test_reading_a_later_stages_field_names_the_stage():
-    with pytest.raises(NotComputed, match="batch.advantages: filled by the advantage stage"):
+    with pytest.raises(NotComputed, match=r"batch\.advantages: filled by the advantage stage"):
         _ = batch().advantages
 
 

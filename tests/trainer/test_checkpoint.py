@@ -51,7 +51,7 @@ def test_a_full_disk_says_so_and_keeps_the_older_checkpoint(tmp_path):
     def full(folder):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(RecipeError, match="no space left .* step 2.*--resume"):
+    with pytest.raises(RecipeError, match=r"no space left .* step 2.*--resume"):
         store.save(2, {}, full)
     assert store.latest() == tmp_path / "step_000001"
     assert not list(tmp_path.glob(".saving-*"))

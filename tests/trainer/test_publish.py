@@ -64,7 +64,7 @@ def test_the_engine_is_given_the_version_and_the_gap_is_a_metric():
 
 @pytest.mark.parametrize("logprob", [-1.2, -0.8, float("nan")])
 def test_a_gap_above_the_bound_ends_the_run_with_its_cause(logprob):
-    with pytest.raises(ProbeFailed, match="version 4.*does not sample from the trainer's weights"):
+    with pytest.raises(ProbeFailed, match=r"version 4.*does not sample from the trainer's weights"):
         publish(logprob)
 
 
