@@ -56,6 +56,7 @@ class Algorithm:
 
     def __init__(self, slots: Slots, *, updates_per_step: int) -> None:
         self._slots = slots
+        self._moving: dict[str, Bound] = {}  # every number that is a schedule or a controller
         self._controllers: dict[str, Controller] = {}
         for path, bound in slots.items():
             for option in bound.entry.numbers | {"coef"}:
@@ -65,7 +66,10 @@ class Algorithm:
         self.needs = _needs(slots, updates_per_step)
 
     def _adopt(self, path: str, value: Any) -> None:
-        if isinstance(value, Bound) and "controller" in value.entry.tags:
+        if not isinstance(value, Bound):
+            return
+        self._moving[path] = value
+        if "controller" in value.entry.tags:
             options = {k: v for k, v in value.options.items() if not isinstance(v, Bound)}
             self._controllers[path] = value.entry.function(**options)
 
@@ -110,6 +114,7 @@ class Algorithm:
             ],
             objective=Objective(loss=named["loss"], terms=terms),
             numbers={path: self.number(path, value, step) for path, value in slots.numbers.items()},
+            controls={path: self.number(path, value, step) for path, value in self._moving.items()},
         )
 
     def _look(self, path: str, *, step: int) -> Callable[[Tensor, TokenBatch], Tensor]:
@@ -156,6 +161,7 @@ class StepAlgorithm:
     term_populations: Sequence[tuple[str, str]]  # (mask, reduction) of each term
     objective: Callable[[PolicyOutput, TokenBatch], ObjectiveOutput]
     numbers: Mapping[str, float]
+    controls: Mapping[str, float]  # of schedules and controllers alone, in the slots too
 
     def shape(self, batch: TokenBatch) -> Tensor:
         """Rewards [S] after every shaping function, in the recipe's order."""

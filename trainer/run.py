@@ -96,6 +96,8 @@ class Run:
         """Describe the step's samples and settle where each of them ends."""
         self._batch = batch
         self._metrics += describe(groups, batch, version=step)
+        controls = self.algorithm.at(step).controls
+        self._metrics += {f"control/{path}": Mean(value, 1) for path, value in controls.items()}
         self.progress.samples += sum(len(g.samples) for g in groups)
         self.progress.tokens += sum(s.num_actions for g in groups for s in g.samples)
         if self.collector is not None:

@@ -69,3 +69,19 @@ def test_a_need_may_follow_an_option():
     to_reference = term.bind({"name": "kl_k2", "to": "ref"})
     assert algorithm(updates=2, terms=(to_old,)).needs == {"old_logprobs"}
     assert algorithm(updates=2, terms=(to_reference,)).needs == {"old_logprobs", "ref_logprobs"}
+
+
+def test_what_schedules_and_controllers_gave_is_told_by_path():
+    halving = number.bind({"name": "linear", "start": 1.0, "end": 0.0, "steps": 10})
+    kept = {"name": "target_entropy", "target": 1.0, "start": 0.01, "delta": 0.02}
+    bonus = term.bind({"name": "entropy_bonus", "coef": kept})
+    ramped = algorithm(lr=halving, terms=(bonus,), loss={"name": "ppo_clip", "clip_high": RAMP})
+    assert ramped.at(5).controls == pytest.approx(
+        {"loss.clip_high": 0.3, "terms.0.coef": 0.01, "optimizer.lr": 0.5}
+    )
+    ramped.observe({"policy/entropy": 0.5})  # below the target: up by delta
+    assert ramped.at(6).controls["terms.0.coef"] == pytest.approx(0.03)
+
+
+def test_plain_numbers_are_no_controls():
+    assert algorithm(lr=0.1).at(0).controls == {}
