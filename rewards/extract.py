@@ -25,7 +25,7 @@ PLACES: tuple[Place, ...] = ("boxed", "tag", "mark", "phrase", "whole", "last")
 Where = Literal["anywhere", "stated", "boxed", "tag", "mark", "whole"]
 """Option of verifiers: `stated` is a box, tags, the mark or a phrase; the rest names one place."""
 
-_BOX = re.compile(r"(?:\\+(?:boxed|fbox|framebox)|\x08oxed|\x0cbox)(?![A-Za-z])")
+_BOX = re.compile(r"(?:(?<!\\)\\+(?:boxed|fbox|framebox)|\x08oxed|\x0cbox)(?![A-Za-z])")
 _INNER = re.compile(r"[\s$]*" + _BOX.pattern + r"\s*\{")
 _BARE = re.compile(r"\s*([^\s{])")
 _PERCENT = re.compile(r"\s*\$?\s*\\?%")
@@ -34,8 +34,9 @@ _TAG = re.compile(r"<answer>|</answer>", re.IGNORECASE)
 _MARK = re.compile(r"####[ \t]*([^\n]*)")
 _MARKED = re.compile(r"[\s$\\*({\[+-]*[\d.]|[\s*]*[$\\(\[{]|\s*-?[A-Za-z]\b")
 _PHRASE = re.compile(
-    r"\b(?:answer|option|choice)s?\b(?P<middle>[^\n.:=?!]{0,60}?)"
-    r"(?:[*_\s]*[:=]|\s(?:is|are|was|equals|be)\b)[*_\s]*[:=]?",
+    r"(?<!\bto )\b(?:answers?|ans|(?:correct|right|best|final|my) (?:option|choice|result))\b"
+    r"(?:(?P<middle>(?:,[^\n.:=?!,]{1,20},)?[^\n.:=?!,]{0,60}?)\s(?:is|are|was|equals|be)\b[*_\s]*[:=]?"
+    r"|(?: \(?(?:to|for|of|in)\b[^\n.:=?!,]{0,60}?)?[*_\s)]*[:=])[*_\s]*",
     re.IGNORECASE,
 )
 _HEADING = re.compile(r"^[ \t#*_]*(?:final[ \t]+)?answer[ \t#*_:]*$", re.IGNORECASE | re.MULTILINE)
@@ -56,6 +57,10 @@ _RIGHT_OPTION = re.compile(
 _CLAIMED = re.compile(
     r"\b(?:claim\w*|tempt\w*|think|thinks|thought|believe\w*|expect\w*|mistaken\w*|wrong\w*"
     r"|incorrect\w*|if|suppose|assume|assuming)\b[^.!?\n]*$",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"(?:n't|n\u2019t|\bnot|\bnever)\s+(?:think|believe|say|claim|mean|agree)\b|\bdoubt\b|\bdeny\b",
     re.IGNORECASE,
 )
 _BUT = re.compile(r"\s*,?\s*\b(?:but|however|although)\b[^.!?\n]*\d")
@@ -200,7 +205,7 @@ def _mark(text: str) -> tuple[str, ...] | None:
 
 
 def _phrase(text: str) -> tuple[str, ...] | None:
-    found = [(m.end(), m.group("middle")) for m in _PHRASE.finditer(text)]
+    found = [(m.end(), m.group("middle") or "") for m in _PHRASE.finditer(text)]
     found += [(m.end(), "") for m in _HEADING.finditer(text)]
     before = [m.start() for m in _IS_ANSWER.finditer(text)]
     end, middle = max(found, default=(-1, ""))
@@ -225,9 +230,13 @@ def _phrase(text: str) -> tuple[str, ...] | None:
 def _disowned(text: str, end: int) -> bool:
     """Whether the sentence around a phrase that ends at `end` takes the answer back."""
     start = max(text.rfind(mark, 0, end - 1) for mark in ("\n", ". ", "! ", "? "))
-    claim = _CLAIMED.search(text[max(start, end - 300) : end])
-    if claim is not None and not re.search(r"\bI (?:think|believe)\b", claim.string):
-        return "but" in text[end : end + 300] or "wrong" in claim.group().lower()
+    before = text[max(0, start, end - 300) : end]
+    if _DENIED.search(before):
+        return True
+    claim = _CLAIMED.search(before)
+    if claim is not None and not re.search(r"\bI (?:think|believe)\b", before):
+        tail = re.split(r"[.!?\n]", text[end : end + 300])[0]
+        return "but" in tail or "wrong" in claim.group().lower()
     rest = text[end : end + 300].lstrip()
     return bool(_BUT.match(rest[len(clause(rest)) :])) if rest else False
 

@@ -12,7 +12,7 @@ from rewards.signs import plain
 
 _SPACES = re.compile(
     r"(?<!\\)\\!|\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|mathstrut|strut|"
-    r"bf|it|sf|tt|sl|bfseries|tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|"
+    r"bf|it|sf|tt|sl|bfseries|blacksquare|square|qed|checkmark|tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|"
     r"huge|Huge)"
     r"(?![A-Za-z])|\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag)\*?\{[^{}]*\}"
 )
@@ -38,7 +38,7 @@ def unstyled(text: str) -> str:
     text = _SPACES.sub(" ", text)
     text = _COLOUR.sub(" ", text)
     text = _FONT.sub(" ", text)
-    text = _SIZES.sub(" ", text)
+    text = _SIZES.sub("", text)
     text = _WIDE.sub(" ", text)
     return _SPACED_GROUPS.sub(lambda m: m[0].replace(" ", ""), text.strip())
 

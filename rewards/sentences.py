@@ -25,6 +25,7 @@ _MARKUP = re.compile(r"\*\*|__|`+|(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)")
 _TOKEN = re.compile(
     r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+|[A-Za-z]+(?:['\u2019][a-z]+)?|\\[A-Za-z]+|\S"
 )
+_REFERENCES = {"page", "chapter", "section", "problem", "question", "step", "figure", "table"}
 _JOINING = {"and", "or", "x", "sqrt", "pi", "sin", "cos", "tan", "log", "ln", "to"}
 _GLUE = set("+-*/^=(),.%$\u20ac\u00a3\u00b0\u2212\u00d7\u00f7\u00b7\u221a\u03c0:!<>\u2264\u2265")
 
@@ -146,6 +147,8 @@ def _last_run(sentence: str) -> str:
     while first > 0 and _joins(tokens[first - 1].group()):
         first -= 1
     run = sentence[tokens[first].start() : tokens[last].end()]
+    if first and tokens[first - 1].group().lower() in _REFERENCES:
+        return ""
     run = re.sub(r"^(?:[\s,.)=:*/]|and\b|or\b|to\b|x\b)+", "", run)
     before, equals, after = run.rpartition("=")
     return (after if equals else before or run).strip() + _words_after(

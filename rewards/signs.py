@@ -18,7 +18,7 @@ _TABLE = r"""
 \approx         2248 2245 2243
 \pm             00b1
 \mp             2213
-^\circ          00b0 00ba
+^\circ          00b0 00ba 02da
 \circ           2218
 '               2032 2018 2019
 ''              2033
@@ -27,7 +27,7 @@ _TABLE = r"""
 \cup            222a
 \cap            2229
 \setminus       2216
-\emptyset       2205
+\emptyset       2205 00d8
 \subset         2282
 \subseteq       2286
 \land           2227

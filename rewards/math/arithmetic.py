@@ -18,6 +18,18 @@ def is_formal(expr: Expr) -> bool:
     return any(symbol.name.startswith("#") for symbol in expr.free_symbols)
 
 
+def settled(expr: Expr) -> Expr:
+    """The expression with formal primes as numbers again, where their powers came out small."""
+    if not is_formal(expr):
+        return expr
+    primes = {s: Integer(s.name[1:]) for s in expr.free_symbols if s.name[1:].isdecimal()}
+    for node in expr.atoms(Pow):
+        base, exponent = node.as_base_exp()
+        if base in primes and not (exponent.is_Rational and abs(exponent) < 10_000):
+            return expr
+    return expr.xreplace(primes) if primes else expr
+
+
 def power(base: Expr, exponent: Expr) -> Expr:
     """base ** exponent; formal where the result would be too large."""
     if base.is_Rational and exponent.is_Rational:

@@ -69,7 +69,7 @@ def _unwrapped(form: Form) -> Form:
 
 
 def _mixed(gold: Form, answer: Form) -> bool:
-    if isinstance(gold, Scalar) and isinstance(answer, Group) and answer.joined == "or":
+    if isinstance(gold, Scalar) and isinstance(answer, Group) and answer.joined != ",":
         return answer.kind == "list" and all(same(gold, item) for item in answer.items)
     if isinstance(gold, Scalar) and isinstance(answer, Relation):
         return _right_side(gold, answer)

@@ -115,8 +115,8 @@ def _one(tokens: list[Token]) -> Form:
     if any(t.kind in ("rel", "in") for t in depth_zero):
         return related(tokens, read)
     colon = split(tokens, lambda t: t.text == ":" or (t.kind == "word" and t.text == "to"))
-    if len(colon) > 1 and all(colon):
-        return items.ratio(colon)
+    if len(colon) > 1 and all(colon) and (form := _ratio(colon)) is not None:
+        return form
     if any(t.kind == "setop" for t in depth_zero):
         return _combined(tokens)
     if any(t.kind == "begin" for t in tokens):
@@ -124,6 +124,13 @@ def _one(tokens: list[Token]) -> Form:
         if form is not None:
             return form
     return _bracketed(tokens) or _simple(tokens)
+
+
+def _ratio(parts: list[list[Token]]) -> Form | None:
+    try:
+        return items.ratio(parts)
+    except Unreadable:  # `24 ways to choose`
+        return None
 
 
 def _simple(tokens: list[Token]) -> Form:
@@ -240,6 +247,9 @@ def _set(inner: list[Token]) -> Form:
         region = regions.of(condition)
         if region is not None:
             return region
+        roots = regions.roots(condition)
+        if roots is not None:
+            return roots
         return Named(spelling(builder[0]), condition)
     parts = split(inner, is_separator)
     forms: list[Form] = []

@@ -96,6 +96,24 @@ def solved(relation: Relation) -> Region | None:
     return _of_sympy(found, symbol.name)
 
 
+def roots(form: Form) -> Group | None:
+    """The real solutions of an equation in one variable, when sympy finds finitely many."""
+    if not isinstance(form, Relation) or form.op != "=":
+        return None
+    difference = form.left - form.right
+    if len(difference.free_symbols) != 1 or difference.count_ops() > 40:
+        return None
+    (symbol,) = difference.free_symbols
+    real = Symbol(symbol.name, real=True)
+    try:
+        found = sympy.solveset(difference.subs(symbol, real), real, sympy.S.Reals)
+    except (NotImplementedError, ValueError, TypeError, RecursionError):
+        return None
+    if not isinstance(found, sympy.FiniteSet):
+        return None
+    return Group("set", tuple(Scalar(value) for value in found.args))
+
+
 def _of_sympy(found: sympy.Set, name: str) -> Region | None:
     parts = found.args if isinstance(found, sympy.Union) else (found,)
     pieces: list[Piece] = []

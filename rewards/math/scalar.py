@@ -35,6 +35,7 @@ def parse(tokens: list[Token]) -> Parsed:
     value = parser.over(parser.sum())
     if parser.at != len(tokens):
         raise Unreadable(f"unexpected {tokens[parser.at].text!r}")
+    value = arithmetic.settled(value)
     if value.has(sympy.nan, sympy.zoo):
         raise Unreadable("undefined")
     return Parsed(value, parser.degrees)

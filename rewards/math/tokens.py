@@ -82,7 +82,6 @@ class _Lexer:
         self.roman = roman
         self.depth = depth
         self.money = text.count("$") - text.count(r"\$") == 1
-        self.listed = ", " in text
         self.follows = False  # whether something stands before a text command
 
     def run(self) -> None:
@@ -146,7 +145,7 @@ class _Lexer:
             self.gap = True
 
     def _dollar(self) -> None:
-        if self.money and re.compile(r"\$\s*[\d.]").match(self.text, self.at):
+        if self.money and re.compile(r"\$\s*\.?\d").match(self.text, self.at):
             self._add("money", "usd", length=1)
         else:
             self.at += 1
@@ -160,7 +159,7 @@ class _Lexer:
             value, length = found
             self._add("num", self.text[self.at : self.at + length].replace(" ", ""), value, length)
             return
-        grouped = self.depth <= 0 or self.listed
+        grouped = self.depth <= 0 or self._spaced_list()
         match = (_NUMBER if grouped else _PLAIN_NUMBER).match(self.text, self.at)
         assert match is not None, "called at a digit"
         digits = match.group().replace(",", "")
@@ -172,6 +171,13 @@ class _Lexer:
             value *= Fraction(10) ** int(exponent[1])
             digits, length = digits + exponent.group(), length + len(exponent.group())
         self._add("num", digits, value, length)
+
+    def _spaced_list(self) -> bool:
+        """Whether commas with a space separate the items of the bracket, so that others do not."""
+        start = max(self.text.rfind(sign, 0, self.at) for sign in "([")
+        ends = [self.text.find(sign, self.at) for sign in ")]"]
+        end = min([place for place in ends if place >= 0], default=len(self.text))
+        return ", " in self.text[start + 1 : end]
 
     # -- words and commands ----------------------------------------------------------------------
 
@@ -192,9 +198,20 @@ class _Lexer:
             for letter in run:  # `ml` with nothing before it is m times l
                 self._add("sym", letter, length=1)
             return
-        words = known.words_of(run, roman=self.roman, follows_digit=follows_digit)
+        words = known.words_of(
+            run,
+            roman=self.roman,
+            follows_digit=follows_digit,
+            follows=self.follows or bool(self.tokens),
+            apart=self._apart(self.at, self.at + len(run)),
+        )
         for kind, text, length in words:
             self._add(kind, text, length=length)
+
+    def _apart(self, start: int, end: int) -> bool:
+        """Whether white space, punctuation or an end of the text is on both sides."""
+        before, after = self.text[max(0, start - 1) : start], self.text[end : end + 1]
+        return (not before or before in " ,;:(") and (not after or after in " ,;:.)!")
 
     def _command(self) -> None:
         match = _COMMAND.match(self.text, self.at)

@@ -19,6 +19,8 @@ _LOW, _HIGH = 60, 300  # decimal digits
 _TRIES = 40  # points tried
 _ENOUGH = 6  # points at which both must be defined and equal
 _MOST_NODES = 20_000
+_MOST = mpmath.mpf(10) ** 15  # of an exponent, or the argument of a function
+_HARMLESS = frozenset({"Abs", "log", "floor", "ceiling", "sign", "re", "im", "Max", "Min", "Mod"})
 _RANGES = ((0.1, 1.0), (1.0, 4.0), (-1.0, -0.1), (-4.0, -1.0), (4.0, 60.0), (-60.0, -4.0))
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sin": mpmath.sin, "cos": mpmath.cos, "tan": mpmath.tan, "cot": mpmath.cot,
@@ -169,6 +171,8 @@ class _Evaluator:
             return mpmath.mpf(expr.p) / expr.q
         if expr.is_Symbol:
             return self.point[expr.name]
+        if expr in (sympy.oo, -sympy.oo, sympy.zoo):
+            raise NotNumeric("infinite")
         if expr is sympy.I:
             return mpmath.mpc(0, 1)
         if expr is sympy.pi:
@@ -183,14 +187,20 @@ class _Evaluator:
             return self._power(*expr.args)
         name = type(expr).__name__
         if name in _FUNCTIONS:
-            return _FUNCTIONS[name](*(self.value(arg) for arg in expr.args))
+            arguments = [self.value(arg) for arg in expr.args]
+            if any(abs(argument) > _MOST for argument in arguments) and name not in _HARMLESS:
+                raise NotNumeric("a function of a huge number")
+            return _FUNCTIONS[name](*arguments)
         if expr.is_number:
             return mpmath.mpmathify(expr.evalf(mp.dps))
         raise NotNumeric(name)
 
     def _power(self, base: Expr, exponent: Expr) -> Any:
         if base is sympy.E:
-            return mpmath.exp(self.value(exponent))
+            above = self.value(exponent)
+            if abs(above) > _MOST:
+                raise NotNumeric("too large a power")
+            return mpmath.exp(above)
         below = self.value(base)
         if exponent.is_Integer and abs(exponent.p) < 10**12:
             return mpmath.power(below, int(exponent.p))
@@ -199,6 +209,6 @@ class _Evaluator:
             raise NotNumeric("a power of zero")
         if mpmath.im(below) == 0 and mpmath.im(above) == 0:
             size = abs(above) * (1 + abs(mpmath.log(abs(below)))) if below else 0
-            if size > mpmath.mpf(10) ** 15:
+            if size > _MOST:
                 raise NotNumeric("too large a power")
         return mpmath.power(below, above)

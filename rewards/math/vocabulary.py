@@ -52,7 +52,7 @@ SHORT_WORDS = word_set(
     "is it its least less more most men my no none not odd of off old on one only or our out "
     "pm red set she six so ten the then this to too top two up us was way we who why yes you "
     "or else all new bit box cup day egg car dog cat hat pen pie boy man toy bag bus ton mile "
-    "true false nan dne ad bc mod per sum via win low high blue east west north south even "
+    "true false nan dne mod per sum via win low high blue east west north south even "
     "each both ways left right day days tie big add age sum ice"
 )
 """Words of two and three letters (and a few more) that are not products of variables."""
@@ -102,11 +102,16 @@ def bracket(text: str) -> tuple[str, str]:
     return ("close", {")": "(", "]": "["}.get(text, text[:-1]))
 
 
-def words_of(run: str, *, roman: bool, follows_digit: bool) -> list[tuple[str, str, int]]:
-    """A run of letters as words, functions or variables: (kind, text, length)."""
+def words_of(
+    run: str, *, roman: bool, follows_digit: bool, follows: bool, apart: bool
+) -> list[tuple[str, str, int]]:
+    """A run of letters as words, functions or variables: (kind, text, length).
+
+    roman: in a text command; follows: something stands before; apart: white space around it
+    """
     name = ALIASES.get(run, run)
     size = len(run)
-    if roman and run == "min":
+    if roman and follows and run in ("min", "sec"):
         return [("word", run, size)]
     if name in FUNCTIONS and (size > 2 or not roman):
         kind = "cmd" if name in ("sqrt", "binom", "cbrt") else "func"
@@ -121,7 +126,7 @@ def words_of(run: str, *, roman: bool, follows_digit: bool) -> list[tuple[str, s
         roman
         or size > 3
         or is_unit_word(run)
-        or run.lower() in SHORT_WORDS
+        or (run.lower() in SHORT_WORDS and (apart or follows_digit))
         or (run[0].isupper() and run[1:].islower())
     )
     if looks_like_word and not (follows_digit and size > 3 and not is_unit_word(run)):

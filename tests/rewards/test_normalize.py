@@ -39,7 +39,7 @@ def test_signs_become_latex(text: str, latex: str) -> None:
 @pytest.mark.parametrize(
     ("text", "bare"),
     [
-        (r"\left(1,\,2\right)", "(1, 2 )"),
+        (r"\left(1,\,2\right)", "(1, 2)"),
         (r"\displaystyle 5", "5"),
         (r"10{,}000", "10000"),
         (r"10,\!000", "10000"),
