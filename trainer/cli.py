@@ -68,6 +68,14 @@ def sft(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B00
     run_warmstart(recipe, overrides)
 
 
+@app.command()
+def reward(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
+    """Train a reward model on preference pairs, and say how often it agrees with unseen ones."""
+    from trainer.reward_training import run_reward_training
+
+    run_reward_training(recipe, overrides, Console())
+
+
 @app.command(name="eval")
 def evaluate(
     model: Annotated[str, typer.Argument(help="Model folder or hub name.")],

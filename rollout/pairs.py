@@ -1,0 +1,174 @@
+"""Preference pairs from a file: a task, the response that was preferred, and the other one.
+
+{"prompt": "...", "chosen": "...", "rejected": "..."}          texts, or lists of messages
+{"chosen": [...], "rejected": [...]}                           whole conversations, prompt: ''
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from recipes.errors import Fault
+from recipes.registry import did_you_mean
+from recipes.spec import JSON, Spec
+from rewards.types import Message
+from rollout.rows import ROLES
+from rollout.tables import Line, read, refuse
+
+
+class PairColumns(Spec):
+    """Which column holds what; the others are ignored."""
+
+    prompt: Annotated[
+        str, Field(description="a string or messages; '' where the pair holds conversations")
+    ] = "prompt"
+    chosen: Annotated[str, Field(min_length=1, description="the preferred response")] = "chosen"
+    rejected: Annotated[str, Field(min_length=1, description="the other one")] = "rejected"
+
+
+class PairsSpec(Spec):
+    """Where preference pairs come from, and how many are kept apart."""
+
+    path: Annotated[
+        str, Field(min_length=1, description=".jsonl, .json or .parquet file, folder, or hub name")
+    ]
+    split: Annotated[str, Field(description="of a folder or hub data set")] = "train"
+    subset: Annotated[str, Field(description="configuration of a hub data set")] = ""
+    columns: PairColumns = PairColumns()
+    limit: Annotated[int, Field(ge=0, description="first rows only; 0 takes all")] = 0
+    held_out: Annotated[
+        float, Field(gt=0, lt=1, description="share of the pairs that is never trained on")
+    ] = 0.1
+    seed: Annotated[int, Field(ge=0, description="which prompts are held out")] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One comparison."""
+
+    prompt: tuple[Message, ...]
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Pairs to train on and pairs to be judged by; no prompt is on both sides."""
+
+    train: tuple[Pair, ...]
+    held_out: tuple[Pair, ...]
+    equal: int  # left out: both responses are the same text
+
+    @property
+    def report(self) -> str:
+        """One line for the user."""
+        without = f", {self.equal} left out whose responses are equal" if self.equal else ""
+        return f"pairs: {len(self.train)} to train on, {len(self.held_out)} held out{without}"
+
+
+def load_pairs(spec: PairsSpec) -> Pairs:
+    """Every pair of the file, split by prompt. Raises RecipeError with up to ten faults."""
+    found = read_pairs(spec)
+    pairs = [pair for pair in found if pair.chosen != pair.rejected]
+    prompts = list(dict.fromkeys(pair.prompt for pair in pairs))
+    order = np.random.default_rng((spec.seed, 2)).permutation(len(prompts))
+    wanted, counts = spec.held_out * len(pairs), dict.fromkeys(prompts, 0)
+    for pair in pairs:
+        counts[pair.prompt] += 1
+    apart: set[tuple[Message, ...]] = set()
+    taken = 0
+    for place in order.tolist():
+        if taken >= wanted:
+            break
+        apart.add(prompts[place])
+        taken += counts[prompts[place]]
+    split = Pairs(
+        train=tuple(pair for pair in pairs if pair.prompt not in apart),
+        held_out=tuple(pair for pair in pairs if pair.prompt in apart),
+        equal=len(found) - len(pairs),
+    )
+    if not split.train or not split.held_out:
+        what = f"{len(pairs)} pairs over {len(prompts)} prompts leave nothing to "
+        what += "train on" if not split.train else "hold out"
+        refuse([Fault(path="pairs.held_out", what=what, fix="add pairs, or change the share")])
+    return split
+
+
+def read_pairs(spec: PairsSpec) -> list[Pair]:
+    """Every row as a Pair, in the order of the file. Raises RecipeError with up to ten faults."""
+    lines = read(spec.path, split=spec.split, subset=spec.subset)
+    lines = lines[: spec.limit] if spec.limit else lines
+    _check_columns(lines, spec)
+    made = [_pair(line, spec.columns) for line in lines]
+    refuse([fault for fault in made if isinstance(fault, Fault)])
+    return [pair for pair in made if isinstance(pair, Pair)]
+
+
+def _check_columns(lines: Sequence[Line], spec: PairsSpec) -> None:
+    known = list(dict.fromkeys(key for line in lines for key in line.values))
+    columns = spec.columns.model_dump()
+    refuse(
+        [
+            Fault(
+                path=f"pairs.columns.{part}",
+                what=f"{spec.path} has no column '{column}'",
+                fix=f"{did_you_mean(column, known)}say which column it is (columns: "
+                f"{', '.join(known)})"
+                + ("; '' where the pair holds whole conversations" if part == "prompt" else ""),
+            )
+            for part, column in columns.items()
+            if column and column not in known
+        ]
+    )
+
+
+def _pair(line: Line, columns: PairColumns) -> Pair | Fault:
+    chosen = _messages(line, columns.chosen, role="assistant")
+    rejected = _messages(line, columns.rejected, role="assistant")
+    prompt = _messages(line, columns.prompt, role="user") if columns.prompt else ()
+    for part in (chosen, rejected, prompt):
+        if isinstance(part, Fault):
+            return part
+    assert not (
+        isinstance(chosen, Fault) or isinstance(rejected, Fault) or isinstance(prompt, Fault)
+    )
+    tasks = [(*prompt, *side[:-1]) for side in (chosen, rejected)]
+    if tasks[0] != tasks[1]:
+        what = "the two conversations differ before their last message"
+        return Fault(where=line.where, what=what, fix="compare two replies to the same task")
+    if not tasks[0]:
+        what = "there is nothing before the two replies"
+        return Fault(where=line.where, what=what, fix="name the column of the prompt")
+    for name, side in ((columns.chosen, chosen), (columns.rejected, rejected)):
+        if side[-1].role != "assistant":
+            what = f"the last message of column '{name}' is not the assistant's"
+            return Fault(where=line.where, what=what, fix="end each side with the reply")
+    return Pair(prompt=tasks[0], chosen=chosen[-1].content, rejected=rejected[-1].content)
+
+
+def _messages(line: Line, column: str, *, role: str) -> tuple[Message, ...] | Fault:
+    """A text as one message of `role`, or the messages of a list."""
+    value: JSON = line.values.get(column)
+    if isinstance(value, str) and value.strip():
+        return (Message(role=role, content=value),)
+    if not isinstance(value, list) or not value:
+        return Fault(
+            where=line.where,
+            what=f"column '{column}' holds {value!r:.80}, expected text or a list of messages",
+            fix="every row needs a task and two responses",
+        )
+    messages: list[Message] = []
+    for number, entry in enumerate(value):
+        known = isinstance(entry, Mapping) and entry.get("role") in ROLES
+        content = entry.get("content") if known else None
+        if not isinstance(content, str):
+            return Fault(
+                where=line.where,
+                what=f"message {number} of column '{column}' is {entry!r:.80}",
+                fix=f"expected role (one of {', '.join(ROLES)}) and content, both text",
+            )
+        messages.append(Message(role=entry["role"], content=content))
+    return tuple(messages)

@@ -1,0 +1,106 @@
+import asyncio
+import json
+
+import pytest
+
+from recipes.errors import RecipeError
+from recipes.registry import function_of, make_ready
+from rewards.meters import meters
+from rewards.verifiers import verifier
+from tests.builders import problem
+from tests.openai_server import Answer, serve
+from tests.reward_models import reference, tiny_reward_model
+
+ASKED = problem(prompt="1+1=", answer="2")
+
+
+def score(response="2", **options):
+    meters.read()
+    bound = verifier.bind({"name": "reward_model", **options})
+    return asyncio.run(function_of(bound)(ASKED, response))
+
+
+def behind(server, **options):
+    return {"url": server.url.removesuffix("/v1"), "model": "rm", "retries": 0, **options}
+
+
+def classified(number):
+    return Answer(raw=json.dumps({"data": [{"probs": [number]}]}).encode())
+
+
+def test_the_output_is_normalised_and_held_against_the_threshold(tmp_path):
+    folder = tiny_reward_model(tmp_path)
+    output = reference(folder, "1+1=", "2")
+    raw = score(local={"path": str(folder)})
+    assert raw.reward == pytest.approx(output, abs=1e-4)
+    assert raw.parts == {"output": raw.reward}
+    assert raw.correct == (output > 0)
+    moved = score(local={"path": str(folder)}, mean=output - 3, std=2.0, threshold=1.4)
+    assert moved.reward == pytest.approx(1.5, abs=1e-4) and moved.correct
+    assert not score(local={"path": str(folder)}, mean=output - 3, std=2.0, threshold=1.6).correct
+
+
+def test_a_server_is_asked_for_the_raw_output_of_the_conversation():
+    with serve(lambda request: classified(4.0)) as server:
+        verdict = score("2<|end|>", endpoint=behind(server), mean=1.0, std=2.0)
+        [request] = server.requests
+    assert verdict.reward == 1.5 and verdict.parts == {"output": 4.0}
+    assert request.path == "/classify"
+    assert request.body == {
+        "model": "rm",
+        "messages": [
+            {"role": "user", "content": "1+1="},
+            {"role": "assistant", "content": "2< |end| >"},
+        ],
+        "use_activation": False,
+    }
+    assert meters.read()["reward_model/requests"] == 1
+
+
+@pytest.mark.parametrize("data", [[0.5], [[0.1], [0.5]], [[[0.1], [0.5]]]])
+def test_pooling_gives_one_number_or_one_for_each_step(data):
+    answer = Answer(raw=json.dumps({"data": [{"data": data}]}).encode())
+    with serve(lambda request: answer) as server:
+        assert score(endpoint=behind(server), route="pooling").reward == 0.5
+        assert server.requests[0].path == "/pooling"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"{}", b'{"data": []}', b'{"data": [{"probs": [0.1, 0.9]}]}', b'{"data": [{"probs": []}]}'],
+)
+def test_a_reply_without_one_number_is_missing(raw):
+    with serve(lambda request: Answer(raw=raw)) as server:
+        verdict = score(endpoint=behind(server))
+    assert verdict.is_missing and "one number" in verdict.reason
+
+
+def test_what_cannot_be_scored_is_missing(tmp_path):
+    long = score("x" * 600, local={"path": str(tiny_reward_model(tmp_path)), "max_length": 512})
+    assert long.is_missing and "reads at most 512" in long.reason
+    with serve(lambda request: Answer("too long for the model", status=400)) as server:
+        refused = score(endpoint=behind(server))
+    assert refused.is_missing and "too long for the model" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "exactly one of them"),
+        (
+            {"local": {"path": "a"}, "endpoint": {"url": "http://h", "model": "m"}},
+            "exactly one of them",
+        ),
+        ({"local": {"path": "a", "batchsize": 2}}, "local.batchsize"),
+        ({"local": {"path": "a"}, "std": 0.0}, "greater than 0"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options, words):
+    with pytest.raises(RecipeError, match=words):
+        verifier.bind({"name": "reward_model", **options})
+
+
+def test_a_model_that_is_not_there_is_found_before_a_run(tmp_path):
+    bound = verifier.bind({"name": "reward_model", "local": {"path": str(tmp_path / "gone")}})
+    with pytest.raises(RecipeError, match="gone"):
+        make_ready(bound)

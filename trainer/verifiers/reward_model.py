@@ -1,0 +1,84 @@
+"""A trained reward model scores the response."""
+
+import time
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from recipes.errors import RecipeError
+from rewards.meters import meters
+from rewards.remote.endpoint import EndpointFailed, EndpointSpec
+from rewards.remote.pooling import pooled_score
+from rewards.types import Problem, Verdict
+from rewards.verifiers import verifier
+from trainer.conversation import conversation
+from trainer.reward_host import LocalModelSpec, Unscored, reward_host
+
+_METER = "reward_model"
+
+
+def _one_place(*, local: LocalModelSpec | None, endpoint: EndpointSpec | None, **_: object) -> None:
+    if (local is None) == (endpoint is None):
+        raise RecipeError.of(
+            "a reward model is either in this process or behind an address, exactly one of them",
+            path="local" if local is None else "endpoint",
+            fix="set local: {path: ...}, or endpoint: {url: ..., model: ...}",
+        )
+
+
+def _open(*, local: LocalModelSpec | None, endpoint: EndpointSpec | None, **_: object) -> None:
+    if local is not None:
+        reward_host(local)
+    if endpoint is not None:
+        endpoint.refuse_without_key()
+
+
+@verifier.register(tags=("model",), validate=_one_place, ready=_open)
+async def reward_model(
+    problem: Problem,
+    response: str,
+    *,
+    local: Annotated[
+        LocalModelSpec | None, Field(description="a model loaded into this process")
+    ] = None,
+    endpoint: Annotated[
+        EndpointSpec | None, Field(description="a vLLM pooling server; address without /v1")
+    ] = None,
+    route: Annotated[
+        Literal["classify", "pooling"], Field(description="of the server; `local` ignores it")
+    ] = "classify",
+    mean: Annotated[float, Field(description="subtracted from the model's output")] = 0.0,
+    std: Annotated[float, Field(gt=0, description="what is left is divided by it")] = 1.0,
+    threshold: Annotated[
+        float, Field(description="reward above which the response counts as correct")
+    ] = 0.0,
+) -> Verdict:
+    """The output of a sequence classifier with one label for task and response, normalised.
+
+    `judge` asks a chat model in words; this one reads one number, for a model trained on
+    preferences (`temper reward`). In this process, concurrent responses share forward passes;
+    behind an address, vLLM batches them. The conversation goes through the model's own chat
+    template, with what looks like a control token in the response broken up. The raw output is
+    used, without the sigmoid that a server applies by default. A conversation that is too long,
+    a deadline or a server that fails gives a missing verdict.
+
+    Returns a verdict with reward (output - mean) / std and the raw output as part `output`.
+    """
+    start = time.perf_counter()
+    try:
+        if local is not None:
+            output = (await reward_host(local).score(problem.messages, response)).reward
+        else:
+            assert endpoint is not None, "checked when the recipe is read"
+            messages = conversation(problem.messages, response)
+            output = await pooled_score(endpoint, route, messages, meter=_METER)
+    except (Unscored, EndpointFailed) as error:
+        return Verdict.missing(f"reward_model: {error}")
+    meters.observe(f"{_METER}/seconds", time.perf_counter() - start)
+    reward = (output - mean) / std
+    return Verdict.scored(
+        reward,
+        correct=reward > threshold,
+        reason=f"output {output:.4g}",
+        parts={"output": output},
+    )
