@@ -130,6 +130,67 @@ def replay(
 
 
 @app.command()
+def verify(
+    recipe: Annotated[str, typer.Argument(help="Recipe, suite, or file with both settings.")],
+    overrides: SetOption = [],  # noqa: B006
+    responses: Annotated[
+        Path | None,
+        typer.Option("--responses", help="JSON lines: id or answer, response, expected."),
+    ] = None,
+    second: Annotated[str, typer.Option("--second", help="A verifier to compare with.")] = "",
+    sample: Annotated[int, typer.Option("--sample", min=0, help="Gold answers; 0: all.")] = 200,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Calls at once.")] = 4,
+    max_gold_fail: Annotated[
+        float, typer.Option(help="Share of gold answers that may fail.")
+    ] = 0.05,
+    max_false_accept: Annotated[
+        float, typer.Option(help="Share of wrong answers that may be accepted.")
+    ] = 0.0,
+    max_missing: Annotated[float, typer.Option(help="Share that may have no verdict.")] = 0.0,
+    max_changed: Annotated[
+        float, typer.Option(help="Share that may get two verdicts in two calls.")
+    ] = 0.0,
+    max_p99_s: Annotated[
+        float | None, typer.Option(help="Seconds that 99 of 100 calls may take.")
+    ] = None,
+    min_agreement: Annotated[
+        float | None, typer.Option(help="Share on which the second verifier must agree.")
+    ] = None,
+    min_given: Annotated[
+        float | None, typer.Option(help="Share of the given verdicts that must be met.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--json", help="Write everything to this file.")
+    ] = None,
+) -> None:
+    """Try the verifier of RECIPE on right, wrong, odd and hostile answers; exit 1 on a bad one."""
+    from rewards.bench import Bounds
+    from trainer.verifying import run_bench
+
+    bounds = Bounds(
+        max_gold_fail=max_gold_fail,
+        max_false_accept=max_false_accept,
+        max_missing=max_missing,
+        max_changed=max_changed,
+        max_p99_s=max_p99_s,
+        min_agreement=min_agreement,
+        min_given=min_given,
+    )
+    code = run_bench(
+        recipe,
+        overrides,
+        responses=responses,
+        second=second,
+        sample=sample,
+        concurrency=concurrency,
+        bounds=bounds,
+        out=out,
+        console=Console(),
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of a recipe, for completion in an editor."""
     import json
