@@ -17,10 +17,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recipes.errors import RecipeError
 from recipes.spec import Spec
@@ -59,6 +59,17 @@ class LaunchSpec(Spec):
     start_timeout_s: Annotated[
         float, Field(gt=0, description="longest wait for a server to load its model")
     ] = 900.0
+
+    @model_validator(mode="after")
+    def _whole_servers(self) -> Self:
+        count = len(self.devices.split(",")) if self.devices else 0
+        if count % self.tensor_parallel_size:
+            raise RecipeError.of(
+                f"{count} devices cannot be shared out over servers of {self.tensor_parallel_size}",
+                path="devices",
+                fix="name a multiple of tensor_parallel_size devices",
+            )
+        return self
 
     @property
     def shares(self) -> tuple[str, ...]:

@@ -13,8 +13,10 @@ from rollout.engines.context import EngineContext
 from rollout.engines.hf import hf
 from rollout.engines.scripted import Scripted, completion
 from rollout.engines.vllm import vllm
+from rollout.engines.vllm_server import vllm_server
 from rollout.types import EngineDied, Finish, Sampling
 from tests.models import END, VOCABULARY, WIDE, Source, random_model, save_words, tiny_model
+from tests.servers import shared_server
 
 PROMPT = [5, 6, 7, 8]
 
@@ -30,9 +32,17 @@ def scripted(context):
     return Scripted(script)
 
 
-MODELS = [pytest.param(hf, id="hf"), pytest.param(vllm, id="vllm", marks=pytest.mark.slow)]
+def elsewhere(context):
+    """The engine on the server that all tests share; `played` gives it this test's weights."""
+    return vllm_server(context, urls=(shared_server()[0],))
+
+
+MODELS = [
+    pytest.param(hf, id="hf"),
+    pytest.param(vllm, id="vllm", marks=pytest.mark.slow),
+    pytest.param(elsewhere, id="vllm_server", marks=pytest.mark.slow),
+]
 ALL = [pytest.param(scripted, id="scripted"), *MODELS]
-ELSEWHERE = {"vllm_server"}  # needs a server: its own test starts one
 
 
 def played(make, tmp_path, scenario, *, length=200, stop=(END,)):
@@ -62,7 +72,7 @@ def ids(completions):
 
 
 def test_every_registered_engine_is_under_contract():
-    assert set(engine.names()) == {param.id for param in ALL} | (ELSEWHERE & set(engine.names()))
+    assert set(engine.names()) == {param.id for param in ALL}
 
 
 @pytest.mark.parametrize("make", ALL)
