@@ -55,7 +55,7 @@ def library() -> tuple[str, ...]:
     base = os.path.realpath(sys.base_prefix)
     wanted = [
         *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache"),
-        *(interpreter(), f"{base}/lib", f"{base}/lib64", str(INSIDE)),
+        *("/nix/store", interpreter(), f"{base}/lib", f"{base}/lib64", str(INSIDE)),
     ]
     kept: list[str] = []
     for path in wanted:

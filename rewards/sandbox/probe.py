@@ -3,7 +3,7 @@
 network      connect to a port of this machine
 reads        read a file of the trainer, or the trainer's environment
 writes       make a file in a folder of the trainer that anybody may write
-signals      reach the trainer's process
+signals      reach a process of the trainer
 processes    start a process
 namespaces   become root in a new user namespace
 metadata     ask for the size and times of a file of the trainer
@@ -16,18 +16,20 @@ import functools
 import json
 import os
 import socket
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rewards.sandbox.commands import bubblewrap_missing
+from rewards.sandbox.commands import bubblewrap_missing, interpreter
 from rewards.sandbox.limits import Limits
 from rewards.sandbox.sandbox import LEVELS, Sandbox, SandboxFailure
 
 _ATTEMPTS = """
-import ctypes, json, os, socket, sys, threading
-port, folder, parent = json.loads(sys.stdin.read())
+import ctypes, json, os, signal, socket, sys, threading
+port, folder, parent, victim = json.loads(sys.stdin.read())
 got = []
 def attempt(name, action):
     try:
@@ -43,7 +45,7 @@ attempt("network", lambda: socket.create_connection(("127.0.0.1", port), 1))
 attempt("reads", lambda: open(folder + "/secret").read() == "secret")
 attempt("reads", lambda: open(f"/proc/{parent}/environ").read() != "")
 attempt("writes", lambda: open(folder + "/open/written", "w"))
-attempt("signals", lambda: os.kill(parent, 0))
+attempt("signals", lambda: os.kill(victim, signal.SIGWINCH))
 attempt("processes", fork)
 attempt("namespaces", lambda: ctypes.CDLL(None).unshare(0x10000000) == 0)
 attempt("metadata", lambda: os.stat(folder + "/secret"))
@@ -107,7 +109,7 @@ def _try(sandbox: Sandbox) -> Sandbox | str:
     except (SandboxFailure, OSError, ValueError) as error:
         return str(error).splitlines()[-1] if str(error) else type(error).__name__
     # Its own process ids end whatever was started, so that alone does not refuse the level.
-    if sandbox.level != "rlimits" and set(leaks) - {"processes"}:
+    if sandbox.level != "rlimits" and set(leaks) - {"processes", "threads"}:
         return f"lets through {', '.join(leaks)}"
     return replace(sandbox, leaks=leaks)
 
@@ -121,10 +123,42 @@ def attempt_escapes(sandbox: Sandbox) -> tuple[str, ...]:
         (folder / "secret").write_text("secret")
         (folder / "open").mkdir()
         (folder / "open").chmod(0o777)
-        facts = json.dumps([listener.getsockname()[1], str(folder), os.getpid()])
+        victim = stack.enter_context(_victim())
+        facts = json.dumps([listener.getsockname()[1], str(folder), os.getpid(), victim.pid])
         limits = Limits(wall_s=20, cpu_s=5, memory_mb=512, disk_mb=1)
         outcome = sandbox.run(_ATTEMPTS, facts.encode(), limits)
         if outcome.status != 0:
             said = outcome.stderr.decode("utf-8", "replace").strip()
             raise SandboxFailure(f"the probe ended with {outcome.status}: {said[-300:]}")
-        return tuple(json.loads(outcome.stdout))
+        leaks = json.loads(outcome.stdout)
+        # With process ids of its own, the number may have been a process of the sandbox.
+        if "signals" in leaks and not _reached(victim):
+            leaks.remove("signals")
+        return tuple(leaks)
+
+
+_VICTIM = """
+import os, signal
+signal.signal(signal.SIGWINCH, lambda *_: os._exit(0))  # others ignore this one
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+@contextlib.contextmanager
+def _victim() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process of the trainer that ends when it is reached by a signal."""
+    command = [interpreter(), "-I", "-S", "-c", _VICTIM]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as victim:
+        assert victim.stdout is not None
+        victim.stdout.readline()
+        try:
+            yield victim
+        finally:
+            victim.kill()
+
+
+def _reached(victim: "subprocess.Popen[bytes]") -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        victim.wait(0.2)
+    return victim.returncode is not None

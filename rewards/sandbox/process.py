@@ -105,7 +105,7 @@ class Confined:
 def descendants(process: int) -> list[int]:
     """The process, its first child, that one's first child, and so on.
 
-    Empty where there is no /proc to read it from, except for the process itself.
+    Only the process itself where there is no /proc to read the others from.
     """
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):

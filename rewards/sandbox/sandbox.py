@@ -39,8 +39,8 @@ class Outcome:
 class Sandbox:
     """One way to run untrusted programs; `choose` tries what works here and returns it.
 
-    Safe to share between threads. `leaks` was found by trying, and is empty at the two upper
-    levels, which are refused when anything gets through.
+    Safe to share between threads. `leaks` was found by trying; at the two upper levels it holds
+    at most `processes` and `threads`, for they are refused when anything else gets through.
     """
 
     level: str  # one of LEVELS

@@ -1,6 +1,7 @@
 """Plain data as JSON, with Python's own types kept apart: what crosses between program and judge.
 
-Numbers, text, bytes, None and the built-in containers travel by value, subclasses as their base.
+Numbers, text, bytes, None and the built-in containers travel by value, subclasses as their base,
+single numbers of numpy as Python's.
 Anything else stays where it is and travels as a numbered handle. A type that lies about its
 equality, length or contents therefore never reaches the judge: only plain values do.
 
@@ -86,6 +87,8 @@ class Encoder:
                 return {tag: self._all(value, depth)}
         if isinstance(value, type) and value in _BUILT_IN_TYPES:
             return {"p": _BUILT_IN_TYPES[value]}
+        if type(value).__module__ == "numpy" and value.shape == ():
+            return self.encode(value.item(), depth + 1)
         if isinstance(value, collections.abc.Iterator):
             return {"g": self._all(itertools.islice(value, MAX_ITEMS), depth)}
         return self._handle(value)

@@ -5,6 +5,7 @@ import enum
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rewards.sandbox.inside.codec import MAX_DEPTH, Decoder, Encoder, NotPlain
@@ -98,3 +99,9 @@ def test_a_value_that_holds_itself_is_refused() -> None:
 def test_a_forged_message_is_an_error_and_no_value(message: Any) -> None:
     with pytest.raises((ValueError, TypeError, KeyError)):
         Decoder(lambda number, kind: None).decode(message)
+
+
+def test_a_single_number_of_numpy_is_a_number() -> None:
+    back = there_and_back([np.int64(3), np.bool_(True), np.float32(0.5)])
+    assert back == [3, True, 0.5]
+    assert [type(value) for value in back] == [int, bool, float]
