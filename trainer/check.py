@@ -129,6 +129,18 @@ def a_draw_is_smaller_than_the_group(recipe: Recipe) -> Iterator[Fault]:
         )
 
 
+def a_selection_leaves_something_out(recipe: Recipe) -> Iterator[Fault]:
+    """So many samples of each group are kept; a group that has no more loses none."""
+    for index, bound in enumerate(recipe.selections):
+        if bound.name == "max_variance" and bound.options["keep"] >= recipe.group_size:
+            yield Fault(
+                path=f"selections.{index}.keep",
+                what=f"max_variance keeps {bound.options['keep']} samples of a group of "
+                f"{recipe.group_size}: nothing is left out",
+                fix="set keep below group_size, or draw more with a larger group_size",
+            )
+
+
 def a_correction_of_rewards_survives(recipe: Recipe) -> Iterator[Fault]:
     """Debiasing is affine in the verdict: a group's mean, and spread, take it out again."""
     for index, bound in enumerate(recipe.shaping):
@@ -264,6 +276,7 @@ RULES: tuple[Rule, ...] = (
     needs_are_met,
     one_function_looks_first,
     a_draw_is_smaller_than_the_group,
+    a_selection_leaves_something_out,
     a_correction_of_rewards_survives,
     the_first_update_is_not_the_only_one,
     a_sequence_counts_once,

@@ -30,11 +30,12 @@ def pass_rate_priority(
 ) -> Sampler:
     """Each draw picks a problem with a chance in proportion to max(p (1 - p), floor).
 
-    p is the problem's running pass rate, and p (1 - p) the variance of its outcome, which bounds
-    what a group of it can teach. `difficulty_band` decides by a limit, this one by degrees. Draws
-    are independent, so that a small set repeats problems within a step. Unseen problems count as
-    p = 0.5; the floor keeps solved and hopeless ones coming back. Foster et al. 2025 (learnability)
-    take the top of a scored pool; we draw in proportion. Confidence: paper from memory.
+    Here p is the problem's running pass rate and p (1 - p) the variance of its outcome, which
+    bounds what a group of it can teach. `difficulty_band` decides by a limit, this by degrees.
+    Draws are independent, so that a small set repeats problems within a step. Unseen problems count
+    as p = 0.5; the floor keeps solved and hopeless ones coming back. Foster et al. 2025
+    (learnability) take the top of a scored pool; we draw in proportion. Confidence: paper from
+    memory.
     """
     return _Priority(PassRates(problems, seed, decay=decay), floor=floor)
 

@@ -6,6 +6,7 @@ the verifier raises, with `"2~"` the second verdict is missing.
 
 import asyncio
 import dataclasses
+import functools
 import json
 
 import pytest
@@ -17,6 +18,7 @@ from rollout.engines.scripted import Scripted, completion
 from rollout.environments import RolloutContext
 from rollout.environments.single_turn import single_turn
 from rollout.filters.drop_uniform import drop_uniform
+from rollout.filters.pass_rate_band import pass_rate_band
 from rollout.ledger import Ledger
 from rollout.samplers.uniform import uniform
 from rollout.scoring import BreakerTripped, CircuitBreaker, Scorer
@@ -159,6 +161,15 @@ def test_dropped_groups_are_replaced_by_as_many_fresh_ones():
     rig.collector.settle(all_trained(groups))
     assert counts(rig.ledger, "trained", "zero_signal") == {"trained": 8, "zero_signal": 8}
     assert rig.ledger.issued == 16
+
+
+def test_problems_outside_of_a_band_are_replaced():
+    middling = functools.partial(pass_rate_band, low=0.5, high=0.5, closed="both")
+    rig = Rig(["1", "2", "3", "2"], filters=[middling])  # so many of four samples are right
+    groups = asyncio.run(rig.collector.take(0))
+    assert names(groups) == ["1:2", "3:2"]
+    rig.collector.settle(all_trained(groups))
+    assert counts(rig.ledger, "trained", "filtered") == {"trained": 8, "filtered": 8}
 
 
 def test_too_few_groups_after_all_refills_is_an_error_that_counts_the_reasons():

@@ -36,6 +36,10 @@ def checked(folder: Path, settings: str) -> None:
             r"run\.yaml:2: advantage\.k: pass_at_k counts sets of 4 samples out of a group of 4",
         ),
         (
+            "selections: [{name: max_variance, keep: 4}]\n",
+            r"run\.yaml:2: selections\.0\.keep: max_variance keeps 4 samples of a group of 4",
+        ),
+        (
             "evaluate:\n  - {suite: summs}\n",
             r"run\.yaml:3: evaluate\.0: suite summs: no suite called 'summs'.*mean 'sums'",
         ),
@@ -65,6 +69,7 @@ def test_a_combination_that_cannot_work_is_refused(tmp_path: Path, settings: str
         KL_COV + TWO,
         GSPO,
         "advantage: {name: pass_at_k, k: 3}\n",
+        "selections: [{name: max_variance, keep: 3}]\n",
         "terms: [{name: kl_k2, coef: 0.01}]\n",
         SUMS + "  - {suite: sums, samples: 1, overrides: {name: sums_once, k: [1]}}\n",
     ],

@@ -15,7 +15,7 @@ from trainer.subsets import most_varied
 def max_variance(
     batch: TokenBatch,
     *,
-    keep: Annotated[int, Field(gt=0, description="samples of each group that are trained")] = 4,
+    keep: Annotated[int, Field(ge=2, description="samples of each group that are trained")] = 4,
 ) -> Tensor:
     """The `keep` samples of each group whose rewards have the largest variance.
 

@@ -11,7 +11,7 @@ from trainer.pack import pack
 from trainer.segments import seq_mean
 from trainer.selections.max_variance import max_variance
 
-EXAMPLES = [{"keep": 1}, {"keep": 2}, {}]
+EXAMPLES = [{"keep": 2}, {}]
 
 
 def test_two_groups_by_hand():
