@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _ATTEMPTS = 3
 _PAUSE_S = 0.5
+_SETTLE_S = 1.0  # until a guard has seen that its server ended, and the end can be quoted
 _EXCERPT = 500  # characters of a server's own words
 
 
@@ -122,7 +123,10 @@ class Servers:
     async def _control(self, method: str, url: str, path: str, body: JSON) -> JSON:
         try:
             return await self._call(method, f"{url}{path}", body)
-        except (ConnectionError, EngineError) as error:
+        except ConnectionError as error:
+            await asyncio.sleep(_SETTLE_S)
+            raise self._died(url, error) from error
+        except EngineError as error:
             raise self._died(url, error) from error
 
     def _died(self, url: str, error: Exception) -> EngineDied:

@@ -180,7 +180,7 @@ def environment(devices: str) -> Mapping[str, str]:
         "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_LOGGING_LEVEL": "WARNING",
+        "VLLM_LOGGING_LEVEL": "ERROR",  # a warning for every push would hide a server's last words
     }
     needed = {
         "PYTHONPATH": path,
