@@ -49,6 +49,7 @@ class Verdict:
     parts: Mapping[str, float] = field(default_factory=dict)  # named components, logged
     reason: str = ""  # why, for humans
     answer: str = ""  # the final answer that was extracted; empty when there is none
+    verifier: str = ""  # hash of the code and the options that said so; empty outside a run
 
     @classmethod
     def scored(

@@ -4,17 +4,21 @@ A verifier that raises, returns something else than a verdict or a reward that i
 a MISSING verdict with the reason. A missing verdict is never a reward of 0.
 """
 
+import dataclasses
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from recipes.errors import Fault, RecipeError
+from recipes.spec import JSON
 from rewards.asking import verdict_of
 from rewards.meters import meters
 from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier
 
 _NO_OTHERS: Mapping[str, Verifier] = {}
+_NO_WATCHERS: Mapping[str, "Watcher"] = {}
 
 
 class BreakerTripped(Exception):
@@ -59,11 +63,25 @@ class CircuitBreaker:
         )
 
 
+class Watcher(Protocol):
+    """Sees every verdict of a run and changes none; its state is part of the checkpoint."""
+
+    async def see(self, problem: Problem, response: str, verdict: Verdict) -> None: ...
+    def metrics(self) -> dict[str, float]:
+        """Numbers of the step that ends; called once a step."""
+        ...
+
+    def state_dict(self) -> dict[str, JSON]: ...
+    def load_state_dict(self, state: Mapping[str, JSON]) -> None: ...
+
+
 class Scorer:
     """Asks the right verifier, and turns whatever goes wrong into a MISSING verdict.
 
     verifier: for problems that name none
     named: for problems whose `verifier` field names one
+    watchers: by name; they are shown every verdict
+    provenance: hash of the verifier's code and options, noted on every verdict
     """
 
     def __init__(
@@ -72,7 +90,11 @@ class Scorer:
         named: Mapping[str, Verifier] = _NO_OTHERS,
         *,
         breaker: CircuitBreaker | None = None,
+        watchers: Mapping[str, Watcher] = _NO_WATCHERS,
+        provenance: str = "",
     ) -> None:
+        self._watchers = watchers
+        self._provenance = provenance
         self._verifiers = {"": verifier, **named}
         self.breaker = breaker or CircuitBreaker(1.0, 1)  # a rate of 1 is never exceeded
         self._calls = 0
@@ -102,7 +124,9 @@ class Scorer:
         self._calls += 1
         self._missing += verdict.is_missing
         self.breaker.record(verdict)
-        return verdict
+        for watcher in self._watchers.values():
+            await watcher.see(problem, response, verdict)
+        return dataclasses.replace(verdict, verifier=self._provenance)
 
     async def _ask(self, problem: Problem, response: str) -> Verdict:
         verifier = self._verifiers.get(problem.verifier)
@@ -123,4 +147,15 @@ class Scorer:
             "verifier/seconds": self._seconds / self._calls,
         }
         self._calls, self._missing, self._seconds = 0, 0, 0.0
+        for watcher in self._watchers.values():
+            found |= watcher.metrics()
         return found
+
+    def state_dict(self) -> dict[str, JSON]:
+        """What the watchers remember; counts of a step are none of it."""
+        return {name: watcher.state_dict() for name, watcher in self._watchers.items()}
+
+    def load_state_dict(self, state: Mapping[str, JSON]) -> None:
+        """A watcher that the saved run did not have starts afresh."""
+        for name in self._watchers.keys() & state.keys():
+            self._watchers[name].load_state_dict(state[name])

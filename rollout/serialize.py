@@ -76,6 +76,7 @@ def _sample_to_dict(sample: Sample) -> dict[str, JSON]:
             "parts": {name: float(part) for name, part in verdict.parts.items()},
             "reason": verdict.reason,
             "answer": verdict.answer,
+            "verifier": verdict.verifier,
         },
         "answer": sample.answer,
         "status": int(sample.status),

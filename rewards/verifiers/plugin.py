@@ -129,6 +129,12 @@ async def plugin(
     return _verdict(specs, answers, weights or [1.0] * len(specs), correct_at)
 
 
+def specs_of(options: Mapping[str, JSON]) -> list[PluginSpec]:
+    """The functions of an entry with these options."""
+    names = ("function", "kind", "options", "answer_column", "completions", "tokenizer")
+    return _specs(*(options[name] for name in names))
+
+
 def _specs(
     function: str | Sequence[str],
     kind: str,

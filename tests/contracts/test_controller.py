@@ -11,7 +11,7 @@ pytestmark = pytest.mark.parametrize("case", cases(number, tag="controller"))
 
 STEPS = [
     {"reward/mean": r, "reward/correct": r, "policy/entropy": h, "term/kl_k3_mean": k,
-     "loss/clip_high_frac": k}
+     "loss/clip_high_frac": k, "verifier/false_negative": k, "verifier/false_positive_high": k}
     for r, h, k in [(0.1, 1.5, 0.0), (0.3, 1.1, 0.2), (0.2, 1.1, 0.01), (0.6, 0.4, 0.5)]
 ]  # fmt: skip
 

@@ -144,3 +144,44 @@ def test_what_verifiers_count_themselves_is_read_with_the_calls():
     assert scorer.metrics()["judge/tokens_in"] == 7
     ask(scorer)
     assert "judge/tokens_in" not in scorer.metrics()
+
+
+class Remembers:
+    """A watcher that keeps what it was shown."""
+
+    def __init__(self):
+        self.seen = []
+
+    async def see(self, asked, response, verdict):
+        self.seen.append((asked.id, response, verdict.reward))
+
+    def metrics(self):
+        return {"watch/seen": float(len(self.seen))}
+
+    def state_dict(self):
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state):
+        self.seen = state["seen"]
+
+
+def test_watchers_see_every_verdict_and_add_their_numbers():
+    watcher = Remembers()
+    scorer = Scorer(right, watchers={"memory": watcher})
+    ask(scorer, response="a")
+    ask(scorer, response="b")
+    assert watcher.seen == [("p0", "a", 1.0), ("p0", "b", 1.0)]
+    assert scorer.metrics()["watch/seen"] == 2.0
+
+
+def test_what_watchers_remember_survives_a_checkpoint():
+    before, after = Remembers(), Remembers()
+    ask(Scorer(right, watchers={"memory": before}))
+    saved = Scorer(right, watchers={"memory": before, "other": Remembers()}).state_dict()
+    Scorer(right, watchers={"memory": after, "new": Remembers()}).load_state_dict(saved)
+    assert after.seen == before.seen
+
+
+@pytest.mark.parametrize("verifier", [right, raises])
+def test_every_verdict_says_what_gave_it(verifier):
+    assert ask(Scorer(verifier, provenance="4f2a")).verifier == "4f2a"

@@ -1,0 +1,106 @@
+"""How often a verifier errs, estimated from the verdicts that were checked again.
+
+With n0 wrong and n1 correct first verdicts, of which appeals overturn the shares u and v, the
+truth holds n1 (1 - v) + n0 u correct answers and n0 (1 - u) + n1 v wrong ones. So the share of
+correct answers that the first verifier fails is n0 u / (n1 (1 - v) + n0 u), and that of wrong ones
+that it passes n1 v / (n0 (1 - u) + n1 v). What the appeals themselves repaired is taken off.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from rewards.types import JSON, Problem, Verdict
+
+_Z_95 = 1.959964  # normal quantile of a two-sided 95% interval
+
+
+@dataclass(kw_only=True)
+class Counts:
+    """First verdicts of one kind, correct or wrong; older ones weigh less."""
+
+    seen: float = 0.0
+    appealed: float = 0.0
+    overturned: float = 0.0
+    repaired: float = 0.0
+
+    def fade(self, decay: float) -> None:
+        """Let what was counted so far weigh less."""
+        self.seen, self.appealed = decay * self.seen, decay * self.appealed
+        self.overturned, self.repaired = decay * self.overturned, decay * self.repaired
+
+
+class AppealRates:
+    """Watches the verdicts of the verifier `appealed`, wherever it stands in the verifier.
+
+    decay: weight of what was counted, at each reading of the metrics, that is each step
+    """
+
+    def __init__(self, decay: float = 0.95) -> None:
+        self._decay = decay
+        self._wrong = Counts()
+        self._correct = Counts()
+        self._appeals = 0
+
+    async def see(self, problem: Problem, response: str, verdict: Verdict) -> None:
+        """Count the verdict if it says what the first verifier said."""
+        parts = verdict.parts
+        for name in [n for n in parts if n.rpartition("/")[2] == "first_correct"]:
+            path = name.removesuffix("first_correct")
+            counts = self._correct if parts[name] else self._wrong
+            counts.seen += 1
+            overturned = parts.get(f"{path}overturned")
+            if overturned is not None:
+                self._appeals += 1
+                counts.appealed += 1
+                counts.overturned += overturned
+                counts.repaired += parts.get(f"{path}repaired", 0.0)
+
+    def metrics(self) -> dict[str, float]:
+        """Error rates with 95% intervals, of the verdicts that the run is trained on."""
+        found = {"verifier/appeals": float(self._appeals)} if self._seen else {}
+        found |= rates(self._wrong, self._correct)
+        self._appeals = 0
+        for counts in (self._wrong, self._correct):
+            counts.fade(self._decay)
+        return found
+
+    @property
+    def _seen(self) -> float:
+        return self._wrong.seen + self._correct.seen
+
+    def state_dict(self) -> dict[str, JSON]:
+        return {"wrong": asdict(self._wrong), "correct": asdict(self._correct)}
+
+    def load_state_dict(self, state: Mapping[str, JSON]) -> None:
+        self._wrong, self._correct = Counts(**state["wrong"]), Counts(**state["correct"])
+
+
+def rates(wrong: Counts, correct: Counts) -> dict[str, float]:
+    """`false_negative` and `false_positive` with their intervals, as far as appeals allow.
+
+    Without a single appeal of a kind there is no rate of that kind; correct verdicts that nobody
+    appealed are taken for right, and wrong ones for wrong.
+    """
+    found: dict[str, float] = {}
+    for name, own, other in (("negative", wrong, correct), ("positive", correct, wrong)):
+        if not own.appealed:
+            continue
+        for suffix, pick in (("", 0), ("_low", 1), ("_high", 2)):
+            u, v = _overturned(own)[pick], _overturned(other)[pick]
+            false = max(own.seen * u - own.repaired, 0.0)
+            truth = other.seen * (1 - v) + own.seen * u
+            found[f"verifier/false_{name}{suffix}"] = min(false / truth, 1.0) if truth else 0.0
+    return found
+
+
+def _overturned(counts: Counts) -> tuple[float, float, float]:
+    """Share of appeals that overturn, and its Wilson interval; all 0 without an appeal."""
+    n = counts.appealed
+    if not n:
+        return 0.0, 0.0, 0.0
+    share = counts.overturned / n
+    centre = share + _Z_95**2 / (2 * n)
+    half = _Z_95 * math.sqrt(share * (1 - share) / n + _Z_95**2 / (4 * n * n))
+    scale = 1 + _Z_95**2 / n
+    return share, max((centre - half) / scale, 0.0), min((centre + half) / scale, 1.0)

@@ -1,0 +1,57 @@
+"""The error rate of a verifier, as its appeals estimate it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from recipes.schedules import Controller, number
+from recipes.spec import JSON
+
+
+@number.controller(paper="https://arxiv.org/abs/2510.00915")
+def appeal_rate(
+    *,
+    of: Annotated[
+        Literal["false_negative", "false_positive"], Field(description="which of the two errors")
+    ],
+    use: Annotated[
+        Literal["estimate", "low", "high"],
+        Field(description="the estimate, or an end of its 95% interval; low corrects least"),
+    ] = "estimate",
+    start: Annotated[float, Field(ge=0, lt=0.5, description="before there is an estimate")] = 0.0,
+    decay: Annotated[float, Field(ge=0, lt=1, description="weight of the past at each step")] = 0.9,
+    limit: Annotated[
+        float, Field(gt=0, lt=0.5, description="largest rate; two of them stay below 1 together")
+    ] = 0.45,
+) -> Controller:
+    """For the rates of `debias_reward`, under a verifier that is `appealed`.
+
+    An exponential average of the logged rate that starts at `start`, where `ema_baseline` starts at
+    the first value it sees: an early estimate rests on few appeals. Cai et al. 2025. A step without
+    an estimate changes nothing. The rate is that of the verdicts as they are trained on, repaired.
+    """
+    suffix = "" if use == "estimate" else f"_{use}"
+    return _Rate(metric=f"verifier/{of}{suffix}", decay=decay, limit=limit, current=start)
+
+
+@dataclass(kw_only=True)
+class _Rate:
+    metric: str
+    decay: float
+    limit: float
+    current: float
+
+    def value(self, step: int) -> float:
+        return min(self.current, self.limit)
+
+    def observe(self, metrics: Mapping[str, float]) -> None:
+        if self.metric in metrics:
+            self.current = self.decay * self.current + (1 - self.decay) * metrics[self.metric]
+
+    def state_dict(self) -> dict[str, JSON]:
+        return {"current": self.current}
+
+    def load_state_dict(self, state: Mapping[str, JSON]) -> None:
+        self.current = float(state["current"])
