@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from rewards.sentences import clause, closing_math, hedges, last_said, unmarked
+from rewards.sentences import clause, closing_math, hedges, last_said, unmarked, without_place
 
 Place = Literal["boxed", "tag", "mark", "phrase", "whole", "last"]
 PLACES: tuple[Place, ...] = ("boxed", "tag", "mark", "phrase", "whole", "last")
@@ -61,6 +61,10 @@ _CLAIMED = re.compile(
 )
 _DENIED = re.compile(
     r"(?:n't|n\u2019t|\bnot|\bnever)\s+(?:think|believe|say|claim|mean|agree)\b|\bdoubt\b|\bdeny\b",
+    re.IGNORECASE,
+)
+_OTHERS = re.compile(
+    r"\b(?:expected|reference|gold|golden|ground[- ]truth|official|labell?ed|target) answer\b",
     re.IGNORECASE,
 )
 _BUT = re.compile(r"\s*,?\s*\b(?:but|however|although)\b[^.!?\n]*\d")
@@ -231,6 +235,8 @@ def _disowned(text: str, end: int) -> bool:
     """Whether the sentence around a phrase that ends at `end` takes the answer back."""
     start = max(text.rfind(mark, 0, end - 1) for mark in ("\n", ". ", "! ", "? "))
     before = text[max(0, start, end - 300) : end]
+    if _OTHERS.search(before):
+        return True
     if _DENIED.search(before):
         return True
     claim = _CLAIMED.search(before)
@@ -248,7 +254,7 @@ def _whole(text: str) -> tuple[str, ...] | None:
     verdict = _YES_NO.match(plain)
     if verdict is not None:
         return (verdict[1],)
-    plain = _OPENING.sub("", _CONNECTIVE.split(plain)[-1], count=1)
+    plain = without_place(_OPENING.sub("", _CONNECTIVE.split(plain)[-1], count=1))
     math = closing_math(plain)
     return (math or plain, *(() if hedges(plain) else last_said(plain)))
 

@@ -25,6 +25,10 @@ _MARKUP = re.compile(r"\*\*|__|`+|(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)")
 _TOKEN = re.compile(
     r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+|[A-Za-z]+(?:['\u2019][a-z]+)?|\\[A-Za-z]+|\S"
 )
+_PLACE = re.compile(
+    r",?\s+(?:attained|achieved|reached|occurring|when|which occurs|obtained)\b[^.!?\n]*$",
+    re.IGNORECASE,
+)
 _REFERENCES = {"page", "chapter", "section", "problem", "question", "step", "figure", "table"}
 _JOINING = {"and", "or", "x", "sqrt", "pi", "sin", "cos", "tan", "log", "ln", "to"}
 _GLUE = set("+-*/^=(),.%$\u20ac\u00a3\u00b0\u2212\u00d7\u00f7\u00b7\u221a\u03c0:!<>\u2264\u2265")
@@ -54,6 +58,11 @@ def clause(text: str, *, backwards: bool = False) -> str:
                 end += len(closer)
                 return unmarked(text[:end] + _until_stop(text[end:]))
     return unmarked(_until_stop(text))
+
+
+def without_place(sentence: str) -> str:
+    """Without a closing ", attained at ...", "when ..."."""
+    return _PLACE.sub("", sentence.rstrip(" .")) or sentence
 
 
 def closing_math(text: str) -> str:
@@ -92,6 +101,7 @@ def last_said(text: str) -> tuple[str, ...]:
         if re.search(r"\d|\$|\\[(\[]", sentence):
             if hedges(sentence):
                 return ()
+            sentence = without_place(sentence)
             said = _last_formula(sentence) or _last_run(sentence)
             return (said,) if said else ()
     return ()

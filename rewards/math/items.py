@@ -133,6 +133,8 @@ def matrix(tokens: list[Token]) -> Form | None:
         if before[-1].kind == "bar":
             environment = "vmatrix"
         before, after = before[:-1], after[1:]
+    if "".join(t.text for t in after) in ("^T", "^{T{", "^top"):
+        rows, after = [list(row) for row in zip(*rows, strict=True)], []
     if after:
         raise Unreadable("something after a matrix")
     factor = scalar.parse(_without_times(before)).value if before else sympy.Integer(1)
@@ -166,7 +168,7 @@ def _rows(tokens: list[Token]) -> list[list[Expr]]:
 
 def quantity(tokens: list[Token]) -> Scalar:
     """A number or expression with currency, number words, percent sign and unit."""
-    tokens, unit = _currency(tokens)
+    tokens, unit = _currency(_flat_unit(tokens))
     cut = next((place for place, t in enumerate(tokens) if t.kind == "word" and place), None)
     number = tokens if cut is None else tokens[:cut]
     rest = [] if cut is None else tokens[cut:]
@@ -214,6 +216,20 @@ def letter_unit(tokens: list[Token]) -> Scalar | None:
     except Unreadable:
         return None
     return Scalar(value, unit) if unit is not None and unit.dimensions and value.is_number else None
+
+
+def _flat_unit(tokens: list[Token]) -> list[Token]:
+    """`\\frac{\\text{m}}{\\text{s}}` at the end as `m / s`."""
+    place = max(
+        (p for p, t in enumerate(tokens) if t.text == "frac" and t.kind == "cmd"), default=0
+    )
+    inner = [t for t in tokens[place + 1 :] if t.kind not in ("open", "close")]
+    middle = next((p for p, t in enumerate(tokens) if p > place and t.kind == "close"), 0)
+    if not place or not inner or any(t.kind != "word" for t in inner) or not middle:
+        return tokens
+    above, below = ([t for t in part if t.kind == "word"] for part in
+                    (tokens[place + 1 : middle], tokens[middle:]))  # fmt: skip
+    return [*tokens[:place], *above, Token("op", "/"), *below] if above and below else tokens
 
 
 def _currency(tokens: list[Token]) -> tuple[list[Token], Unit | None]:

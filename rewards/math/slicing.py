@@ -10,7 +10,7 @@ _NEGATIONS = word_set("not neither nor cannot never isn't aren't")
 _VAGUE = word_set(
     "one-of among between least most maybe perhaps possibly either whatever something "
     "anything wrong incorrect guess some any might may could can than less more greater fewer "
-    "under over below above up page"
+    "under over below above up page grader reward"
 )
 _VERBS = word_set("is are equals equal be was gives yields")
 _CONDITIONS = word_set("where for with when whenever provided")

@@ -261,7 +261,7 @@ class _Lexer:
         content, end = self._group(start)
         inner = _Lexer(content, roman=True, depth=self.depth)
         inner.gap = self.gap or content[:1].isspace()
-        inner.follows = bool(self.tokens) and self.tokens[-1].kind != "open"
+        inner.follows = any(token.kind != "open" for token in self.tokens)
         inner.run()
         self.tokens.extend(inner.tokens)
         self.gap = content[-1:].isspace()

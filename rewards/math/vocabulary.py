@@ -109,7 +109,7 @@ def words_of(
 
     roman: in a text command; follows: something stands before; apart: white space around it
     """
-    name = ALIASES.get(run, run)
+    name = run if run in ("tg", "ctg") else ALIASES.get(run, run)
     size = len(run)
     if roman and follows and run in ("min", "sec"):
         return [("word", run, size)]
