@@ -86,13 +86,19 @@ def _correction(batch: TokenBatch) -> dict[str, AnyMetric]:
     return metrics
 
 
-def outcomes(groups: Sequence[Group], trained: TokenBatch) -> dict[int, str]:
+def outcomes(
+    groups: Sequence[Group], trained: TokenBatch, *, signal: bool = True
+) -> dict[int, str]:
     """Sample id -> ledger bucket, for every sample of the step that was packed.
 
-    trained: the batch after selection, with `train_mask` and `is_weights`
+    trained: the batch after selection, with `train_mask`, `is_weights` and `advantages`
+    signal: a sample whose advantage is zero everywhere teaches nothing, and is zero_signal
     """
-    learns = seq_count(trained, trained.train_mask & (trained.is_weights != 0)) > 0
+    counts = trained.train_mask & (trained.is_weights != 0)
+    learns = seq_count(trained, counts) > 0
+    moves = seq_count(trained, counts & (trained.advantages != 0)) > 0
     kept = dict(zip(trained.sample_ids.tolist(), learns.tolist(), strict=True))
+    moved = dict(zip(trained.sample_ids.tolist(), moves.tolist(), strict=True))
     buckets: dict[int, str] = {}
     for group in groups:
         for sample in (s for s in group.samples if s.index >= 0):
@@ -100,7 +106,7 @@ def outcomes(groups: Sequence[Group], trained: TokenBatch) -> dict[int, str]:
             if name not in kept:
                 buckets[name] = "down_sampled"
             elif kept[name]:
-                buckets[name] = "trained"
+                buckets[name] = "trained" if moved[name] or not signal else "zero_signal"
             else:
                 buckets[name] = "truncated" if sample.status.is_truncated else "masked"
     return buckets

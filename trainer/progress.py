@@ -1,10 +1,13 @@
 """The step counter: resumable, and able to stop between two steps when asked."""
 
 import contextlib
+import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+PATIENCE_S = 2.0  # a launcher that forwards a signal sends it twice within this
 RESUME_ME = 75  # exit code of a run that saved itself and wants to be started again
 
 
@@ -45,10 +48,11 @@ class Progress:
 
 
 class StopSignal:
-    """Turns SIGTERM and Ctrl-C into a flag; a second one ends the process at once."""
+    """Turns SIGTERM and Ctrl-C into a flag; a second Ctrl-C, seconds later, ends the process."""
 
     def __init__(self) -> None:
         self.asked = False
+        self._asked_at = 0.0
         self.listeners: list[Callable[[], None]] = []  # called from the signal handler
 
     @contextlib.contextmanager
@@ -62,8 +66,13 @@ class StopSignal:
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        """The first signal asks; only a later Ctrl-C, by a person who has read this, ends at once."""
         if self.asked:
-            raise KeyboardInterrupt
+            if number == signal.SIGINT and time.monotonic() - self._asked_at > PATIENCE_S:
+                raise KeyboardInterrupt
+            return
         self.asked = True
+        self._asked_at = time.monotonic()
+        os.write(2, b"stopping at the end of this step; Ctrl-C again to end at once, unsaved\n")
         for listener in self.listeners:
             listener()

@@ -6,7 +6,7 @@ apart. Stale, half-loaded or re-ordered weights are silent everywhere else and l
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import torch
 from pydantic import Field
@@ -17,6 +17,7 @@ from rewards.types import Problem, Verdict
 from rollout.engines import Engine, WeightSource
 from rollout.types import Completion, Group, Sample, Sampling, Status
 from trainer.batch import TokenBatch
+from trainer.main_rank import on_main
 from trainer.metrics import AnyMetric, Max, Mean
 from trainer.pack import pack
 
@@ -41,9 +42,11 @@ class ProbePolicy(Protocol):
 
     temperature: float
 
+    @property
+    def is_main(self) -> bool: ...
     def weights(self, version: int) -> WeightSource: ...
     def annotate(self, batch: TokenBatch, needs: frozenset[str]) -> TokenBatch: ...
-    def broadcast(self, value: list[Completion]) -> list[Completion]: ...
+    def broadcast(self, value: Any) -> Any: ...
 
 
 class Publisher:
@@ -67,18 +70,11 @@ class Publisher:
     async def __call__(self, version: int) -> dict[str, AnyMetric]:
         """Publish as `version`; returns the probe's metrics. Raises ProbeFailed."""
         weights = self._policy.weights(version)
-        if self._engine is not None:
-            await self._engine.load_weights(weights, version)
+        await on_main(self._policy, lambda: self._load(weights, version))
         return await self._probe(version) if self._prompts else {}
 
     async def _probe(self, version: int) -> dict[str, AnyMetric]:
-        drawn: list[Completion] = []
-        if self._engine is not None:
-            temperature = self._policy.temperature  # what the trainer's log-probs are of
-            sampling = Sampling(max_tokens=self._spec.tokens, temperature=temperature, seed=20_000)
-            for prompt in self._prompts:
-                drawn += await self._engine.generate(prompt, sampling, 1)
-        drawn = self._policy.broadcast(drawn)
+        drawn = await on_main(self._policy, self._draw)
         batch = pack(
             [_as_group(p, c, i) for i, (p, c) in enumerate(zip(self._prompts, drawn, strict=True))]
         )
@@ -86,6 +82,24 @@ class Publisher:
         gap = (batch.old_logprobs - batch.behavior_logprobs)[batch.action_mask].abs()
         self._judge(gap, version)
         return {"probe/gap_mean": Mean.over(gap), "probe/gap_max": Max.over(gap)}
+
+    async def _load(self, weights: WeightSource, version: int) -> None:
+        assert self._engine is not None, "the first rank has the engine"
+        await self._engine.load_weights(weights, version)
+
+    async def _draw(self) -> list[Completion]:
+        assert self._engine is not None, "the first rank has the engine"
+        temperature = self._policy.temperature  # what the trainer's log-probs are of
+        sampling = Sampling(max_tokens=self._spec.tokens, temperature=temperature, seed=20_000)
+        drawn: list[Completion] = []
+        for prompt in self._prompts:
+            drawn += await self._engine.generate(prompt, sampling, 1)
+        if any(len(completion.token_ids) == 0 for completion in drawn):
+            raise ProbeFailed(
+                "the engine returned an empty completion for a probe: the prompt fills the "
+                "context; raise model.context_length or lower problems.max_prompt_tokens"
+            )
+        return drawn
 
     def _judge(self, gap: Tensor, version: int) -> None:
         mean = float(gap.mean()) if gap.numel() else 0.0
@@ -102,7 +116,6 @@ class Publisher:
 def _as_group(prompt: Sequence[int], completion: Completion, group_id: int) -> Group:
     """A completion as a group of one, so that the probe takes the same road as training."""
     ids = torch.tensor([*prompt, *completion.token_ids.tolist()], dtype=torch.int32).numpy()
-    actions = len(completion.token_ids)
     blank = len(prompt)
     logprobs = torch.zeros(len(ids)).numpy()
     logprobs[blank:] = completion.logprobs
@@ -120,6 +133,5 @@ def _as_group(prompt: Sequence[int], completion: Completion, group_id: int) -> G
         status=Status.COMPLETED,
         index=0,
     )
-    assert actions > 0, "an engine returned an empty completion for a probe"
     problem = Problem(id=f"probe-{group_id}", messages=(), answer="")
     return Group(problem=problem, samples=(sample,), group_id=group_id)

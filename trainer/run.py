@@ -5,13 +5,15 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from recipes.registry import describe as describe_recipe
 from recipes.spec import JSON
-from rollout.collect import Collector, Interrupted
+from rollout.collect import Collector
 from rollout.engines import Engine
 from rollout.types import Group
 from trainer.algorithm import Algorithm
@@ -21,6 +23,7 @@ from trainer.config import Recipe
 from trainer.describe import describe, outcomes
 from trainer.evaluation import Evaluation
 from trainer.loggers import Logger
+from trainer.main_rank import on_main
 from trainer.metrics import Max, Mean, Metrics
 from trainer.policy import Policy
 from trainer.progress import Progress, StopSignal
@@ -50,6 +53,7 @@ class Run:
     progress: Progress
     stop: StopSignal
     recorder: Recorder | None = None  # on rank 0
+    collecting: bool = False  # the policy is still as it was at the boundary
     boundary: Mapping[str, JSON] = field(default_factory=dict)  # host state before this step
     _metrics: Metrics = field(default_factory=Metrics)  # of the step so far, equal on all ranks
     _batch: TokenBatch | None = None  # the step's, kept to be dumped when an update goes wrong
@@ -62,34 +66,28 @@ class Run:
             "sampling.temperature"
         ]
         await self.publish(self.progress.step)
-        if self.progress.step == 0:
-            self._log(0, await self.evaluation.due(0, self.engine))
         self._metrics = Metrics()
+        if self.progress.step == 0:
+            await on_main(self.policy, self._evaluate_and_log)
         self.boundary = self.host_state()
 
     async def collect(self, step: int) -> list[Group]:
         """The step's groups, the same on every rank. Raises Interrupted on every rank."""
         self._clock = time.perf_counter()
         self._metrics = Metrics()
-        groups: list[Group] = []
-        failure: Exception | None = None
-        if self.collector is not None:
-            try:
-                groups = await self.collector.take(step)
-            except Exception as error:  # the other ranks must hear of it, or they wait for ever
-                failure = error
-        heard = self.policy.broadcast((groups, repr(failure) if failure else ""))
-        if failure is not None:
-            raise failure
-        groups, trouble = heard
-        if trouble.startswith(Interrupted.__name__):
-            raise Interrupted
-        if trouble:
-            raise RunStopped(f"rank 0 stopped collecting: {trouble}")
-        if self.recorder is not None:
-            self.recorder(step, groups)
+        groups = await on_main(self.policy, lambda: self._take(step))
         self._spans["rollout"] = time.perf_counter() - self._clock
         self.policy.temperature = self.algorithm.at(step).numbers["sampling.temperature"]
+        return groups
+
+    async def _take(self, step: int) -> list[Group]:
+        """On rank 0: collect, and record what was collected."""
+        assert self.collector is not None, "the first rank has the collector"
+        self.collecting = True
+        groups = await self.collector.take(step)
+        self.collecting = False
+        if self.recorder is not None:
+            self.recorder(step, groups)
         return groups
 
     def observe(self, step: int, groups: Sequence[Group], batch: TokenBatch) -> None:
@@ -98,10 +96,10 @@ class Run:
         self._metrics += describe(groups, batch, version=step)
         controls = self.algorithm.at(step).controls
         self._metrics += {f"control/{path}": Mean(value, 1) for path, value in controls.items()}
-        self.progress.samples += sum(len(g.samples) for g in groups)
+        self.progress.samples += sum(s.index >= 0 for g in groups for s in g.samples)
         self.progress.tokens += sum(s.num_actions for g in groups for s in g.samples)
         if self.collector is not None:
-            self.collector.settle(outcomes(groups, batch))
+            self.collector.settle(outcomes(groups, batch, signal=self._needs_signal))
             counted = {**self.collector.metrics(), **self.verdicts()}
             self._metrics += {name: Mean(value, 1) for name, value in counted.items()}
 
@@ -118,17 +116,29 @@ class Run:
         """Close the step: merge metrics, adapt controllers, evaluate, log, save."""
         self._metrics += self.policy.merge(update)
         self._stop_if_broken(step)
-        self.algorithm.observe(self._metrics.numbers())
+        # rank 0 knows more (ledger, verifier): controllers must see the same on every rank
+        self.algorithm.observe(self.policy.broadcast(self._metrics.numbers()))
         self.progress.step = step + 1
-        evaluated = await self.evaluation.due(self.progress.step, self.engine)
         self._metrics += self._timing()
-        self._log(self.progress.step, {**self._metrics.numbers(), **evaluated})
+        await on_main(self.policy, self._evaluate_and_log)
         self.progress.stopping = self.policy.broadcast(self.stop.asked)
         self.boundary = self.host_state()
         every = self.recipe.checkpoint.every
         due = every and self.progress.step % every == 0
         if due or self.progress.done or self.progress.stopping:
             self.save()
+
+    async def _evaluate_and_log(self) -> None:
+        """On rank 0: what is due once these steps are done, and the step's line of metrics."""
+        start = time.perf_counter()
+        done = self.progress.step
+        evaluated = await self.evaluation.due(done, self.engine)
+        if evaluated:
+            evaluated["time/eval_s"] = time.perf_counter() - start
+        metrics = {**self._metrics.numbers(), **evaluated}
+        if metrics:
+            for logger in self.loggers:
+                logger.log(done, metrics)
 
     def save(self) -> Path:
         """Checkpoint the state at the last boundary between two steps."""
@@ -138,6 +148,7 @@ class Run:
     def host_state(self) -> dict[str, JSON]:
         """Everything stateful but the policy, as plain data."""
         return {
+            "recipe": describe_recipe(self.recipe),
             "progress": self.progress.state_dict(),
             "algorithm": self.algorithm.state_dict(),
             "collector": self.collector.state_dict() if self.collector else {},
@@ -150,13 +161,19 @@ class Run:
             self.collector.load_state_dict(state["collector"])
 
     async def close(self) -> None:
-        """Release engine, workers and loggers."""
-        if self.collector is not None:
-            await self.collector.close()
-        if self.engine is not None:
-            await self.engine.close()
-        for logger in self.loggers:
-            logger.close()
+        """Release collector, engine and loggers."""
+        async with AsyncExitStack() as stack:  # each is closed, whatever another one raises
+            for logger in self.loggers:
+                stack.callback(logger.close)
+            if self.engine is not None:
+                stack.push_async_callback(self.engine.close)
+            if self.collector is not None:
+                stack.push_async_callback(self.collector.close)
+
+    @property
+    def _needs_signal(self) -> bool:
+        """Whether a sample without advantage teaches nothing under this recipe."""
+        return not self.recipe.terms and "sign_free" not in self.recipe.loss.entry.tags
 
     def _timing(self) -> Metrics:
         total = time.perf_counter() - self._clock
@@ -189,9 +206,3 @@ class Run:
                 f"gradient; the last batch is in {dump}. Likely causes: a learning rate too high "
                 "(optimizer.lr), bfloat16 overflow (model.dtype), a reward that is not finite"
             )
-
-    def _log(self, done: int, metrics: Mapping[str, float]) -> None:
-        """One line of metrics, under the number of steps that are done."""
-        if metrics:
-            for logger in self.loggers:
-                logger.log(done, metrics)

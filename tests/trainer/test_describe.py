@@ -79,3 +79,11 @@ def test_every_sample_ends_in_one_bucket():
         "truncated",
         "down_sampled",
     ]
+
+
+def test_a_sample_without_advantage_is_zero_signal_where_advantages_are_all_that_teaches():
+    groups = [group([1, 1])]
+    batch = trained(groups)
+    batch = batch.replace(advantages=batch.advantages * 0)
+    assert set(outcomes(groups, batch).values()) == {"zero_signal"}
+    assert set(outcomes(groups, batch, signal=False).values()) == {"trained"}

@@ -3,18 +3,19 @@ import signal
 
 import pytest
 
+from trainer import progress
 from trainer.progress import Progress, StopSignal
 
 
 def test_counting_goes_on_where_it_was():
-    progress = Progress(5)
-    progress.load_state_dict({"step": 3, "samples": 9, "tokens": 90, "skipped_in_a_row": 1})
+    counter = Progress(5)
+    counter.load_state_dict({"step": 3, "samples": 9, "tokens": 90, "skipped_in_a_row": 1})
     seen = []
-    for step in progress:
+    for step in counter:
         seen.append(step)
-        progress.step += 1
+        counter.step += 1
     assert seen == [3, 4]
-    assert progress.done
+    assert counter.done
 
 
 def test_a_step_that_was_not_closed_is_our_own_defect():
@@ -23,17 +24,31 @@ def test_a_step_that_was_not_closed_is_our_own_defect():
 
 
 def test_a_stop_ends_the_counting_between_two_steps():
-    progress = Progress(5)
-    for _ in progress:
-        progress.step += 1
-        progress.stopping = True
-    assert progress.step == 1 and not progress.done
+    counter = Progress(5)
+    for _ in counter:
+        counter.step += 1
+        counter.stopping = True
+    assert counter.step == 1 and not counter.done
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_sets_a_flag_and_a_second_one_ends_the_process(number):
+def test_a_signal_sets_a_flag_and_says_so(number, capfd):
     with StopSignal().watching() as stop:
         os.kill(os.getpid(), number)
         assert stop.asked
-        with pytest.raises(KeyboardInterrupt):
+    assert "stopping at the end of this step" in capfd.readouterr().err
+
+
+def test_a_signal_that_a_launcher_sent_twice_is_one_request():
+    with StopSignal().watching() as stop:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
             os.kill(os.getpid(), number)
+        assert stop.asked
+
+
+def test_a_later_ctrl_c_ends_the_process(monkeypatch):
+    monkeypatch.setattr(progress, "PATIENCE_S", 0.0)
+    with StopSignal().watching():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)

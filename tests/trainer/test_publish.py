@@ -36,6 +36,7 @@ class Trainer:
     """A policy whose log-prob of every token is `logprob`."""
 
     temperature = 1.0
+    is_main = True
 
     def __init__(self, logprob):
         self.logprob = logprob
