@@ -1,12 +1,12 @@
 """A cheap verifier, some of whose verdicts a better one checks again."""
 
-import hashlib
 from typing import Annotated
 
 from pydantic import Field
 
 from rewards.asking import verdict_of
 from rewards.composition import Part, values_of
+from rewards.draws import draw
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 
@@ -46,7 +46,7 @@ async def appealed(
         return Verdict.missing(f"first: {verdict.reason}")
     parts = {**values_of({"first": verdict}), "first_correct": float(verdict.correct)}
     counts = verdict
-    if _draw(problem, response, seed) < (positives if verdict.correct else negatives):
+    if draw(problem, response, seed) < (positives if verdict.correct else negatives):
         appeal = await verdict_of(second, problem, response)
         if not appeal.is_missing:
             overturned = appeal.correct != verdict.correct
@@ -60,9 +60,3 @@ async def appealed(
         answer=counts.answer,
         parts=parts,
     )
-
-
-def _draw(problem: Problem, response: str, seed: int) -> float:
-    """A number in [0, 1) that the problem and the response decide."""
-    key = f"{seed}\x00{problem.id}\x00{response}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.sha256(key).digest()[:6]) / 2**48
