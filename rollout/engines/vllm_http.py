@@ -25,6 +25,7 @@ T = TypeVar("T")
 _ATTEMPTS = 3
 _PAUSE_S = 0.5
 _SETTLE_S = 1.0  # until a guard has seen that its server ended, and the end can be quoted
+_NOT_FINITE = "not JSON compliant"  # how vLLM refuses to send a log-prob that is no number
 _EXCERPT = 500  # characters of a server's own words
 
 
@@ -135,7 +136,8 @@ class Servers:
     async def _call(self, method: str, url: str, body: JSON, *, sampling: bool = False) -> JSON:
         """The JSON that comes back, or None for an answer without.
 
-        Raises ConnectionError, EngineError (refused, late) and EngineDied (status 500 and above).
+        Raises ConnectionError, EngineError (refused, late) and EngineDied (status 500 and above,
+        log-probs that are no numbers).
         """
         import aiohttp
 
@@ -154,6 +156,8 @@ class Servers:
         if status >= 500:
             why = self._end() or f"{url} answers {status}: {text[:_EXCERPT]}"
             raise EngineDied(why)
+        if status >= 400 and _NOT_FINITE in text:
+            raise EngineDied(f"{url}: the model's logits are not finite ({text[:_EXCERPT]})")
         if status >= 400:
             raise EngineError(f"{url} answers {status}: {text[:_EXCERPT]}")
         return json.loads(text) if answer.content_type == "application/json" else None
