@@ -39,6 +39,7 @@ from trainer.selections import selection
 from trainer.shaping import shaping
 from trainer.sharding import ShardingSpec
 from trainer.terms import term
+from trainer.watch import WatchSpec
 
 LOCAL_ENGINES = ("hf", "scripted")  # sample with the trainer's own arithmetic
 
@@ -92,6 +93,9 @@ class LimitsSpec(Spec):
     max_refills: Annotated[
         int, Field(gt=0, description="rounds of fresh problems for one step's groups")
     ] = 20
+    allow_verifier_change: Annotated[
+        bool, Field(description="go on from a checkpoint with another verifier, or another version")
+    ] = False
 
 
 def _slot(registry: Any, default: str) -> Any:
@@ -142,6 +146,7 @@ class Recipe(Spec):
         default_factory=lambda: [logger.bind("jsonl"), logger.bind("live")]
     )
     limits: LimitsSpec = LimitsSpec()
+    watch: WatchSpec = WatchSpec()
     seed: int = 0
     output: Annotated[str, Field(description="folder of the run; relative to where you start it")]
 

@@ -111,6 +111,11 @@ class Watch:
         return found
 
     @property
+    def is_on(self) -> bool:
+        """Whether anything is bounded."""
+        return bool(self._spec.bounds)
+
+    @property
     def is_over(self) -> bool:
         """Whether the alarms have lasted long enough for a stop."""
         return self._spec.stop and self._streak >= self._spec.patience
