@@ -8,18 +8,22 @@ import asyncio
 import importlib.metadata
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from rich.console import Console
 
-from recipes.errors import RecipeError
+from recipes.errors import Fault, RecipeError
 from recipes.load import Loaded, attach
-from recipes.registry import build, describe, function_of, make_ready, relative
+from recipes.registry import Bound, build, describe, function_of, make_ready, relative
+from recipes.spec import JSON
+from rewards.provenance import Provenance
 from rewards.remote.answers import keep_answers_in
 from rewards.trial import try_out
 from rewards.types import Problem
@@ -32,22 +36,34 @@ from rollout.ledger import Ledger
 from rollout.problems import check_gold, drop_overlong, load_problems
 from rollout.render import ChatRenderer
 from rollout.samplers import Sampler
-from rollout.scoring import BreakerTripped, CircuitBreaker, Scorer
-from rollout.types import EngineDied, Sampling
+from rollout.scoring import BreakerTripped, Scorer
+from rollout.types import EngineDied, RolloutError, Sampling
 from trainer.algorithm import Algorithm
-from trainer.checkpoint import Checkpoints, load_host
+from trainer.checkpoint import Checkpoints, latest, load_host
 from trainer.config import Recipe
 from trainer.evaluation import Evaluation
 from trainer.explain import load_recipe
 from trainer.loggers import Logger, LoggerContext
 from trainer.loop import train
+from trainer.main_rank import MainRankFailed
 from trainer.model import load_tokenizer
+from trainer.oversight import Oversight, oversee, refuse_another_verifier
 from trainer.policy import Policy
 from trainer.progress import RESUME_ME, Progress, StopSignal
 from trainer.publish import ProbeFailed, Publisher
 from trainer.record import Recorder, named_checkpoints
 from trainer.run import Run, RunStopped
 
+MAY_CHANGE = frozenset(  # between a run and its resume
+    (
+        *("checkpoint", "engine", "evaluate", "limits", "loggers", "output", "probe", "record"),
+        *("sharding", "steps", "verifier", "watch"),
+    )
+)
+_MEMORY = (
+    "Lower max_tokens_per_microbatch or the engine's gpu_memory_utilization, or set "
+    "model.gradient_checkpointing: true or sharding.zero higher"
+)
 STOPPED = 3  # exit code of a run that ended itself with a cause
 
 
@@ -68,29 +84,49 @@ async def _carry(run: Run) -> int:
         await train(run)
     except Interrupted:
         run.save()
-    except (RunStopped, ProbeFailed, BreakerTripped, EngineDied, NotEnoughGroups) as error:
-        saved = run.checkpoints.latest()
-        print(f"stopped: {error}", file=sys.stderr)
-        print(f"last checkpoint: {saved or 'none'}", file=sys.stderr)
+    except MainRankFailed:
         return STOPPED
+    except torch.OutOfMemoryError as error:
+        return _stopped(run, f"out of memory: {error}. {_MEMORY}")
+    except (RunStopped, ProbeFailed, BreakerTripped, EngineDied, NotEnoughGroups) as error:
+        return _stopped(run, str(error))
+    except RolloutError as error:
+        return _stopped(run, f"{type(error).__name__}: {error}")
     finally:
         await run.close()
     if not run.progress.done:
         print(f"saved at step {run.progress.step}; go on with --resume", file=sys.stderr)
         return RESUME_ME
     if run.policy.is_main:
-        run.evaluation.summarise(Console())
+        try:
+            run.evaluation.summarise(Console())
+        except RecipeError as error:  # the run itself is done and saved
+            _say(f"no summary: {error}")
     return 0
+
+
+def _stopped(run: Run, cause: str) -> int:
+    """Say why; between two steps the state is whole, and is saved where one process can do it."""
+    _say(f"stopped: {cause}")
+    if run.collecting and run.boundary and run.policy.world_size == 1:
+        run.save()
+    _say(f"last checkpoint: {run.checkpoints.latest() or 'none'}")
+    return STOPPED
 
 
 def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     """Everything that the recipe names, put together; on a resume, with its state restored."""
     folder = recipe.folder
+    newest = _newest(folder, resume)
+    if newest is not None:
+        _refuse_another_recipe(load_host(newest)["recipe"], describe(recipe), newest)
+        _say(refuse_another_verifier(recipe, load_host(newest)["oversight"]))
     problems = load_problems(recipe.problems)
     _try_verifier(recipe, loaded, problems)
     tokenizer = load_tokenizer(recipe.model)
     renderer = ChatRenderer(tokenizer, plain=recipe.model.plain)
-    fitting = drop_overlong(problems, renderer, recipe.problems.max_prompt_tokens)
+    fitting = drop_overlong(problems, renderer, _prompt_room(recipe))
+    evaluation = Evaluation(recipe.evaluate, renderer, folder, recipe.steps)
     algorithm = Algorithm(recipe.slots, updates_per_step=recipe.minibatches)
     policy = Policy(
         recipe.model,
@@ -108,23 +144,25 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         barrier=policy.barrier,
         spared=lambda: named_checkpoints(folder),
     )
-    newest = _newest(checkpoints, folder, resume)
+    _refuse_split_folders(policy, newest)
     progress = Progress(recipe.steps)
     stop = StopSignal()
     engine = collector = None
     recorder = None
-    verdicts: Callable[[], Mapping[str, float]] = dict
+    oversight: Oversight | None = None
     loggers: list[Logger] = []
     if policy.is_main:
-        _write_provenance(recipe, loaded, folder)
+        oversight = oversee(recipe)
+        _write_provenance(recipe, loaded, folder, oversight.provenance)
+        shutil.rmtree(folder / "adapters", ignore_errors=True)  # of weights that are gone
         _say(fitting.report)
-        scorer = _scorer(recipe, fitting.problems)
+        _check_gold(recipe, fitting.problems)
+        scorer = oversight.scorer
         engine = _engine(recipe, policy, renderer)
         collector = _collector(recipe, algorithm, engine, renderer, scorer, fitting.problems)
         stop.listeners.append(collector.stop)
-        verdicts = scorer.metrics
         done = 0 if newest is None else int(load_host(newest)["progress"]["step"])
-        first = 0 if newest is None else done + 1
+        first = done + 1 if done else 0  # before the first step all is done again
         recorder = Recorder(folder, recipe.record, first_step=done)
         context = LoggerContext(
             folder=folder,
@@ -134,7 +172,9 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
             first_step=first,
         )
         loggers = [build(bound, context) for bound in recipe.loggers]
-    prompts = [tuple(renderer.prompt_ids(p.messages)) for p in fitting.problems[:8]]
+    prompts = [
+        tuple(renderer.prompt_ids(p.messages)) for p in fitting.problems[: recipe.probe.prompts]
+    ]
     run = Run(
         recipe=recipe,
         folder=folder,
@@ -143,8 +183,8 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         publisher=Publisher(policy, engine, prompts, recipe.probe),
         collector=collector,
         engine=engine,
-        evaluation=Evaluation(recipe.evaluate, renderer, folder, recipe.steps),
-        verdicts=verdicts,
+        evaluation=evaluation,
+        oversight=oversight,
         loggers=loggers,
         checkpoints=checkpoints,
         progress=progress,
@@ -173,9 +213,9 @@ def _try_verifier(recipe: Recipe, loaded: Loaded, problems: Sequence[Problem]) -
     asyncio.run(try_out(function, recipe.verifier.name, problems, gold))
 
 
-def _newest(checkpoints: Checkpoints, folder: Path, resume: bool) -> Path | None:
+def _newest(folder: Path, resume: bool) -> Path | None:
     """The checkpoint to go on from; a folder in use is never written over by accident."""
-    newest = checkpoints.latest()
+    newest = latest(folder / "checkpoints")
     if resume:
         _say("" if newest else f"no checkpoint in {folder}: starting from the first step")
         return newest
@@ -188,17 +228,50 @@ def _newest(checkpoints: Checkpoints, folder: Path, resume: bool) -> Path | None
     return None
 
 
-def _scorer(recipe: Recipe, problems: Sequence[Problem]) -> Scorer:
-    """The recipe's verifier behind its breaker; refuses data whose gold answers fail."""
-    breaker = CircuitBreaker(recipe.limits.max_missing_frac, recipe.limits.missing_window)
-    scorer = Scorer(function_of(recipe.verifier), breaker=breaker)
+def _refuse_another_recipe(
+    then: Mapping[str, JSON], now: Mapping[str, JSON], checkpoint: Path
+) -> None:
+    """A resumed run is the same run: only what does not change its numbers may differ."""
+    faults = [
+        Fault(
+            path=name,
+            what=f"the run was started with {then.get(name)!r:.200}, and this is {value!r:.200}",
+            fix=f"resume {checkpoint.parent.parent} with the settings it was started with "
+            "(recipe.yaml beside it), or start another run in another folder",
+        )
+        for name, value in now.items()
+        if name not in MAY_CHANGE and json.dumps(then.get(name)) != json.dumps(value)
+    ]
+    if faults:
+        raise RecipeError(faults)
+
+
+def _refuse_split_folders(policy: Policy, newest: Path | None) -> None:
+    """Every rank must see the checkpoint that rank 0 goes on from."""
+    main: Path | None = policy.broadcast(newest)
+    if main != newest:
+        raise RecipeError.of(
+            f"rank 0 goes on from {main or 'the first step'}, this rank sees {newest or 'nothing'}",
+            path="output",
+            fix="put the run's folder on storage that every node shares",
+        )
+
+
+def _prompt_room(recipe: Recipe) -> int:
+    """Tokens that a prompt may have, so that a whole completion fits behind it."""
+    longest = recipe.sampling.max_tokens
+    room = recipe.model.context_length - (1 if isinstance(longest, Bound) else longest)
+    return min(recipe.problems.max_prompt_tokens, room)
+
+
+def _check_gold(recipe: Recipe, problems: Sequence[Problem]) -> None:
+    """Refuse data whose gold answers fail."""
     if recipe.problems.gold_sample:
         gold = asyncio.run(
             check_gold(problems, Scorer(function_of(recipe.verifier)).verify, recipe.problems)
         )
         _say(gold.report)
         gold.refuse_above(recipe.problems.max_gold_fail_frac)
-    return scorer
 
 
 def _engine(recipe: Recipe, policy: Policy, renderer: ChatRenderer) -> Engine:
@@ -253,7 +326,7 @@ def _collector(
     )
 
 
-def _write_provenance(recipe: Recipe, loaded: Loaded, folder: Path) -> None:
+def _write_provenance(recipe: Recipe, loaded: Loaded, folder: Path, verifier: Provenance) -> None:
     """The resolved recipe, the code's revision and the packages' versions, beside the run."""
     folder.mkdir(parents=True, exist_ok=True)
     resolved = yaml.safe_dump(describe(recipe), sort_keys=False)
@@ -263,6 +336,7 @@ def _write_provenance(recipe: Recipe, loaded: Loaded, folder: Path) -> None:
         "recipe": relative(str(loaded.root)),
         "revision": _revision(),
         "packages": {name: _version(name) for name in names},
+        "verifier": {"hash": verifier.digest, **verifier.plain()},
     }
     (folder / "versions.json").write_text(json.dumps(facts, indent=2))
 

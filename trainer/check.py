@@ -54,17 +54,13 @@ def training_samples_need_noise(recipe: Recipe) -> Iterator[Fault]:
         )
 
 
-def stale_samples_need_a_ratio(recipe: Recipe) -> Iterator[Fault]:
-    """A sample of an older policy is off-policy data; something must weigh or clip it."""
-    if (
-        recipe.max_staleness > 0
-        and recipe.correction.name == "none"
-        and "old_logprobs" not in recipe.loss.entry.needs
-    ):
+def stale_samples_need_a_correction(recipe: Recipe) -> Iterator[Fault]:
+    """A clip compares with the trainer's own weights; only a correction knows who sampled."""
+    if recipe.max_staleness > 0 and recipe.correction.name == "none":
         yield Fault(
             path="max_staleness",
-            what=f"samples may be {recipe.max_staleness} versions old, and neither a correction "
-            f"nor the loss {recipe.loss.name} accounts for it",
+            what=f"samples may be {recipe.max_staleness} versions old, and no correction weighs "
+            "them by the policy that sampled them",
             fix="set correction: truncated_is, or max_staleness: 0",
         )
 
@@ -270,7 +266,7 @@ RULES: tuple[Rule, ...] = (
     group_baseline_needs_a_group,
     nucleus_cuts_the_engine_only,
     training_samples_need_noise,
-    stale_samples_need_a_ratio,
+    stale_samples_need_a_correction,
     kl_is_placed_once,
     terms_have_a_gradient,
     needs_are_met,

@@ -28,6 +28,7 @@ from recipes.errors import RecipeError
 from recipes.spec import JSON, Spec
 
 FORMAT = 1
+_NEARLY_FULL = 2**26  # bytes free, below which a failed write is put down to the disk
 
 
 class CheckpointSpec(Spec):
@@ -52,8 +53,7 @@ class Checkpoints:
 
     def latest(self) -> Path | None:
         """The newest complete checkpoint."""
-        complete = sorted(p.parent for p in self.folder.glob("step_*/manifest.json"))
-        return complete[-1] if complete else None
+        return latest(self.folder)
 
     def save(
         self, step: int, host: Mapping[str, JSON], save_policy: Callable[[Path], None]
@@ -78,9 +78,9 @@ class Checkpoints:
                 torch.save(dict(host), staging / "host.pt")
                 manifest = {"format": FORMAT, "step": step, "saved_at_s": time.time()}
                 (staging / "manifest.json").write_text(json.dumps(manifest))
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # torch.save reports a full disk as the latter
             self._clean(staging)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if _is_full(error, self.folder):
                 raise RecipeError.of(
                     f"no space left on the disk for checkpoint step {step} in {self.folder}",
                     fix="free some space or set checkpoint.keep lower, then run again with "
@@ -94,6 +94,7 @@ class Checkpoints:
             spared = self.spared()
             for old in sorted(self.folder.glob("step_*"))[: -self.keep]:
                 if old.name not in spared:
+                    (old / "manifest.json").unlink(missing_ok=True)  # half removed is incomplete
                     shutil.rmtree(old)
         self.barrier()
         return final
@@ -102,6 +103,18 @@ class Checkpoints:
         if self.is_main:
             with contextlib.suppress(OSError):
                 shutil.rmtree(staging)
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest complete checkpoint in a run's `checkpoints` folder."""
+    complete = sorted(p.parent for p in folder.glob("step_*/manifest.json"))
+    return complete[-1] if complete else None
+
+
+def _is_full(error: OSError | RuntimeError, folder: Path) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return shutil.disk_usage(folder).free < _NEARLY_FULL
 
 
 def load_host(folder: Path) -> dict[str, Any]:

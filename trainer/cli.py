@@ -218,3 +218,7 @@ def main() -> None:
         for fault in error.faults:
             print(f"error: {fault}", file=sys.stderr)
         raise SystemExit(1) from None
+    except OSError as error:  # a folder that cannot be written, a file that is not there
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -99,6 +99,8 @@ class Evaluation:
             if len(files) > 1:
                 found = diff(Report.read(files[0]), Report.read(files[-1]))
                 console.print(found.table())
+        if not (self._folder / "metrics.jsonl").exists():
+            return  # no jsonl logger, nothing to draw
         if importlib.util.find_spec("matplotlib") is not None:
             console.print(f"curves: {picture(self._folder)}")
         else:

@@ -24,6 +24,7 @@ def export_checkpoint(run: Path, to: Path, *, merge: bool) -> None:
 
 
 def _checkpoint(run: Path) -> Path:
+    run = run.resolve()
     if (run / "manifest.json").exists():
         return run
     complete = sorted(p.parent for p in run.glob("checkpoints/step_*/manifest.json"))

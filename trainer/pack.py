@@ -9,7 +9,6 @@ from torch import Tensor
 
 from rollout.types import Group, Sample
 from trainer.batch import TokenBatch
-from trainer.segments import group_mean
 
 _GROUP_STRIDE = 2**16  # largest group size a sample id can tell apart
 
@@ -44,7 +43,6 @@ def pack(groups: Sequence[Group]) -> TokenBatch:
         sample_ids=torch.tensor([sample_id(g, s) for g, s in pairs]),
         pass_rates=torch.tensor([group.pass_rate for group, _ in pairs], dtype=torch.float32),
     )
-    batch = batch.replace(pass_rates=group_mean(batch.correct.float(), batch))
     greedy = [next((s for s in group.samples if s.index < 0), None) for group, _ in pairs]
     scored = [s.verdict.reward for s in greedy if s is not None and not s.verdict.is_missing]
     if len(scored) == len(samples):

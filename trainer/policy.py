@@ -91,6 +91,10 @@ class Policy:
     def is_main(self) -> bool:
         return self._processes.is_main
 
+    @property
+    def world_size(self) -> int:
+        return self._processes.world_size
+
     def barrier(self) -> None:
         self._processes.barrier()
 

@@ -20,6 +20,7 @@ from recipes.spec import Spec
 from recipes.validate import validate
 from rewards.types import Problem
 from rollout.problems import ProblemsSpec, load_problems
+from trainer.model import ModelSpec, model_folder
 from trainer.muon import MuonWithAdamW
 from trainer.tiny import TinySpec, make_tiny
 
@@ -55,7 +56,9 @@ def run_warmstart(name: str, overrides: Sequence[str]) -> None:
     """Train on the recipe's demonstrations and write a Hugging Face model folder."""
     recipe = validate(SftRecipe, load(find(name), overrides))
     output = Path(recipe.output)
-    source = recipe.model or str(output / "initial")
+    source = str(output / "initial")
+    if recipe.model:
+        source = str(model_folder(ModelSpec(path=recipe.model, context_length=1)))
     if not recipe.model:
         make_tiny(recipe.tiny, Path(source), seed=recipe.seed)
     warm_start(recipe, source, load_problems(recipe.problems))
@@ -84,6 +87,7 @@ def warm_start(recipe: SftRecipe, source: str, problems: Sequence[Problem]) -> N
         max_steps=recipe.steps,
         per_device_train_batch_size=recipe.batch_size,
         max_grad_norm=recipe.max_grad_norm,
+        max_length=model.config.max_position_embeddings,
         gradient_checkpointing=False,
         bf16=False,
         use_cpu=not torch.cuda.is_available(),

@@ -109,8 +109,11 @@ class PolicyWeights:
             return None
         folder = self.adapters / f"policy-v{version:06d}"
         if not folder.exists():
-            self.save_adapter(folder)
-            for old in sorted(self.adapters.glob("policy-v*"))[:-_KEPT]:
+            staging = self.adapters / f".saving-v{version:06d}"
+            self.save_adapter(staging)
+            staging.rename(folder)  # an engine never sees half an adapter
+            older = sorted(p for p in self.adapters.glob("policy-v*") if p < folder)
+            for old in older[: 1 - _KEPT]:
                 shutil.rmtree(old)
         return folder
 
