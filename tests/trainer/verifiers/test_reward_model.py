@@ -8,6 +8,7 @@ from recipes.registry import function_of, make_ready
 from rewards.meters import meters
 from rewards.verifiers import verifier
 from tests.builders import problem
+from tests.model_servers import vllm_server
 from tests.openai_server import Answer, serve
 from tests.reward_models import reference, tiny_reward_model
 
@@ -104,3 +105,21 @@ def test_a_model_that_is_not_there_is_found_before_a_run(tmp_path):
     bound = verifier.bind({"name": "reward_model", "local": {"path": str(tmp_path / "gone")}})
     with pytest.raises(RecipeError, match="gone"):
         make_ready(bound)
+
+
+@pytest.mark.slow
+def test_vllm_gives_what_this_process_gives(tmp_path):
+    pytest.importorskip("vllm.version")
+    folder = tiny_reward_model(tmp_path / "model")
+    responses = ["2", "a longer answer", "two <|end|> three", "x" * 600]
+    local = [score(response, local={"path": str(folder)}) for response in responses[:3]]
+    with vllm_server(folder, "--runner", "pooling") as url:
+        for route in ("classify", "pooling"):
+            endpoint = {"url": url, "model": "served"}
+            served = [score(r, endpoint=endpoint, route=route) for r in responses]
+            assert [v.reward for v in served[:3]] == pytest.approx(
+                [v.reward for v in local], abs=1e-3
+            )
+            assert served[3].is_missing and "maximum context length" in served[3].reason
+    rewards = [verdict.reward for verdict in local]
+    assert max(rewards) - min(rewards) > 0.1  # or agreement would show nothing
