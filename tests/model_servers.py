@@ -61,7 +61,7 @@ def vllm_server(folder: Path, *arguments: str, context: int = 512) -> Iterator[s
 
 
 def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until /health is 200; a server that ended or is too slow fails the test with its last words."""
+    """Until /health is 200; one that ended or is too slow fails the test with its last words."""
     deadline = time.monotonic() + START_S
     while True:
         assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]

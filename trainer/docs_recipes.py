@@ -132,5 +132,6 @@ def _size(tree: Mapping[str, Any]) -> str:
             f"{tree['group_size']} samples"
         )
     if {"steps", "batch_size"} <= tree.keys():
-        return f"{tree['steps']} steps of {tree['batch_size']} demonstrations"
+        rows = "preference pairs" if "pairs" in tree else "demonstrations"
+        return f"{tree['steps']} steps of {tree['batch_size']} {rows}"
     return ""

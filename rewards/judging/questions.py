@@ -16,6 +16,10 @@ from rewards.types import Problem
 
 T = TypeVar("T")
 
+ChatEndpoint = Annotated[
+    EndpointSpec, Field(description="where the model is served, its key, limits and prices")
+]
+Drawing = Annotated[AskSpec, Field(description="how its words are drawn")]
 Form = Annotated[
     Literal["json_schema", "json_object", "words"],
     Field(

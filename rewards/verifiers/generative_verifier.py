@@ -9,7 +9,9 @@ from rewards.judging import prompts, reading
 from rewards.judging.questions import (
     Attempts,
     Cache,
+    ChatEndpoint,
     Criteria,
+    Drawing,
     MaxChars,
     NoAnswer,
     Reference,
@@ -35,7 +37,7 @@ async def generative_verifier(
     problem: Problem,
     response: str,
     *,
-    endpoint: EndpointSpec,
+    endpoint: ChatEndpoint,
     criteria: Criteria = "",
     reference: Reference = "",
     votes: Annotated[
@@ -48,7 +50,7 @@ async def generative_verifier(
     threshold: Annotated[
         float, Field(description="reward from which the response counts as correct")
     ] = 0.5,
-    sampling: AskSpec = _ASK,
+    sampling: Drawing = _ASK,
     attempts: Attempts = 3,
     max_chars: MaxChars = 20000,
     cache: Cache = "",

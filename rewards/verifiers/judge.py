@@ -14,7 +14,9 @@ from rewards.judging.prompts import Material, Prompt
 from rewards.judging.questions import (
     Attempts,
     Cache,
+    ChatEndpoint,
     Criteria,
+    Drawing,
     Form,
     MaxChars,
     NoAnswer,
@@ -88,7 +90,7 @@ async def judge(
     problem: Problem,
     response: str,
     *,
-    endpoint: EndpointSpec,
+    endpoint: ChatEndpoint,
     mode: Annotated[
         Literal["graded", "pairwise", "rubric"],
         Field(description="a grade on the scale, a comparison, or the weighted share of items"),
@@ -100,7 +102,7 @@ async def judge(
     threshold: Annotated[
         float, Field(description="reward from which the response counts as correct")
     ] = 0.5,
-    sampling: AskSpec = _ASK,
+    sampling: Drawing = _ASK,
     form: Form = "json_schema",
     attempts: Attempts = 3,
     max_chars: MaxChars = 20000,
