@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from trainer.evaluation import Evaluation
 from trainer.loggers import Logger
 from trainer.main_rank import on_main
 from trainer.metrics import Max, Mean, Metrics
+from trainer.oversight import Oversight
 from trainer.policy import Policy
 from trainer.progress import Progress, StopSignal
 from trainer.publish import Publisher
@@ -47,7 +48,7 @@ class Run:
     collector: Collector | None
     engine: Engine | None
     evaluation: Evaluation
-    verdicts: Callable[[], Mapping[str, float]]  # the verifier's metrics since the last call
+    oversight: Oversight | None  # of the rewards, on rank 0
     loggers: Sequence[Logger]
     checkpoints: Checkpoints
     progress: Progress
@@ -84,6 +85,8 @@ class Run:
         """On rank 0: collect, and record what was collected."""
         assert self.collector is not None, "the first rank has the collector"
         self.collecting = True
+        if self.oversight is not None:
+            self.oversight.begin(step)
         groups = await self.collector.take(step)
         self.collecting = False
         if self.recorder is not None:
@@ -100,7 +103,9 @@ class Run:
         self.progress.tokens += sum(s.num_actions for g in groups for s in g.samples)
         if self.collector is not None:
             self.collector.settle(outcomes(groups, batch, signal=self._needs_signal))
-            counted = {**self.collector.metrics(), **self.verdicts()}
+            counted = self.collector.metrics()
+            if self.oversight is not None:
+                counted |= self.oversight.scorer.metrics()
             self._metrics += {name: Mean(value, 1) for name, value in counted.items()}
 
     async def publish(self, version: int) -> None:
@@ -127,6 +132,7 @@ class Run:
         due = every and self.progress.step % every == 0
         if due or self.progress.done or self.progress.stopping:
             self.save()
+        self._stop_if_gamed()
 
     async def _evaluate_and_log(self) -> None:
         """On rank 0: what is due once these steps are done, and the step's line of metrics."""
@@ -136,6 +142,8 @@ class Run:
         if evaluated:
             evaluated["time/eval_s"] = time.perf_counter() - start
         metrics = {**self._metrics.numbers(), **evaluated}
+        if self.oversight is not None and done:
+            metrics |= self.oversight.observe(metrics)
         if metrics:
             for logger in self.loggers:
                 logger.log(done, metrics)
@@ -152,6 +160,7 @@ class Run:
             "progress": self.progress.state_dict(),
             "algorithm": self.algorithm.state_dict(),
             "collector": self.collector.state_dict() if self.collector else {},
+            "oversight": self.oversight.state_dict() if self.oversight else {},
         }
 
     def load_host_state(self, state: Mapping[str, JSON]) -> None:
@@ -159,6 +168,8 @@ class Run:
         self.algorithm.load_state_dict(state["algorithm"])
         if self.collector is not None:
             self.collector.load_state_dict(state["collector"])
+        if self.oversight is not None:
+            self.oversight.load_state_dict(state["oversight"])
 
     async def close(self) -> None:
         """Release collector, engine and loggers."""
@@ -190,6 +201,12 @@ class Run:
                 "progress/tokens": Max(self.progress.tokens),
             }
         )
+
+    def _stop_if_gamed(self) -> None:
+        """The watch has alarmed for too long: every rank stops, and rank 0 says why."""
+        why = self.policy.broadcast(self.oversight.verdict if self.oversight else "")
+        if why:
+            raise RunStopped(why)
 
     def _stop_if_broken(self, step: int) -> None:
         """A non-finite update was skipped: keep its batch, and stop after a few in a row."""
