@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from recipes.errors import Fault, RecipeError
 from recipes.load import Loaded, attach
-from recipes.registry import Bound
+from recipes.registry import Bound, tags_of
 from trainer.config import Recipe
 
 Rule = Callable[[Recipe], Iterator[Fault]]
@@ -251,6 +251,18 @@ def recorded_steps_have_their_weights(recipe: Recipe) -> Iterator[Fault]:
         )
 
 
+def error_rates_are_estimated(recipe: Recipe) -> Iterator[Fault]:
+    """The controller waits for estimates that only an appealed verifier makes."""
+    for path, bound in numbers_of(recipe):
+        if bound.name == "appeal_rate" and "appealed" not in tags_of(recipe.verifier):
+            yield Fault(
+                path=path,
+                what=f"appeal_rate estimates nothing: the verifier {recipe.verifier.name} is never "
+                "checked again",
+                fix="set verifier: {name: appealed, first: ..., second: ...}, or give the rate",
+            )
+
+
 def numbers_of(recipe: Recipe) -> Iterator[tuple[str, Bound]]:
     """Every schedule or controller in the recipe, with its path."""
     for path, value in recipe.slots.numbers.items():
@@ -281,4 +293,5 @@ RULES: tuple[Rule, ...] = (
     context_holds_the_completion,
     evaluations_can_run,
     recorded_steps_have_their_weights,
+    error_rates_are_estimated,
 )
