@@ -24,7 +24,7 @@ BROKEN = {
     ),
     "a setting that does not exist": (
         "group_sise: 4",
-        "run.yaml:3: group_sise: a recipe has no such option; did you mean 'group_size'?",
+        "run.yaml:3: group_sise: the file has no such option; did you mean 'group_size'?",
     ),
     "a combination that cannot work": (
         "group_size: 1",
@@ -79,21 +79,22 @@ def test_a_folder_that_is_no_model_says_what_is_missing(tmp_path, folder):
 
 
 @pytest.mark.slow
-def test_broken_data_names_file_and_line(tmp_path):
+@pytest.mark.parametrize("broken", ["{broken", '{"prompt": "x"}', '{"answer": "2"}'])
+def test_broken_data_names_file_and_line(tmp_path, broken):
     rows = tmp_path / "rows.jsonl"
     good = json.dumps({"prompt": "1+1=", "answer": "2"})
-    rows.write_text(f"{good}\n{{broken\n{json.dumps({'prompt': 'x'})}\n")
+    rows.write_text(f"{good}\n{broken}\n")
     sets = smoke(tiny_base(tmp_path / "base"), tmp_path / "run")
     done = launch([*sets, f"problems.source={{name: dataset, path: {rows}}}"])
     assert done.returncode == 1
-    assert "rows.jsonl:2" in done.stderr and "rows.jsonl:3" in done.stderr
+    assert "rows.jsonl:2" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
 def test_gold_answers_that_their_verifier_refuses_stop_the_run(tmp_path):
     sets = smoke(tiny_base(tmp_path / "base"), tmp_path / "run", problems__gold_sample=16)
-    done = launch([*sets, "verifier={name: exact}", 'problems.gold_response="no {answer}"'])
+    done = launch([*sets, "verifier={name: exact, marker: '@'}"])  # no answer has the mark
     assert done.returncode == 1
     assert "gold answers do not pass their own verifier" in done.stderr
 
