@@ -162,7 +162,7 @@ def _answer(spec: PluginSpec, outcome: Outcome) -> Answer:
     )
 
 
-_run_state = TrainerState(global_step=0, max_steps=0)
+_run_state = TrainerState(global_step=0, max_steps=1)  # outside a run
 
 
 def announce_step(step: int, steps: int) -> None:

@@ -38,7 +38,7 @@ def checked(folder: Path, settings: str) -> None:
         (KL_COV, r"run\.yaml:2: terms\.0: kl_cov does nothing on the first update"),
         (
             APPEALS,
-            r"run\.yaml:2: shaping\.0\.false_negative: appeal_rate estimates nothing: the verifier f",
+            r"run\.yaml:2: shaping\.0\.false_negative: appeal_rate estimates nothing: the verif",
         ),
         (GSPO + TOKENS, r"run\.yaml:2: loss: gspo has one value for a sample"),
         (

@@ -60,7 +60,7 @@ def test_a_trl_function_gets_columns_state_and_log_helpers():
     try:
         verdict = ask("trl", "2", answer_column="solution")
     finally:
-        announce_step(0, 0)
+        announce_step(0, 1)
     assert verdict.reward == 1.0
     assert verdict.parts == {"step": 0.25}
     assert verdict.reason == "prompt=1+1="
