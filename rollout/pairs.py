@@ -4,6 +4,7 @@
 {"chosen": [...], "rejected": [...]}                           whole conversations, prompt: ''
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,6 +16,7 @@ from recipes.errors import Fault
 from recipes.registry import did_you_mean
 from recipes.spec import JSON, Spec
 from rewards.types import Message
+from rollout.ranked_pairs import FactorSpec, margins_of, preferred, scored_responses
 from rollout.rows import ROLES
 from rollout.tables import Line, read, refuse
 
@@ -27,6 +29,9 @@ class PairColumns(Spec):
     ] = "prompt"
     chosen: Annotated[str, Field(min_length=1, description="the preferred response")] = "chosen"
     rejected: Annotated[str, Field(min_length=1, description="the other one")] = "rejected"
+    responses: Annotated[
+        str, Field(min_length=1, description="instead of these two where there are `factors`")
+    ] = "responses"
 
 
 class PairsSpec(Spec):
@@ -38,6 +43,10 @@ class PairsSpec(Spec):
     split: Annotated[str, Field(description="of a folder or hub data set")] = "train"
     subset: Annotated[str, Field(description="configuration of a hub data set")] = ""
     columns: PairColumns = PairColumns()
+    factors: Annotated[
+        list[FactorSpec],
+        Field(description="the most important first: which of a row's responses is preferred"),
+    ] = []
     limit: Annotated[int, Field(ge=0, description="first rows only; 0 takes all")] = 0
     held_out: Annotated[
         float, Field(gt=0, lt=1, description="share of the pairs that is never trained on")
@@ -60,19 +69,19 @@ class Pairs:
 
     train: tuple[Pair, ...]
     held_out: tuple[Pair, ...]
-    equal: int  # left out: both responses are the same text
+    equal: int  # left out: both responses are the same text, or no factor decides
 
     @property
     def report(self) -> str:
         """One line for the user."""
-        without = f", {self.equal} left out whose responses are equal" if self.equal else ""
+        without = f", {self.equal} left out that are equal or undecided" if self.equal else ""
         return f"pairs: {len(self.train)} to train on, {len(self.held_out)} held out{without}"
 
 
 def load_pairs(spec: PairsSpec) -> Pairs:
     """Every pair of the file, split by prompt. Raises RecipeError with up to ten faults."""
     found = read_pairs(spec)
-    pairs = [pair for pair in found if pair.chosen != pair.rejected]
+    pairs = [pair for pair in found if pair is not None and pair.chosen != pair.rejected]
     prompts = list(dict.fromkeys(pair.prompt for pair in pairs))
     order = np.random.default_rng((spec.seed, 2)).permutation(len(prompts))
     wanted, counts = spec.held_out * len(pairs), dict.fromkeys(prompts, 0)
@@ -97,19 +106,42 @@ def load_pairs(spec: PairsSpec) -> Pairs:
     return split
 
 
-def read_pairs(spec: PairsSpec) -> list[Pair]:
-    """Every row as a Pair, in the order of the file. Raises RecipeError with up to ten faults."""
+def read_pairs(spec: PairsSpec) -> list[Pair | None]:
+    """Every pair in the order of the file; None for two responses that no factor tells apart.
+
+    Raises RecipeError with up to ten faults.
+    """
     lines = read(spec.path, split=spec.split, subset=spec.subset)
     lines = lines[: spec.limit] if spec.limit else lines
     _check_columns(lines, spec)
+    if spec.factors:
+        return _compared(lines, spec)
     made = [_pair(line, spec.columns) for line in lines]
     refuse([fault for fault in made if isinstance(fault, Fault)])
     return [pair for pair in made if isinstance(pair, Pair)]
 
 
+def _compared(lines: Sequence[Line], spec: PairsSpec) -> list[Pair | None]:
+    """Every two responses to a prompt."""
+    rows = [scored_responses(line, spec.columns.responses, spec.factors) for line in lines]
+    prompts = [_messages(line, spec.columns.prompt, role="user") for line in lines]
+    refuse([f for f in (*prompts, *(fault for _, fault in rows)) if isinstance(f, Fault)])
+    margins = margins_of([item for items, _ in rows for item in items], spec.factors)
+    pairs: list[Pair | None] = []
+    for prompt, (items, _) in zip(prompts, rows, strict=True):
+        assert not isinstance(prompt, Fault), "refused above"
+        for first, second in itertools.combinations(items, 2):
+            sign = preferred(first, second, margins)
+            texts = (first[0], second[0])[:: sign or 1]
+            made = Pair(prompt=prompt, chosen=texts[0], rejected=texts[1])
+            pairs.append(made if sign else None)
+    return pairs
+
+
 def _check_columns(lines: Sequence[Line], spec: PairsSpec) -> None:
     known = list(dict.fromkeys(key for line in lines for key in line.values))
-    columns = spec.columns.model_dump()
+    wanted = ("prompt", "responses") if spec.factors else ("prompt", "chosen", "rejected")
+    columns = spec.columns.model_dump(include=set(wanted))
     refuse(
         [
             Fault(

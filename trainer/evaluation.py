@@ -21,7 +21,7 @@ from eval.progress import shown
 from eval.report import Report
 from eval.suite import Suite, load_suite
 from recipes.load import parse_overrides
-from recipes.registry import build, function_of
+from recipes.registry import build, function_of, make_ready
 from recipes.spec import JSON
 from rewards.types import Problem
 from rollout.engines import Engine, engine
@@ -149,6 +149,7 @@ async def evaluate_folder(spec: ModelSpec, suite: Suite, engine_name: str) -> Re
     from rollout.render import ChatRenderer
 
     problems = load_problems(suite.problems)
+    make_ready(suite.verifier)
     renderer = ChatRenderer(load_tokenizer(spec))
     scorer = Scorer(function_of(suite.verifier))
     model = load_model(spec)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ from rewards.verifiers import verifier
 from tests.builders import problem
 from tests.model_servers import vllm_server
 from tests.openai_server import Answer, Request, serve
-from tests.runs import launch, numbers, smoke, tiny_base
+from tests.reward_models import tiny_reward_model
+from tests.runs import ROOT, environment, launch, numbers, smoke, tiny_base
 from trainer.app import STOPPED
 from trainer.tiny import TinySpec, make_tiny
 
@@ -106,6 +109,50 @@ def test_the_key_is_nowhere_but_in_the_header(tmp_path):
     assert [file for file in files if KEY.encode() in file.read_bytes()] == []
     without = launch(options)
     assert without.returncode == 1 and "TEMPER_TEST_KEY is not set" in without.stderr
+
+
+@pytest.mark.slow
+def test_check_needs_no_judge(tmp_path):
+    nested = {"style": json.loads(judged("http://127.0.0.1:1/v1")), "form": {"name": "exact"}}
+    entry = json.dumps({"name": "weighted", "parts": nested})
+    words = ["check", "smoke/grpo", "--set", f"verifier={entry}", "--set", f"output={tmp_path}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer", *words],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "skipped, the verifier asks a model" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_run_is_scored_by_a_reward_model_in_its_own_process(tmp_path):
+    base = tiny_base(tmp_path / "base")
+    folder = tiny_reward_model(tmp_path / "reward")
+    local = {"path": str(folder), "batch_size": 1}
+    entry = json.dumps({"name": "reward_model", "local": local, "std": 10.0})
+    for name in ("first", "again"):
+        done = launch(smoke(base, tmp_path / name, steps=2, verifier=entry))
+        assert done.returncode == 0, done.stderr
+    first, again = (
+        [
+            (step, {name: value for name, value in metrics.items() if not name.endswith("seconds")})
+            for step, metrics in numbers(tmp_path / name)
+        ]
+        for name in ("first", "again")
+    )
+    assert first == again  # one conversation a pass: the same to the bit
+    metrics = first[-1][1]
+    assert metrics["verifier/missing_frac"] == 0 and metrics["reward/std"] > 0
+    assert metrics["reward/part/output"] == pytest.approx(10 * metrics["reward/mean"], rel=1e-4)
+    gone = smoke(base, tmp_path / "gone", verifier=entry.replace(str(folder), "no/such/model"))
+    refused = launch(gone, HF_HUB_OFFLINE="1")
+    assert refused.returncode == 1
+    assert "verifier.local.path: the reward model no/such/model" in refused.stderr
 
 
 # -- the real vLLM ---------------------------------------------------------------------------------

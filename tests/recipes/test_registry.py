@@ -12,7 +12,16 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
 from recipes.errors import RecipeError
-from recipes.registry import Bound, Registry, build, describe, function_of, option_path
+from recipes.registry import (
+    Bound,
+    Registry,
+    build,
+    describe,
+    function_of,
+    make_ready,
+    option_path,
+    tags_of,
+)
 from recipes.schedules import number
 from recipes.spec import Entry, Number
 
@@ -453,3 +462,56 @@ def test_the_schema_of_schedules_is_valid_too() -> None:
     assert validator.is_valid({"name": "piecewise", "values": [1, 2], "until": [3]})
     assert not validator.is_valid({"name": "piecewise", "values": [1, 2]})
     assert not validator.is_valid("constant")
+
+
+# -- before a run ----------------------------------------------------------------------------------
+
+
+def tools() -> tuple[AnyRegistry, list[str]]:
+    """A registry whose functions note that they were made ready."""
+    tool: AnyRegistry = Registry("tool", params=("x",), packages=[])
+    seen: list[str] = []
+
+    def sharpen(*, edge: str) -> None:
+        if edge == "blunt":
+            raise RecipeError.of("it is blunt", path="edge")
+        seen.append(edge)
+
+    @tool.register(tags=("sharp",), ready=sharpen)
+    def knife(x: float, *, edge: str = "steel") -> float:
+        """Cuts."""
+        return x
+
+    @tool.register(tags=("heavy",), ready=lambda *, inside: seen.append("box"))
+    def box(x: float, *, inside: list[Annotated[Bound, tool.nested]]) -> float:
+        """Holds tools."""
+        return x
+
+    @tool.register()
+    def cord(x: float) -> float:
+        """Needs nothing."""
+        return x
+
+    return tool, seen
+
+
+NESTED = {"name": "box", "inside": ["cord", {"name": "box", "inside": ["knife"]}]}
+
+
+def test_what_is_inside_is_made_ready_first() -> None:
+    tool, seen = tools()
+    make_ready(tool.bind(NESTED))
+    assert seen == ["steel", "box", "box"]
+
+
+def test_making_ready_may_be_refused() -> None:
+    tool, seen = tools()
+    with pytest.raises(RecipeError, match="it is blunt"):
+        make_ready(tool.bind({"name": "box", "inside": [{"name": "knife", "edge": "blunt"}]}))
+    assert seen == []
+
+
+def test_tags_are_those_of_everything_inside() -> None:
+    tool, _ = tools()
+    assert tags_of(tool.bind(NESTED)) == {"sharp", "heavy"}
+    assert tags_of(tool.bind("cord")) == set()

@@ -99,7 +99,9 @@ def test_equal_responses_are_left_out_and_counted(tmp_path):
     equal = {"prompt": "q0", "chosen": "same", "rejected": "same"}
     pairs = load_pairs(PairsSpec(path=write(tmp_path, [*rows(4), equal])))
     assert pairs.equal == 1
-    assert pairs.report == "pairs: 6 to train on, 2 held out, 1 left out whose responses are equal"
+    assert (
+        pairs.report == "pairs: 6 to train on, 2 held out, 1 left out that are equal or undecided"
+    )
 
 
 def test_one_prompt_cannot_be_split(tmp_path):

@@ -78,17 +78,18 @@ def _taste(
 ) -> tuple[Decomposition, Taste]:
     """Read and weighted once a process. Raises RecipeError."""
     decomposition = read_decomposition(Path(local.path))
-    pairs = read_pairs(PairsSpec(path=preferences, columns=columns))
+    found = read_pairs(PairsSpec(path=preferences, columns=columns))
+    pairs = [pair for pair in found if pair is not None]
     host = reward_host(local)
     asked = [(p.prompt, p.chosen) for p in pairs] + [(p.prompt, p.rejected) for p in pairs]
     try:
-        found = host.score_all(asked, embed=True)
+        scored = host.score_all(asked, embed=True)
     except Unscored as error:
         raise RecipeError.of(
             f"a comparison cannot be scored: {error}",
             path="preferences",
             fix="leave it out of the file",
         ) from None
-    embeddings = torch.stack([s.embedding for s in found if s.embedding is not None])
+    embeddings = torch.stack([s.embedding for s in scored if s.embedding is not None])
     chosen, rejected = decomposition.scores(embeddings).chunk(2)
     return decomposition, fit_taste(chosen, rejected, temperature)
