@@ -23,6 +23,7 @@ from recipes.errors import Fault, RecipeError
 from recipes.load import Loaded, attach
 from recipes.registry import Bound, build, describe, function_of, make_ready, relative
 from recipes.spec import JSON
+from rewards.plugins import announce_step
 from rewards.provenance import Provenance
 from rewards.remote.answers import keep_answers_in
 from rewards.trial import try_out
@@ -202,6 +203,7 @@ def _try_verifier(recipe: Recipe, loaded: Loaded, problems: Sequence[Problem]) -
     if os.environ.get("RANK", "0") != "0":
         return
     keep_answers_in(recipe.folder / "answers")
+    announce_step(0, recipe.steps)
     named = {f"evaluate.{i}": spec.resolve().verifier for i, spec in enumerate(recipe.evaluate)}
     for path, bound in {"verifier": recipe.verifier, **named}.items():
         try:
