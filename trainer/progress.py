@@ -66,7 +66,7 @@ class StopSignal:
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        """The first signal asks; only a later Ctrl-C, by a person who has read this, ends at once."""
+        """The first signal asks; a later Ctrl-C, of a person who read the answer, ends at once."""
         if self.asked:
             if number == signal.SIGINT and time.monotonic() - self._asked_at > PATIENCE_S:
                 raise KeyboardInterrupt

@@ -44,8 +44,9 @@ def debias_reward(
 
     Both forms are affine in the verdict. A group's mean and deviation (`grpo`) cancel them
     completely; a group's mean alone (`rloo`) turns `backward` into a learning rate, and `forward`
-    gives it the plain advantages back: use `reinforce` or `minus_baseline`. Cai et al. 2025. Reads `correct`, so apply
-    it before other shaping. Confidence: equations from a third-party implementation, checked.
+    gives it the plain advantages back: use `reinforce` or `minus_baseline`. Cai et al. 2025.
+    Reads `correct`, so apply it before other shaping. Confidence: equations from a third-party
+    implementation, checked.
     `forward` is 0 or below; its expected update is the clean one times 1 - both rates.
     Returns rewards [S], reward units.
     """
