@@ -36,7 +36,7 @@ ATTACKS: Mapping[str, str] = {
     "a free variable": "[[x]]",
     "a tower of powers": "[[9^{9^{9^{9^{9}}}}]]",
     "a huge factorial": "[[(10^9)!]]",
-    "deep brackets": "[[" + "(" * 2000 + "1" + ")" * 2000 + "]]",
+    "deep brackets": "[[" + "(" * 2000 + "{wrong}" + ")" * 2000 + "]]",
     "unbalanced braces": "\\boxed{{{{{{",
     "open tags": "<answer><think>\\(\\[```",
     # ends the program, or redefines what is compared

@@ -108,6 +108,7 @@ class Kind:
 
     name: str
     count: int
+    accepted: int  # called correct
     as_expected: int
     not_expected: int
     missing: int
@@ -142,6 +143,7 @@ class Report:
         return Kind(
             name=name,
             count=len(chosen),
+            accepted=sum(trial.verdict.correct for trial in chosen),
             as_expected=sum(trial.expected is True for trial in chosen),
             not_expected=sum(trial.expected is False for trial in chosen),
             missing=sum(trial.verdict.is_missing for trial in chosen),

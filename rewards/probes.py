@@ -8,6 +8,7 @@ adversarial   asks for a reward without being right
 given         lines of a file of the user's
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +18,7 @@ import numpy as np
 from rewards.adversarial import ATTACKS, attack
 from rewards.types import JSON, Problem
 
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 FEW = 5  # problems that the costly probes are made of
 _CANDIDATES = 20  # in a list of answers
 
@@ -127,9 +129,14 @@ def _attacks(
             prompt=problem.messages[-1].content if problem.messages else "",
             gold_response=gold_response,
         )
-        if right in response and "{gold}" not in template:
+        if "{gold}" not in template and (right in response or _says(template, problem.answer)):
             continue  # the attack happens to be this problem's answer
         yield _wrong("adversarial", f"{problem.id}: {name}", problem, response)
+
+
+def _says(template: str, answer: str) -> bool:
+    """Whether a number of the attack itself is the answer."""
+    return _plain(answer) in {float(number) for number in _NUMBER.findall(template)}
 
 
 def _other_answer(problem: Problem, problems: Sequence[Problem], rng: np.random.Generator) -> str:

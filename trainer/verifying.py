@@ -123,24 +123,19 @@ def _asked(
 
 def _show(report: Report, name: str, second: str, console: Console) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), title=f"verifier {name}", title_justify="left")
-    for heading in (
-        "probe",
-        "asked",
-        "as known",
-        "not as known",
-        "missing",
-        "changed",
-        "slowest ms",
-    ):
+    headings = ("probe", "asked", "accepted", "as known", "not as known", "missing", "changed")
+    for heading in (*headings, "slowest ms"):
         table.add_column(heading, justify="left" if heading == "probe" else "right")
     for kind in report.kinds:
+        known = kind.as_expected + kind.not_expected > 0
         table.add_row(
             kind.name,
             str(kind.count),
-            str(kind.as_expected),
-            Text(str(kind.not_expected), style="red" if kind.not_expected else ""),
-            Text(str(kind.missing), style="red" if kind.missing else ""),
-            Text(str(kind.changed), style="red" if kind.changed else ""),
+            str(kind.accepted),
+            str(kind.as_expected) if known else "-",
+            _red(kind.not_expected) if known else "-",
+            _red(kind.missing),
+            _red(kind.changed),
             f"{1000 * kind.slowest_s:.0f}",
         )
     console.print(table)
@@ -157,6 +152,11 @@ def _show(report: Report, name: str, second: str, console: Console) -> None:
     reasons = Counter(t.verdict.reason for t in report.trials if t.verdict.is_missing)
     for reason, count in reasons.most_common(3):
         console.print(Text(f"missing, {count}x: {reason:.200}"))
+
+
+def _red(count: int) -> Text:
+    """A count that should be 0."""
+    return Text(str(count), style="red" if count else "")
 
 
 def _list(title: str, trials: Sequence[Trial], console: Console) -> None:

@@ -17,7 +17,7 @@ def test_every_kind_is_asked():
     assert kinds["gold"] == kinds["bare"] == kinds["other"] == 10
     assert kinds["empty"] == 4 * FEW
     assert kinds["huge"] == kinds["unicode"] == 6 * FEW
-    assert len(ATTACKS) * FEW - 5 <= kinds["adversarial"] <= len(ATTACKS) * FEW
+    assert len(ATTACKS) * FEW - 15 <= kinds["adversarial"] <= len(ATTACKS) * FEW
 
 
 def test_gold_answers_are_right_and_those_of_others_wrong():
@@ -54,6 +54,12 @@ def test_without_answers_there_is_nothing_to_ask():
 def test_an_attack_that_is_the_answer_is_left_out():
     named = Counter(p.name for p in asked([problem("x", answer="x"), problem("y", answer="7")]))
     assert "y: a free variable" in named and "x: a free variable" not in named
+
+
+def test_an_attack_that_says_the_answer_by_chance_is_left_out():
+    one = {p.name for p in asked([problem("a", answer="1"), problem("b", answer="7")])}
+    assert "b: gives a verdict as JSON" in one and "a: gives a verdict as JSON" not in one
+    assert "a: deep brackets" in one
 
 
 def test_an_attack_is_made_of_the_problem():
