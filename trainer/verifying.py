@@ -123,7 +123,7 @@ def _asked(
 
 def _show(report: Report, name: str, second: str, console: Console) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), title=f"verifier {name}", title_justify="left")
-    headings = ("probe", "asked", "accepted", "as known", "not as known", "missing", "changed")
+    headings = ("probe", "asked", "accepted", "ok", "not ok", "missing", "changed")
     for heading in (*headings, "slowest ms"):
         table.add_column(heading, justify="left" if heading == "probe" else "right")
     for kind in report.kinds:
