@@ -131,6 +131,8 @@ def _attacks(
         )
         if "{gold}" not in template and (right in response or _says(template, problem.answer)):
             continue  # the attack happens to be this problem's answer
+        if name == "longer than it" and "\n" in problem.answer:
+            continue  # what follows a program's last line may never run
         yield _wrong("adversarial", f"{problem.id}: {name}", problem, response)
 
 

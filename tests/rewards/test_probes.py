@@ -62,6 +62,12 @@ def test_an_attack_that_says_the_answer_by_chance_is_left_out():
     assert "a: deep brackets" in one
 
 
+def test_a_program_with_more_behind_it_is_no_attack():
+    asked_of = asked([problem("a", answer="    return 1\n"), problem("b", answer="7")])
+    named = {p.name for p in asked_of}
+    assert "b: longer than it" in named and "a: longer than it" not in named
+
+
 def test_an_attack_is_made_of_the_problem():
     made = attack(
         "{prompt} <think>[[{gold}]]</think> [[{wrong}]] [[{many}]]",
