@@ -30,10 +30,10 @@ def secret(name: str) -> str:
             f"the environment variable {name} is not set",
             fix=f"export {name}=... before the run, or name another variable",
         )
-    if not (value.isascii() and value.isprintable()):
+    if not (value.isascii() and value.isprintable()) or " " in value:
         raise RecipeError.of(
             f"the environment variable {name} holds characters that no HTTP header can carry",
-            fix="set it to the key alone, without line breaks",
+            fix="set it to the key alone, without spaces or line breaks",
         )
     return value
 

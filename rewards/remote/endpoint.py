@@ -60,7 +60,11 @@ class EndpointSpec(Spec):
     @classmethod
     def _plain_address(cls, url: str) -> str:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is no number
+            whole = False
+        if not whole:
             raise RecipeError.of(
                 "not an address that begins with http:// or https://",
                 fix="write it like http://127.0.0.1:8000/v1",
@@ -116,6 +120,7 @@ class Endpoint:
             headers["Authorization"] = f"Bearer {secret(spec.api_key_env)}"
         self.spec = spec
         self._turns = asyncio.Semaphore(spec.concurrent)
+        self._chance = random.Random()  # its own: the global one belongs to the run
         self._next = 0.0  # when the next request may start, by the loop's clock
         self._client = httpx.AsyncClient(
             headers=headers,
@@ -167,7 +172,7 @@ class Endpoint:
             reply = await self._client.post(f"{self.spec.url}{route}", json=body)
         except httpx.TimeoutException as error:
             raise _TryAgain(f"no reply within {self.spec.attempt_s:g} s") from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise _TryAgain(f"cannot be reached ({type(error).__name__}: {error})") from error
         meters.observe(f"{meter}/request_s", time.monotonic() - start)
         status = f"HTTP {reply.status_code}"
@@ -196,7 +201,7 @@ class Endpoint:
     def _pause_s(self, attempt: int, after_s: float) -> float:
         """Doubling from `backoff_s`, up to a half more by chance, so that callers spread out."""
         pause = min(self.spec.backoff_s * 2.0**attempt, _LONGEST_PAUSE_S)
-        return max(after_s, pause * random.uniform(1, 1.5))
+        return max(after_s, pause * self._chance.uniform(1, 1.5))
 
 
 def _seconds(header: str) -> float:

@@ -111,10 +111,12 @@ def test_a_reply_that_is_no_chat_completion_is_a_failure(tmp_path, raw):
         put(server, tmp_path)
 
 
-def test_another_number_is_another_question(tmp_path):
+@pytest.mark.parametrize("extra", [{}, {"seed": None}])
+def test_another_number_is_another_question(tmp_path, extra):
+    question = dataclasses.replace(QUESTION, ask=AskSpec(extra=extra))
     with serve(lambda request: str(request.number)) as server:
         texts = [
-            put(server, tmp_path, dataclasses.replace(QUESTION, number=n)).text for n in (0, 1, 0)
+            put(server, tmp_path, dataclasses.replace(question, number=n)).text for n in (0, 1, 0)
         ]
     assert texts == ["0", "1", "0"]
 

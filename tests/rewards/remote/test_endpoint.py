@@ -53,6 +53,8 @@ def test_a_reply_is_its_json_and_the_route_is_below_the_address():
         Answer("away", status=503),
         Answer("slow", status=408),
         Answer(raw=b"<html>not json</html>"),
+        Answer(raw=b"\xff\xfe"),
+        Answer(raw=b"no gzip", headers={"Content-Encoding": "gzip"}),
         Answer(raw=b"", delay_s=0.5),  # longer than an attempt may take
     ],
 )
@@ -139,6 +141,8 @@ def test_a_cancelled_caller_cancels_its_request():
     [
         ("localhost:8000", "begins with http"),
         ("ftp://host/v1", "begins with http"),
+        ("http://host:eighty/v1", "begins with http"),
+        ("http://:8000/v1", "begins with http"),
         ("https://me:hunter2@host/v1", "api_key_env"),
         ("https://host/v1?key=hunter2", "api_key_env"),
     ],
@@ -181,8 +185,9 @@ def test_a_key_that_is_not_set_is_the_users_mistake(monkeypatch):
         endpoint.refuse_without_key()
 
 
-def test_a_key_with_a_line_break_is_refused_without_showing_it(monkeypatch):
-    monkeypatch.setenv("TEMPER_TEST_KEY", f"{KEY}\n")
+@pytest.mark.parametrize("end", ["\n", " ", "\u2026"])
+def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(monkeypatch, end):
+    monkeypatch.setenv("TEMPER_TEST_KEY", f"{KEY}{end}")
     with pytest.raises(RecipeError, match="no HTTP header") as caught:
         secret("TEMPER_TEST_KEY")
     assert KEY not in str(caught.value)
