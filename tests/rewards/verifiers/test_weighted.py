@@ -1,7 +1,11 @@
+import asyncio
+
 import pytest
 
 from recipes.errors import RecipeError
+from recipes.registry import function_of
 from rewards.verifiers import verifier
+from tests.builders import problem
 from tests.rewards.parts import broken, judge, pays, raises
 
 
@@ -76,3 +80,17 @@ def test_faults_inside_a_part_name_their_path():
 def test_it_needs_a_part():
     with pytest.raises(RecipeError):
         verifier.bind({"name": "weighted", "parts": {}})
+
+
+def test_parts_are_entries_of_a_recipe():
+    style = {"name": "gated", "parts": {"any": {"name": "format", "pattern": "."}, "short": SHORT}}
+    entry = {"name": "weighted", "parts": {"answer": "exact", "style": {**style, **GATES}}}
+    function = function_of(verifier.bind(entry))
+    verdict = asyncio.run(function(problem(answer="42"), "42"))
+    assert (verdict.reward, verdict.correct) == (3.0, True)
+    own = {"answer": 1, "style": 2, "style/any": 1, "style/short": 1, "style/gates_open": 1}
+    assert verdict.parts.items() >= own.items()
+
+
+SHORT = {"name": "format", "pattern": "^..$"}
+GATES = {"gates": {"any": 1.0}}
