@@ -107,7 +107,7 @@ def test_the_key_is_nowhere_but_in_the_header(tmp_path):
     files = [file for file in (tmp_path / "run").rglob("*") if file.is_file()]
     assert any(file.name == "answers.sqlite" for file in files)
     assert [file for file in files if KEY.encode() in file.read_bytes()] == []
-    without = launch(options)
+    without = launch(smoke(base, tmp_path / "without", verifier=entry))
     assert without.returncode == 1 and "TEMPER_TEST_KEY is not set" in without.stderr
 
 
