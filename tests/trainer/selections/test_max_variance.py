@@ -54,7 +54,7 @@ def test_what_is_left_out_is_down_sampled():
     of = pack(groups)
     of = of.replace(train_mask=of.action_mask, is_weights=of.action_mask.float())
     kept = of.select(max_variance(of, keep=2).nonzero().squeeze(1))
-    ended = list(outcomes(groups, kept).values())
+    ended = list(outcomes(groups, kept, signal=False).values())
     assert ended == ["trained", "down_sampled", "trained", "down_sampled"]
 
 
