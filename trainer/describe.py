@@ -96,7 +96,9 @@ def outcomes(
     """
     counts = trained.train_mask & (trained.is_weights != 0)
     learns = seq_count(trained, counts) > 0
-    moves = seq_count(trained, counts & (trained.advantages != 0)) > 0
+    moves = learns
+    if signal:
+        moves = seq_count(trained, counts & (trained.advantages != 0)) > 0
     kept = dict(zip(trained.sample_ids.tolist(), learns.tolist(), strict=True))
     moved = dict(zip(trained.sample_ids.tolist(), moves.tolist(), strict=True))
     buckets: dict[int, str] = {}
@@ -106,7 +108,7 @@ def outcomes(
             if name not in kept:
                 buckets[name] = "down_sampled"
             elif kept[name]:
-                buckets[name] = "trained" if moved[name] or not signal else "zero_signal"
+                buckets[name] = "trained" if moved[name] else "zero_signal"
             else:
                 buckets[name] = "truncated" if sample.status.is_truncated else "masked"
     return buckets
