@@ -83,7 +83,11 @@ def test_a_recorded_run_is_replayed(tmp_path: Path) -> None:
             assert step.recorded.metrics[name] == pytest.approx(metrics[name], abs=1e-6)
         assert step.recorded == step.variant
         assert step.recorded.entropy != step.entropy_before
-        assert step.recorded.ledger == {"trained": 16}
+        # a group whose four rewards happen to agree teaches nothing, and which one does so
+        # depends on the machine's arithmetic
+        assert set(step.recorded.ledger) <= {"trained", "zero_signal"}
+        assert sum(step.recorded.ledger.values()) == 16
+        assert step.recorded.ledger["trained"] > 0
 
     (other,) = replay(run, ["loss=importance_sampling", "terms=[]", "optimizer.lr=0"], [2])
     assert other.total.cosine < 0.9999
