@@ -230,6 +230,7 @@ class Collector:
         sifted = sift(whole, self._filters, min_scored=min(2, self._group_size))
         self._sampler.observe([observed])
         self._tally.add(observed, kept=sifted.kept is not None)
+        self._tally.tokens += sum(sample.num_actions for sample in played.samples)
         for bucket, count in sifted.ended.items():
             self._ledger.settle(bucket, count)
         if sifted.kept is None:

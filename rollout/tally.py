@@ -17,6 +17,7 @@ class Tally:
         self.issued = 0  # groups asked for
         self.reused = 0  # groups that were trained before
         self.refills = 0  # rounds of fresh problems beyond the first
+        self.tokens = 0  # sampled by all finished groups, greedy and other players' included
 
     def add(self, group: Group, *, kept: bool) -> None:
         """Count a finished group; `group` is as it was before any filter."""
@@ -37,6 +38,7 @@ class Tally:
             "rollout/groups_issued": float(self.issued),
             "rollout/groups_reused": float(self.reused),
             "rollout/refills": float(self.refills),
+            "rollout/tokens": float(self.tokens),
         }
         if self._finished:
             found["rollout/kept_frac"] = self._kept / self._finished

@@ -190,6 +190,7 @@ def test_the_sampler_and_the_metrics_see_dropped_groups_too():
     assert metrics["rollout/groups"] == 3
     assert metrics["rollout/groups_issued"] == 3
     assert metrics["rollout/refills"] == 1
+    assert metrics["rollout/tokens"] == 12  # three groups of four samples of one token
 
 
 def test_metrics_are_those_since_the_last_reading():
@@ -295,6 +296,7 @@ def test_the_greedy_sample_is_a_baseline_that_no_filter_sees():
     assert sorted(sampling.temperature for _, sampling in rig.calls) == [0.0, 0.0, 1.0, 1.0]
     rig.collector.settle(all_trained(groups))
     assert counts(rig.ledger, "trained", "masked") == {"trained": 4, "masked": 2}
+    assert rig.collector.metrics()["rollout/tokens"] == 6
 
 
 def test_a_group_keeps_its_seed_at_whatever_step_it_is_drawn():

@@ -32,4 +32,5 @@ def test_nothing_seen_gives_no_mean():
         "rollout/groups_issued": 0,
         "rollout/groups_reused": 0,
         "rollout/refills": 0,
+        "rollout/tokens": 0,
     }
