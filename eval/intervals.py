@@ -16,6 +16,10 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 RESAMPLES = 10_000
+T_95 = (  # Student's t, two-sided 95%, of 1 to 20 degrees of freedom
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
+)
 EXACT_FLIPS = 14  # up to 2^14 sign patterns are listed instead of drawn
 _CHUNK = 4_000_000  # draws held at once
 
@@ -147,6 +151,22 @@ def compare(
         problems=len(difference),
         confidence=confidence,
     )
+
+
+def student(values: npt.ArrayLike) -> Estimate:
+    """Mean over a few whole runs with Student's 95% interval; `values` [N], `problems` counts them.
+
+    For seeds, not problems: the bootstrap of five values claims half the width that they support.
+    Assumes that runs scatter normally; a single run has no interval, which is NaN. At most 21.
+    """
+    known = _known(values)
+    if len(known) < 2:
+        value = float(known[0]) if len(known) else math.nan
+        return Estimate(value=value, low=math.nan, high=math.nan, problems=len(known))
+    assert len(known) <= len(T_95) + 1, "so many runs have a normal interval"
+    mean = float(known.mean())
+    half = T_95[len(known) - 2] * float(known.std(ddof=1)) / math.sqrt(len(known))
+    return Estimate(value=mean, low=mean - half, high=mean + half, problems=len(known))
 
 
 def sign_flip_p_value(difference: npt.ArrayLike, *, seed: int, flips: int = RESAMPLES) -> float:

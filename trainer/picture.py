@@ -87,7 +87,7 @@ def _draw(
 def _reward_panel(axes: Axes, lines: Sequence[tuple[int, dict[str, float]]]) -> None:
     names = ("reward/mean", "reward/interval_low", "reward/interval_high")
     steps, (mean, low, high) = _series(lines, names)
-    _frame(axes, "Reward in training", "mean reward, 95% band over groups", steps)
+    frame(axes, "Reward in training", "mean reward, 95% band over groups", steps)
     axes.fill_between(steps, low, high, color=BAND, linewidth=0)
     axes.plot(steps, mean, color=INK, linewidth=1.8, label="groups trained")
     drawn_at, (drawn,) = _series(lines, ("rollout/reward",))
@@ -100,14 +100,14 @@ def _curve_panel(
     axes: Axes, lines: Sequence[tuple[int, dict[str, float]]], name: str, title: str, unit: str
 ) -> None:
     steps, (values,) = _series(lines, (name,))
-    _frame(axes, title, unit, steps)
+    frame(axes, title, unit, steps)
     axes.plot(steps, values, color=INK, linewidth=1.8)
     _from_zero(axes, values)
 
 
 def _length_panel(axes: Axes, lines: Sequence[tuple[int, dict[str, float]]]) -> None:
     steps, (mean, longest) = _series(lines, ("rollout/length_mean", "rollout/length_max"))
-    _frame(axes, "Length of the answers", "tokens", steps)
+    frame(axes, "Length of the answers", "tokens", steps)
     axes.plot(steps, longest, color=GREY, linewidth=1.0, label="longest")
     axes.plot(steps, mean, color=INK, linewidth=1.8, label="mean")
     _from_zero(axes, longest)
@@ -116,7 +116,7 @@ def _length_panel(axes: Axes, lines: Sequence[tuple[int, dict[str, float]]]) -> 
 
 
 def _score_panel(axes: Axes, bars: Sequence[Bars]) -> None:
-    _frame(axes, "Held-out score, before and after", "with 95% interval over problems", [0])
+    frame(axes, "Held-out score, before and after", "with 95% interval over problems", [0])
     for i, bar in enumerate(bars):
         for side, (color, estimate) in enumerate(((BEFORE, bar.before), (INK, bar.after))):
             place = i + 0.4 * side - 0.2
@@ -135,7 +135,8 @@ def _score_panel(axes: Axes, bars: Sequence[Bars]) -> None:
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
 
 
-def _frame(axes: Axes, title: str, unit: str, steps: Sequence[int]) -> None:
+def frame(axes: Axes, title: str, unit: str, steps: Sequence[int]) -> None:
+    """Title, grid and labels of a panel; one without steps says that nothing was logged."""
     axes.set_title(title, fontsize=11, loc="left")
     axes.set_ylabel(unit, fontsize=9, color=GREY)
     axes.set_xlabel("training step", fontsize=9, color=GREY)

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from eval.intervals import bootstrap, compare, sign_flip_p_value
+from eval.intervals import bootstrap, compare, sign_flip_p_value, student
 
 
 def test_the_mean_and_the_interval_are_seeded():
@@ -158,3 +158,23 @@ def test_no_effect_is_called_real_about_one_time_in_twenty():
         first, second = (rng.binomial(4, p) / 4 for _ in range(2))
         called += not compare(first, second, seed=trial, resamples=400).is_noise
     assert called / 300 <= 0.09
+
+
+def test_the_interval_of_a_few_runs_is_students():
+    # mean 0.5; squares 0.04, 0 and 0.04 over 2 are 0.04, so the standard deviation is 0.2
+    found = student([0.3, 0.5, 0.7])
+    # t of 2 degrees of freedom is 4.303: 4.303 * 0.2 / sqrt(3) = 0.4969
+    assert found.value == pytest.approx(0.5)
+    assert (found.low, found.high) == pytest.approx((0.0031, 0.9969), abs=1e-4)
+    assert found.problems == 3
+
+
+def test_one_run_has_no_interval_and_a_missing_one_does_not_count():
+    found = student([0.25, math.nan])
+    assert found.value == 0.25 and found.problems == 1
+    assert math.isnan(found.low) and math.isnan(found.high)
+
+
+def test_equal_runs_have_an_interval_of_nothing():
+    found = student([0.5] * 5)
+    assert (found.low, found.value, found.high) == (0.5, 0.5, 0.5)
