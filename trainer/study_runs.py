@@ -148,33 +148,39 @@ def _cause(said: str) -> str:
 
 def read_outcome(folder: Path, score: str, budget: int | None = None) -> Outcome:
     """The numbers of a run up to its last evaluation within `budget` generated tokens."""
-    curve, steps, tokens, non_finite = [], [], 0, 0
+    curve, rewards, entropies, tokens, non_finite = [], [], [], 0, 0
     for step, metrics in read_metrics(folder / FILE):
         tokens += int(metrics.get("rollout/tokens", 0))
         non_finite += sum(not math.isfinite(value) for value in metrics.values())
         non_finite += int(metrics.get("optim/skipped", 0))
         if score in metrics:
             curve.append(Point(step=step, tokens=tokens, score=metrics[score]))
-        if step:
-            steps.append((step, metrics["rollout/reward"], metrics["policy/entropy"]))
+        if "rollout/reward" in metrics:
+            rewards.append((step, metrics["rollout/reward"]))
+        if "policy/entropy" in metrics:  # not where the policy rests
+            entropies.append((step, metrics["policy/entropy"]))
     within = [point for point in curve if budget is None or point.tokens <= budget]
-    if not within or not steps:
+    if not within:
         raise RecipeError.of(
             f"no '{score}' to read" + (f" within {budget} tokens" if budget else ""),
             where=str(folder / FILE),
             fix="evaluate at the start, and every few steps where there is a budget: "
             "--set evaluate.0.every=5",
         )
-    end = within[-1]
-    last = [row for row in steps if row[0] <= end.step][-AFTER:] or steps[:1]
     return Outcome(
         curve=tuple(curve),
-        end=end,
-        entropy=fmean(row[2] for row in last),
-        reward_before=fmean(row[1] for row in steps[:BEFORE]),
-        reward_after=fmean(row[1] for row in last),
+        end=within[-1],
+        entropy=_mean(entropies, within[-1].step),
+        reward_before=_mean(rewards[:BEFORE], math.inf),
+        reward_after=_mean(rewards, within[-1].step),
         non_finite=non_finite,
     )
+
+
+def _mean(series: Sequence[tuple[int, float]], until: float) -> float:
+    """Over the last values of the steps up to `until`; NaN where there is none."""
+    last = [value for step, value in series if step <= until][-AFTER:]
+    return fmean(last) if last else math.nan
 
 
 class Ledger:

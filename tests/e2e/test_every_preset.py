@@ -61,6 +61,6 @@ def test_a_few_steps_have_finite_numbers_and_a_gradient(preset: str, tmp_path: P
     for step, metrics in lines.items():
         bad = {key: value for key, value in metrics.items() if not math.isfinite(value)}
         assert not bad, f"step {step}"
-        assert metrics["optim/skipped"] == 0, f"step {step}"
-    if preset not in RESTING:
-        assert any(metrics["optim/grad_norm"] > 0 for metrics in lines.values())
+        assert not metrics.get("optim/skipped"), f"step {step}"
+    if preset not in RESTING:  # a policy may also rest in single steps, while a critic learns
+        assert any(metrics.get("optim/grad_norm", 0) > 0 for metrics in lines.values())

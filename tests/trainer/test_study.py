@@ -101,7 +101,15 @@ def test_the_reward_is_that_of_the_first_five_steps_and_of_the_last_ten(tmp_path
     assert found.reward_after == pytest.approx(0.85)  # 0.4 to 1.3
     within = read_outcome(folder, SCORE, budget=12)
     assert within.end.step == 0  # no evaluation in between: nothing was reached yet
-    assert within.reward_after == pytest.approx(0.1)
+    assert math.isnan(within.reward_after)
+
+
+def test_a_step_in_which_the_policy_rests_has_no_entropy(tmp_path):
+    resting = {"step": 1, "rollout/tokens": 5, "rollout/reward": 0.4}
+    folder = written(tmp_path, {"step": 0, SCORE: 0.2}, resting, step(2, 5, **{SCORE: 0.3}))
+    found = read_outcome(folder, SCORE)
+    assert found.entropy == pytest.approx(0.02)
+    assert found.reward_before == found.reward_after == pytest.approx(0.3)  # 0.4 and 0.2
 
 
 def test_values_that_are_not_finite_and_skipped_updates_are_counted(tmp_path):
