@@ -222,6 +222,7 @@ def annotated(of: TokenBatch, *, seed: int = 0, terms: int = 1) -> TokenBatch:
         "ref_logprobs": (of.behavior_logprobs + 0.1 * normal[0]).clamp(max=-1e-3) * acts,
         "teacher_logprobs": (of.behavior_logprobs + 0.1 * normal[1]).clamp(max=-1e-3) * acts,
         "values": 0.5 + 0.1 * normal[2],
+        "next_values": 0.5 + 0.1 * normal[3],
         "entropy": -_negative(rng, of.num_tokens) * acts,
         "advantages": normal[3] * acts,
         "train_mask": acts,

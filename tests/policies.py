@@ -11,14 +11,17 @@ import torch
 
 from tests.models import tiny_model
 from trainer.batch import TokenBatch
+from trainer.critic import CriticSpec
 from trainer.metrics import Metrics
 from trainer.model import ModelSpec
 from trainer.optimizer import OptimizerSpec
 from trainer.policy import Policy
 from trainer.sharding import ShardingSpec
 from trainer.tiny import make_tokenizer
+from trainer.weights import collected
 
 LEARNING_RATE = 0.01
+CRITIC_RATE = 0.03
 EPS = 0.1  # far above the gradients, so that AdamW's step is smooth in them
 
 
@@ -32,6 +35,7 @@ def model_folder(folder: Path, arch: str = "qwen3", *, tied: bool = True, **chan
 def policy(
     folder: Path,
     *,
+    critic: CriticSpec | None = None,
     zero: int = 0,
     offload: str = "none",
     needs: frozenset[str] = frozenset(),
@@ -48,14 +52,29 @@ def policy(
             lr=LEARNING_RATE, eps=EPS, weight_decay=weight_decay, max_grad_norm=max_grad_norm
         ),
         ShardingSpec(zero=zero, offload=offload, timeout_s=timeout_s),
+        critic=critic,
         needs=needs,
         max_tokens=max_tokens,
         adapters=adapters,
     )
 
 
+def critic(**settings) -> CriticSpec:
+    """A critic that learns, with an optimizer as smooth as the policy's."""
+    return CriticSpec(optimizer=OptimizerSpec(lr=CRITIC_RATE, eps=EPS), **settings)
+
+
+def critic_tensors(of: Policy) -> dict[str, torch.Tensor]:
+    """A copy of the full weights of a critic of its own, if there is one."""
+    own = of._critic
+    if own is None or own._sharded is None:
+        return {}
+    named = collected(own._values.classifier, own._sharded, of.is_main)
+    return {name: tensor.clone() for name, tensor in named.items()}
+
+
 def accumulate(of: Policy, batch: TokenBatch, *, max_tokens: int = 30, spoil: float = 1.0) -> int:
-    """The gradient of a policy loss and an entropy bonus; returns the number of microbatches.
+    """The gradient of policy loss, entropy bonus and a critic's error; returns the microbatches.
 
     `spoil` multiplies the loss of this rank's first microbatch.
     """
@@ -65,14 +84,17 @@ def accumulate(of: Policy, batch: TokenBatch, *, max_tokens: int = 30, spoil: fl
         weights = micro.loss_weights
         total = -(weights * micro.advantages * out.logprobs).sum()
         total = total - 0.1 * (weights * out.entropy).sum() + out.logprobs.sum() * 0
-        of.backward(total * spoil if index == 0 else total)
+        critic = None if out.values is None else (weights * (out.values - 1) ** 2).sum()
+        if index == 0:
+            total, critic = total * spoil, None if critic is None else critic * spoil
+        of.backward(total, critic)
     return len(micros)
 
 
 def update(of: Policy, batch: TokenBatch, *, max_tokens: int = 30, spoil: float = 1.0) -> Metrics:
     """One step."""
     accumulate(of, batch, max_tokens=max_tokens, spoil=spoil)
-    return of.merge(of.step(LEARNING_RATE))
+    return of.merge(of.step(LEARNING_RATE, CRITIC_RATE))
 
 
 def tensors(of: Policy) -> dict[str, torch.Tensor]:

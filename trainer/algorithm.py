@@ -95,6 +95,7 @@ class Algorithm:
                 coef=self.number(f"terms.{i}.coef", bound.options["coef"], step),
                 function=named[f"terms.{i}"],
                 index=i,
+                critic="critic" in bound.entry.tags,
             )
             for i, bound in enumerate(slots.terms)
         ]
@@ -162,6 +163,14 @@ class StepAlgorithm:
     objective: Callable[[PolicyOutput, TokenBatch], ObjectiveOutput]
     numbers: Mapping[str, float]
     controls: Mapping[str, float]  # of schedules and controllers alone, in the slots too
+
+    @property
+    def rates(self) -> Mapping[str, float]:
+        """The learning rates, as `Policy.step` takes them."""
+        return {
+            "lr": self.numbers["optimizer.lr"],
+            "critic_lr": self.numbers.get("critic.optimizer.lr", 0.0),
+        }
 
     def shape(self, batch: TokenBatch) -> Tensor:
         """Rewards [S] after every shaping function, in the recipe's order."""

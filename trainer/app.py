@@ -133,6 +133,8 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         recipe.model,
         recipe.optimizer,
         recipe.sharding,
+        critic=recipe.critic,
+        teacher=recipe.teacher_model,
         needs=algorithm.needs,
         seed=recipe.seed,
         max_tokens=recipe.max_tokens_per_microbatch,

@@ -80,6 +80,7 @@ TOKEN_FIELDS = (
     "old_logprobs",
     "ref_logprobs",
     "values",
+    "next_values",
     "entropy",
     "teacher_logprobs",
     "advantages",
@@ -127,7 +128,8 @@ class TokenBatch:
     # filled by stages
     old_logprobs: Tensor = _needed()  # [T] f32 at the start of the step
     ref_logprobs: Tensor = _needed()  # [T] f32 of the frozen reference
-    values: Tensor = _needed()  # [T] f32, expected return at the token
+    values: Tensor = _needed()  # [T] f32, expected return before the token
+    next_values: Tensor = _needed()  # [T] f32, expected return after the token
     entropy: Tensor = _needed()  # [T] f32, nats, of the distribution that gave the token
     teacher_logprobs: Tensor = _needed()  # [T] f32 under a teacher model
     advantages: Tensor = _stage("advantage")  # [T] f32; 0 off action_mask

@@ -13,7 +13,8 @@ from trainer.config import Recipe
 
 Rule = Callable[[Recipe], Iterator[Fault]]
 
-PROVIDED = frozenset({"old_logprobs", "ref_logprobs", "entropy", "greedy_rewards", "pass_rates"})
+ALWAYS = frozenset({"old_logprobs", "ref_logprobs", "entropy", "greedy_rewards", "pass_rates"})
+SECTIONS = {"values": "critic", "next_values": "critic", "teacher_logprobs": "teacher"}
 
 
 def check(recipe: Recipe, loaded: Loaded) -> None:
@@ -94,12 +95,80 @@ def terms_have_a_gradient(recipe: Recipe) -> Iterator[Fault]:
 def needs_are_met(recipe: Recipe) -> Iterator[Fault]:
     """A slot may only read what some part of the run computes."""
     for path, bound in recipe.slots.items():
-        for need in sorted(set(bound.needs) - PROVIDED):
+        for need in sorted(set(bound.needs) - ALWAYS):
+            section = SECTIONS.get(need)
+            if section is None or section not in _sections(recipe):
+                cure = f"add a {section}: section, or " if section else ""
+                yield Fault(
+                    path=path,
+                    what=f"{bound.name} needs {need}, and nothing in this recipe computes it",
+                    fix=f"{cure}use another function for this slot",
+                )
+
+
+def _sections(recipe: Recipe) -> list[str]:
+    """The optional models that this recipe has."""
+    given = {"critic": recipe.critic, "teacher": recipe.teacher}
+    return [name for name, section in given.items() if section is not None]
+
+
+def a_section_is_read(recipe: Recipe) -> Iterator[Fault]:
+    """A critic or a teacher that nobody asks costs a model's memory for nothing."""
+    read = {need for _, bound in recipe.slots.items() for need in bound.needs}
+    for section in _sections(recipe):
+        gives = {need for need, giver in SECTIONS.items() if giver == section}
+        if not gives & read:
+            yield Fault(
+                path=section,
+                what=f"there is a {section}, and no function of this recipe reads "
+                f"{' or '.join(sorted(gives))}",
+                fix=f"use one that does, or set {section}: null",
+            )
+
+
+def a_critic_that_learns_has_a_loss(recipe: Recipe) -> Iterator[Fault]:
+    """Its terms are the critic's only gradient, and its head must be what they expect."""
+    critic = recipe.critic
+    if critic is None:
+        return
+    terms = [(f"terms.{i}", b) for i, b in enumerate(recipe.terms) if "critic" in b.entry.tags]
+    if critic.optimizer is not None and not terms:
+        yield Fault(
+            path="critic.optimizer",
+            what="the critic has an optimizer, and no term trains it",
+            fix="add a value_loss term, or set critic.optimizer: null for a frozen critic",
+        )
+    for path, bound in terms:
+        if critic.optimizer is None:
             yield Fault(
                 path=path,
-                what=f"{bound.name} needs {need}, and nothing in this recipe computes it",
-                fix="use another function for this slot",
+                what=f"{bound.name} trains the critic, and the critic is frozen",
+                fix="set critic.optimizer: {lr: 1e-5}, or remove the term",
             )
+        classifies = "value_logits" in bound.entry.tags
+        if classifies != bool(critic.bins):
+            yield Fault(
+                path=path,
+                what=f"{bound.name} trains a critic {'of bins' if classifies else 'of one number'},"
+                f" and critic.bins is {critic.bins}",
+                fix="set critic.bins to 51, for one"
+                if classifies
+                else "use value_hl_gauss, or set critic.bins: 0",
+            )
+        ends = (bound.options.get("low"), bound.options.get("high"))
+        if classifies and critic.bins and ends != (critic.low, critic.high):
+            yield Fault(
+                path=path,
+                what=f"{bound.name} spreads returns over {ends}, the critic's bins over "
+                f"{(critic.low, critic.high)}",
+                fix="set low and high of both to the same range",
+            )
+    if critic.pretrain_steps > recipe.steps:
+        yield Fault(
+            path="critic.pretrain_steps",
+            what=f"{critic.pretrain_steps} steps for the critic alone, in a run of {recipe.steps}",
+            fix="lower it, or raise steps; equal numbers train nothing but the critic",
+        )
 
 
 def one_function_looks_first(recipe: Recipe) -> Iterator[Fault]:
@@ -282,6 +351,8 @@ RULES: tuple[Rule, ...] = (
     kl_is_placed_once,
     terms_have_a_gradient,
     needs_are_met,
+    a_section_is_read,
+    a_critic_that_learns_has_a_loss,
     one_function_looks_first,
     a_draw_is_smaller_than_the_group,
     a_selection_leaves_something_out,

@@ -104,11 +104,14 @@ def export(
     merge: Annotated[
         bool, typer.Option("--merge", help="Merge a LoRA adapter into the weights.")
     ] = False,
+    critic: Annotated[
+        bool, typer.Option("--critic", help="Write the critic instead of the policy.")
+    ] = False,
 ) -> None:
     """Write a checkpoint as a Hugging Face model folder."""
     from trainer.export import export_checkpoint
 
-    export_checkpoint(run, to, merge=merge)
+    export_checkpoint(run, to, merge=merge, critic=critic)
 
 
 @app.command()

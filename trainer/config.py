@@ -6,7 +6,7 @@ property. Nothing here reads a model, a GPU or the network.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,7 @@ from trainer.algorithm import Slots
 from trainer.checkpoint import CheckpointSpec
 from trainer.controllers import number
 from trainer.corrections import correction
+from trainer.critic import CriticSpec
 from trainer.loggers import logger
 from trainer.losses import loss
 from trainer.masks import mask
@@ -76,6 +77,15 @@ class SamplingSpec(Spec):
     ] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1, description="nucleus; below 1 is refused")] = 1.0
     stop: Annotated[list[str], Field(description="strings that end a completion")] = []
+
+
+class TeacherSpec(Spec):
+    """A fixed model that the policy learns from: what gives `teacher_logprobs`."""
+
+    path: Annotated[str, Field(min_length=1, description="model folder, or `owner/name` on a hub")]
+    dtype: Annotated[Literal["float32", "bfloat16"], Field(description="of its weights")] = (
+        "float32"
+    )
 
 
 class LimitsSpec(Spec):
@@ -137,6 +147,8 @@ class Recipe(Spec):
     ] = 0
 
     optimizer: OptimizerSpec
+    critic: CriticSpec | None = None
+    teacher: TeacherSpec | None = None
     sharding: ShardingSpec = ShardingSpec()
     probe: ProbeSpec = ProbeSpec()
     evaluate: list[EvalSpec] = []
@@ -159,8 +171,27 @@ class Recipe(Spec):
         return self.group_size * self.groups_per_step
 
     @property
+    def teacher_model(self) -> ModelSpec | None:
+        """The teacher, loaded as the policy is."""
+        if self.teacher is None:
+            return None
+        changes = {"path": self.teacher.path, "dtype": self.teacher.dtype, "lora": None}
+        return self.model.model_copy(update=changes)
+
+    def pretrains_critic(self, step: int) -> bool:
+        """Whether only the critic learns in this step."""
+        return self.critic is not None and step < self.critic.pretrain_steps
+
+    @property
     def slots(self) -> Slots:
         """The part of the recipe that the update is made of."""
+        numbers: dict[str, Bound | float] = {
+            "optimizer.lr": self.optimizer.lr,
+            "sampling.temperature": self.sampling.temperature,
+            "sampling.max_tokens": self.sampling.max_tokens,
+        }
+        if self.critic is not None and self.critic.optimizer is not None:
+            numbers["critic.optimizer.lr"] = self.critic.optimizer.lr
         return Slots(
             shaping=self.shaping,
             advantage=self.advantage,
@@ -170,11 +201,7 @@ class Recipe(Spec):
             reduction=self.reduction,
             loss=self.loss,
             terms=self.terms,
-            numbers={
-                "optimizer.lr": self.optimizer.lr,
-                "sampling.temperature": self.sampling.temperature,
-                "sampling.max_tokens": self.sampling.max_tokens,
-            },
+            numbers=numbers,
         )
 
 

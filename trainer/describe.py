@@ -39,6 +39,8 @@ def describe(groups: Sequence[Group], batch: TokenBatch, version: int) -> Metric
     stale = (version - batch.policy_version)[batch.action_mask]
     metrics += {"sync/staleness_mean": Mean.over(stale), "sync/staleness_max": Max.over(stale)}
     metrics += {"mask/kept_frac": Mean.over(batch.train_mask.float(), batch.action_mask)}
+    if batch.has("values"):
+        metrics += _critic(batch)
     metrics += describe_masked("advantage/value", batch.advantages, batch.train_mask)
     return metrics
 
@@ -83,6 +85,18 @@ def _correction(batch: TokenBatch) -> dict[str, AnyMetric]:
         if squares > 0:
             size = float(ratio.sum()) ** 2 / squares / max(len(ratio), 1)
             metrics["correction/effective_frac"] = Mean(size, 1)
+    return metrics
+
+
+def _critic(batch: TokenBatch) -> dict[str, AnyMetric]:
+    """How much of the spread of rewards the critic foresees, token by token."""
+    acts = batch.action_mask
+    values = batch.values[acts].double()
+    reward = batch.rewards[batch.seq_ids[acts]].double()
+    metrics: dict[str, AnyMetric] = {"critic/value_mean": Mean.over(values)}
+    if len(values) > 1 and float(reward.var()) > 0:
+        unexplained = float((reward - values).var() / reward.var())
+        metrics["critic/explained_variance"] = Mean(1 - unexplained, 1)
     return metrics
 
 

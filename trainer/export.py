@@ -8,17 +8,22 @@ from trainer.config import read
 from trainer.policy import Policy
 
 
-def export_checkpoint(run: Path, to: Path, *, merge: bool) -> None:
+def export_checkpoint(run: Path, to: Path, *, merge: bool, critic: bool = False) -> None:
     """Write the newest checkpoint of `run` (or the checkpoint that `run` is) to `to`.
 
-    With LoRA, the adapter alone unless `merge`. Raises RecipeError for a folder that is no run.
+    With LoRA, the adapter alone unless `merge`. With `critic` its value model instead, as a token
+    classifier that another recipe's `critic.path` can name.
+    Raises RecipeError for a folder that is no run.
     """
     checkpoint = _checkpoint(run)
     folder = checkpoint.parent.parent
     recipe = read(load(folder / "recipe.yaml"))
-    policy = Policy(recipe.model, recipe.optimizer, recipe.sharding, needs=frozenset(), seed=0)
+    policy = Policy(recipe.model, recipe.optimizer, recipe.sharding, critic=recipe.critic)
     policy.load(checkpoint / "policy")
-    policy.export(to, merge=merge)
+    if critic:
+        policy.export_critic(to)
+    else:
+        policy.export(to, merge=merge)
     if policy.is_main:
         print(f"{checkpoint} -> {to}")
 

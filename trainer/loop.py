@@ -16,7 +16,9 @@ async def train(run: Run) -> None:
         algo = run.algorithm.at(step)  # schedules become plain numbers
         groups = await run.collect(step)  # x ~ D, y_1..y_G ~ mu(.|x), r = verify(x, y), filtered
         batch = pack(groups)  # [T] tokens, [S] sequences
-        batch = run.policy.annotate(batch, algo.needs)  # log pi_old, log pi_ref: what is declared
+        batch = run.policy.annotate(
+            batch, algo.needs
+        )  # log pi_old, log pi_ref, V: what is declared
         batch = batch.replace(rewards=algo.shape(batch))  # r'
         batch = batch.replace(advantages=algo.advantage(batch))  # A
         batch = batch.replace(train_mask=algo.mask(batch))  # which tokens learn
@@ -29,11 +31,11 @@ async def train(run: Run) -> None:
             minibatch = algo.reduce(minibatch)  # token weights, fixed before any split
             minibatch = algo.prepare(minibatch, run.policy.annotate)  # adaptive bounds, if any
             for micro in run.policy.split(minibatch, run.recipe.max_tokens_per_microbatch):
-                out = run.policy.forward(micro)  # log pi_theta, H
+                out = run.policy.forward(micro)  # log pi_theta, H, V
                 loss = algo.objective(out, micro)  # sum_t w_t (is_t loss_t + sum_k coef_k term_k)
-                run.policy.backward(loss.total)
+                run.policy.backward(loss.total, loss.critic)
                 metrics += loss.metrics
-            metrics += run.policy.step(algo.numbers["optimizer.lr"])  # clip, optimise
+            metrics += run.policy.step(**algo.rates)  # clip, optimise
 
         await run.publish(step + 1)  # mu <- pi, then the probe
         await run.finish(step, metrics)  # adapt, evaluate, log, save

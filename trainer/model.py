@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -127,22 +127,35 @@ def _check_context(spec: ModelSpec, folder: Path) -> None:
 
 
 def load_model(spec: ModelSpec) -> "PreTrainedModel":
-    """The causal language model in the spec's dtype, on the CPU, without adapter or dropout.
+    """The causal language model in the spec's dtype, on the CPU, without adapter or dropout."""
+    from transformers import AutoModelForCausalLM
 
-    It uses the packed attention where every layer supports it; `trainer.scorer` pads otherwise.
+    return load_pretrained(spec, AutoModelForCausalLM)[0]
+
+
+def load_pretrained(
+    spec: ModelSpec, kind: Any, **config_changes: int
+) -> tuple["PreTrainedModel", set[str]]:
+    """A model of `kind` (one of transformers' Auto classes), and the weights the folder had not.
+
+    It uses the packed attention where every layer supports it; `trainer.trunk` pads otherwise.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     from rollout.engines.attention import ATTENTION, supports
 
     folder = model_folder(spec)
     remote = spec.trust_remote_code
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=remote)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=remote, **config_changes)
     text = config.get_text_config()
     for name in [key for key in text.to_dict() if key.endswith(("dropout", "pdrop"))]:
         setattr(text, name, 0.0)  # the ratio to the sampler's log-probs must not be noise
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        folder, config=config, dtype=spec.torch_dtype, trust_remote_code=remote
+    model, info = kind.from_pretrained(
+        folder,
+        config=config,
+        dtype=spec.torch_dtype,
+        trust_remote_code=remote,
+        output_loading_info=True,
     )
     if supports(model):
         model.set_attn_implementation(ATTENTION)
@@ -154,15 +167,33 @@ def load_model(spec: ModelSpec) -> "PreTrainedModel":
         )
     if spec.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    return model
+    return model, set(info["missing_keys"])
 
 
 def add_adapter(model: "PreTrainedModel", lora: LoraSpec) -> "PeftModel":
     """LoRA layers inside `model`, which stays the module to call; everything else is frozen."""
+    adapted = _add_layers(model, lora, "CAUSAL_LM", "model.lora")
+    if not isinstance(model.get_output_embeddings(), nn.Linear):
+        raise RecipeError.of(
+            "an adapter on the output layer",
+            path="model.lora.target_modules",
+            fix="leave the head out: log-probs are computed from its weight as it is",
+        )
+    return adapted
+
+
+def add_value_adapter(layers: "PreTrainedModel", lora: LoraSpec) -> "PeftModel":
+    """LoRA layers inside a value model's `layers`; the head above them stays trained in full."""
+    return _add_layers(layers, lora, None, "critic.lora")
+
+
+def _add_layers(
+    model: "PreTrainedModel", lora: LoraSpec, task: str | None, path: str
+) -> "PeftModel":
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
-        task_type="CAUSAL_LM",
+        task_type=task,
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
@@ -175,15 +206,9 @@ def add_adapter(model: "PreTrainedModel", lora: LoraSpec) -> "PeftModel":
     except ValueError as error:  # PEFT's word for names that are not there
         raise RecipeError.of(
             f"no LoRA layer could be made: {error}",
-            path="model.lora.target_modules",
+            path=f"{path}.target_modules",
             fix="name linear layers of this model, or say all-linear",
         ) from error
-    if not isinstance(model.get_output_embeddings(), nn.Linear):
-        raise RecipeError.of(
-            "an adapter on the output layer",
-            path="model.lora.target_modules",
-            fix="leave the head out: log-probs are computed from its weight as it is",
-        )
     return adapted
 
 
@@ -195,3 +220,16 @@ def load_tokenizer(spec: ModelSpec) -> "PreTrainedTokenizerBase":
         model_folder(spec), trust_remote_code=spec.trust_remote_code
     )
     return tokenizer
+
+
+def same_vocabulary(spec: ModelSpec, teacher: ModelSpec) -> None:
+    """Raise RecipeError unless both models' tokenizers give every token the same id."""
+    ours, theirs = load_tokenizer(spec).get_vocab(), load_tokenizer(teacher).get_vocab()
+    if ours != theirs:
+        differ = sorted(t for t in ours.keys() | theirs.keys() if ours.get(t) != theirs.get(t))
+        raise RecipeError.of(
+            f"{teacher.path} and {spec.path} give {len(differ)} tokens different ids, "
+            f"{differ[0]!r} for one",
+            path="teacher.path",
+            fix="use a teacher of the same family: it is asked about the policy's own token ids",
+        )

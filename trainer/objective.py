@@ -2,6 +2,8 @@
 
     objective = sum_t  w_t * is_t * loss_t  +  sum_k coef_k * sum_t w^k_t * term^k_t
 
+A critic's terms are summed apart: its weights may be another model's, with another optimizer.
+
 The weights were fixed on the whole minibatch, so the sum over microbatches and ranks is exact.
 """
 
@@ -26,11 +28,13 @@ class WeightedTerm:
     coef: float
     function: TermFunction
     index: int
+    critic: bool = False  # trains the critic, not the policy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ObjectiveOutput:
     total: Tensor  # scalar with gradient; this microbatch's part of the objective
+    critic: Tensor | None  # likewise, of the critic's terms; None without a critic that learns
     metrics: Metrics
 
 
@@ -55,19 +59,27 @@ class Objective:
         metrics = Metrics({"loss/policy": Sum(float(policy_loss.detach()))})
         metrics += _named(result.metrics, "loss")
         total = policy_loss
+        # the factor zero keeps ranks without trained tokens in step
+        critic = None if out.values is None else out.values.sum() * 0
         for term in self.terms:
             output = term.function(out, micro)
             value = _weighted(output.values, micro.term_weights[:, term.index])
-            total = total + term.coef * value
+            if term.critic:
+                assert critic is not None, "a critic's term, and no critic that learns"
+                critic = critic + term.coef * value
+            else:
+                total = total + term.coef * value
             metrics += {f"term/{term.name}": Sum(float(value.detach()))}
             metrics += _named(output.metrics, "term")
-        total = total + out.logprobs.sum() * 0  # keeps ranks without trained tokens in step
+        total = total + out.logprobs.sum() * 0
         metrics += {"loss/total": Sum(float(total.detach()))}
+        if critic is not None:
+            metrics += {"critic/loss": Sum(float(critic.detach()))}
         mask = micro.train_mask
         metrics += {"policy/entropy": Mean.over(out.entropy, mask)}
         ratio = (out.logprobs.detach() - micro.old_logprobs)[mask].exp()
         metrics += {"loss/ratio_mean": Mean.over(ratio), "loss/ratio_max": Max.over(ratio)}
-        return ObjectiveOutput(total=total, metrics=metrics)
+        return ObjectiveOutput(total=total, critic=critic, metrics=metrics)
 
 
 def _weighted(values: Tensor, weights: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The optimizer's settings, its parameter groups, and fp32 master weights for bf16 models."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import torch
@@ -27,24 +28,59 @@ class OptimizerSpec(Spec):
     weight_decay: Annotated[float, Field(ge=0, description="per step, times the rate")] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0, description="the gradient is scaled to this")] = 1.0
 
-    def groups(
-        self, parameters: Iterable[nn.Parameter], rank: Callable[[Tensor], int] = Tensor.dim
-    ) -> list[dict[str, Any]]:
-        """Matrices with weight decay, vectors without; `rank` says how many dimensions one has."""
-        matrices: list[nn.Parameter] = []
-        vectors: list[nn.Parameter] = []
-        for parameter in parameters:
-            (matrices if rank(parameter) > 1 else vectors).append(parameter)
-        groups = [
-            {"params": matrices, "weight_decay": self.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        return [group for group in groups if group["params"]]
 
-    def build(self, groups: list[dict[str, Any]]) -> torch.optim.AdamW:
-        """AdamW over the groups; the rate is set anew before every step."""
-        first, second = self.betas
-        return torch.optim.AdamW(groups, lr=0.0, betas=(first, second), eps=self.eps, fused=True)
+CRITIC = "critic"  # marks the parameter groups that move at the critic's rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizers:
+    """Which settings move which parameters of one module."""
+
+    layers: OptimizerSpec
+    value_head: OptimizerSpec | None = None  # of a critic that shares the layers
+
+    @property
+    def max_grad_norm(self) -> float:
+        """Of the whole module: a shared value head is clipped with the layers."""
+        return self.layers.max_grad_norm
+
+    def build(
+        self, named: Mapping[str, nn.Parameter], rank: Callable[[Tensor], int] = Tensor.dim
+    ) -> torch.optim.AdamW:
+        """AdamW over the parameters; the rates are set anew before every step.
+
+        named: parameters by their names in the module
+        rank: says how many dimensions a parameter has: matrices decay, vectors do not
+        """
+        heads = [name for name in named if name.startswith("value_head.")]
+        groups = _groups(self.layers, [p for n, p in named.items() if n not in heads], rank)
+        if heads:
+            assert self.value_head is not None, "a value head without settings"
+            of_head = _groups(self.value_head, [named[name] for name in heads], rank)
+            groups += [{**group, CRITIC: True} for group in of_head]
+        return torch.optim.AdamW(groups, lr=0.0, fused=True)
+
+
+def _groups(
+    spec: OptimizerSpec, parameters: Iterable[nn.Parameter], rank: Callable[[Tensor], int]
+) -> list[dict[str, Any]]:
+    matrices: list[nn.Parameter] = []
+    vectors: list[nn.Parameter] = []
+    for parameter in parameters:
+        (matrices if rank(parameter) > 1 else vectors).append(parameter)
+    first, second = spec.betas
+    settings = {"betas": (first, second), "eps": spec.eps}
+    groups = [
+        {"params": matrices, "weight_decay": spec.weight_decay, **settings},
+        {"params": vectors, "weight_decay": 0.0, **settings},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def set_rates(optimizer: torch.optim.Optimizer, lr: float, critic_lr: float) -> None:
+    """The step's learning rates, each to its groups."""
+    for group in optimizer.param_groups:
+        group["lr"] = critic_lr if CRITIC in group else lr
 
 
 class Masters:

@@ -13,6 +13,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,37 +21,44 @@ import torch
 from torch import Tensor
 
 from recipes.errors import RecipeError
+from trainer.asking import Score, ask, frozen, load_causal_lm
 from trainer.batch import TokenBatch
+from trainer.critic import Critic, CriticSpec, before_and_after
 from trainer.metrics import AnyMetric, Mean, Metrics, Sum
-from trainer.microbatches import scored_tokens, share_out, trained_sequences
-from trainer.model import ModelSpec, add_adapter, load_model, load_tokenizer, model_folder
-from trainer.optimizer import OptimizerSpec
+from trainer.microbatches import share_out, trained_sequences
+from trainer.model import ModelSpec, add_adapter, load_tokenizer, model_folder, same_vocabulary
+from trainer.optimizer import Optimizers, OptimizerSpec
 from trainer.outputs import PolicyOutput
 from trainer.random_state import load_random_state, save_random_state
 from trainer.replicas import Replicas
 from trainer.scorer import Scorer, check_head
-from trainer.sharding import Processes, Sharded, ShardingSpec
+from trainer.sharding import Processes, Sharded, ShardingSpec, Update
+from trainer.value_model import ValueHead
 from trainer.weights import (
     PolicyWeights,
     adapter_tensors,
     checkpoint_names,
-    full_tensors,
+    collected,
     save_adapter,
     save_model,
 )
-from trainer.zero import FrozenZero, Zero, loaded_in_parts
+from trainer.zero import Zero
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 T = TypeVar("T")
-Score = Callable[..., tuple[Tensor, Tensor]]
-
-_COMPUTED = frozenset({"old_logprobs", "ref_logprobs", "entropy"})
+_OF_POLICY = frozenset({"old_logprobs", "entropy"})
+_OF_CRITIC = frozenset({"values", "next_values"})
+COMPUTED = _OF_POLICY | _OF_CRITIC | {"ref_logprobs", "teacher_logprobs"}
 
 
 class Policy:
-    """See the module. `temperature` is the sampler's and is set before each step."""
+    """See the module. Two things are set before each step.
+
+    temperature: the sampler's
+    pretraining: only the critic learns in this step
+    """
 
     def __init__(
         self,
@@ -58,6 +66,8 @@ class Policy:
         optimizer: OptimizerSpec,
         sharding: ShardingSpec,
         *,
+        critic: CriticSpec | None = None,
+        teacher: ModelSpec | None = None,
         needs: frozenset[str] = frozenset(),
         seed: int = 0,
         max_tokens: int = 16384,
@@ -65,6 +75,8 @@ class Policy:
     ) -> None:
         """Join the ranks and load the model.
 
+        critic: what gives `values`
+        teacher: the model whose log-probs are `teacher_logprobs`; same vocabulary
         needs: batch fields that `annotate` will be asked for; ref_logprobs keeps a second model
             unless an adapter can be switched off
         seed: of the adapter's first weights and of its dropout
@@ -72,19 +84,29 @@ class Policy:
         adapters: folder for the adapter's versions, seen by every engine; temporary when not given
         """
         self.temperature = 1.0
+        self.pretraining = False
         self.folder = model_folder(model)
         self._model, self._sharding = model, sharding
         self._max_tokens = max_tokens
         self._processes = Processes.start(sharding)
         self._adapters = adapters
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._values = critic
         torch.manual_seed(seed)  # the same on every rank: the adapter's first weights
-        causal_lm = self._load()
+        causal_lm = load_causal_lm(model, sharding, self._processes)
         self._adapted = add_adapter(causal_lm, model.lora) if model.lora else None
-        self._scorer = Scorer(causal_lm)
+        self._scorer = Scorer(causal_lm, self._shared_head(causal_lm))
         self._sharded = self._shard(optimizer)
         self._reference: Score | None = None
         if "ref_logprobs" in needs and self._adapted is None:
-            self._reference = self._frozen_copy()
+            self._reference = self._fixed(model)
+        self._teacher: Score | None = None
+        if teacher is not None:
+            same_vocabulary(model, teacher)
+            self._teacher = self._fixed(teacher)
+        self._critic: Critic | None = None
+        if critic is not None and critic.trunk == "own":
+            self._critic = Critic(critic, model, sharding, self._processes)
         torch.manual_seed(seed + 1 + self._processes.rank)
 
     @property
@@ -104,39 +126,43 @@ class Policy:
 
     # -- loading ---------------------------------------------------------------------------------
 
-    def _load(self) -> "PreTrainedModel":
-        with loaded_in_parts(self._sharding, self._model.torch_dtype, self._processes):
-            return load_model(self._model)
+    def _shared_head(self, causal_lm: "PreTrainedModel") -> ValueHead | None:
+        if self._values is None or self._values.trunk != "shared":
+            return None
+        hidden = causal_lm.config.get_text_config().hidden_size
+        return ValueHead(hidden, self._values.outputs, self._model.torch_dtype)
 
     def _shard(self, optimizer: OptimizerSpec) -> Sharded:
         if self._sharding.zero < 3:
             check_head(self._scorer)
+        head = self._values.optimizer if self._values else None
+        optimizers = Optimizers(layers=optimizer, value_head=head)
         if self._sharding.zero == 0:
-            return Replicas(self._scorer, optimizer, self._processes)
+            return Replicas(self._scorer, optimizers, self._processes)
         dtype, processes = self._model.torch_dtype, self._processes
-        return Zero(self._scorer, optimizer, self._sharding, dtype, processes)
+        return Zero(self._scorer, optimizers, self._sharding, dtype, processes)
 
-    def _frozen_copy(self) -> Score:
-        scorer = Scorer(self._load()).requires_grad_(False).eval()
-        if self._sharding.zero < 3:
-            return scorer.to(self._processes.device)
-        return FrozenZero(scorer, self._sharding, self._model.torch_dtype, self._processes)
+    def _fixed(self, model: ModelSpec) -> Score:
+        """A language model that is only asked."""
+        sharding, processes = self._sharding, self._processes
+        scorer = Scorer(load_causal_lm(model, sharding, processes))
+        return frozen(scorer, model, sharding, processes)
 
     # -- saying what the model thinks ------------------------------------------------------------
 
     @torch.no_grad()
     def annotate(self, batch: TokenBatch, needs: frozenset[str]) -> TokenBatch:
-        """The batch with what `needs` names of old_logprobs, ref_logprobs and entropy.
+        """The batch with what `needs` names of COMPUTED.
 
         Every rank passes a share through the model and every rank gets all of it.
         """
-        wanted = needs & _COMPUTED
+        wanted = needs & COMPUTED
         if not wanted:
             return batch
         fields = {name: torch.zeros(batch.num_tokens) for name in sorted(wanted)}
         starts = (batch.lengths.cumsum(0) - batch.lengths).tolist()
         lengths = batch.lengths.tolist()
-        self._scorer.eval()
+        self._train(False)
         for members in self._share(lengths, self._max_tokens):
             micro = batch.select(members).to(self._processes.device)
             spans = [torch.arange(starts[i], starts[i] + lengths[i]) for i in members]
@@ -149,13 +175,27 @@ class Policy:
 
     def _annotations(self, micro: TokenBatch, wanted: frozenset[str]) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
-        if wanted - {"ref_logprobs"}:
-            out = self._output(micro, self._sharded)
+        of_policy = _OF_POLICY if self._scorer.value_head is None else _OF_POLICY | _OF_CRITIC
+        if wanted & of_policy:
+            out, outputs = ask(self._sharded, micro, self.temperature)
             found = {"old_logprobs": out.logprobs, "entropy": out.entropy}
+            found |= {} if outputs is None else self._states(micro, outputs)
+        if wanted & _OF_CRITIC - of_policy:
+            assert self._critic is not None, "values without a critic"
+            found |= self._states(micro, self._critic(micro))
         if "ref_logprobs" in wanted:
             with self._without_adapter():
-                found["ref_logprobs"] = self._output(micro, self._reference_score).logprobs
+                said, _ = ask(self._reference_score, micro, self.temperature)
+            found["ref_logprobs"] = said.logprobs
+        if "teacher_logprobs" in wanted:
+            assert self._teacher is not None, "teacher_logprobs without a teacher"
+            found["teacher_logprobs"] = ask(self._teacher, micro, self.temperature)[0].logprobs
         return {name: found[name] for name in wanted}
+
+    def _states(self, micro: TokenBatch, outputs: Tensor) -> dict[str, Tensor]:
+        assert self._values is not None, "outputs of a critic that nobody asked for"
+        before, after, _ = before_and_after(micro, outputs, self._values)
+        return {"values": before, "next_values": after}
 
     @property
     def _reference_score(self) -> Score:
@@ -184,43 +224,59 @@ class Policy:
         ]
 
     def forward(self, micro: TokenBatch) -> PolicyOutput:
-        """Log-probs and entropy [T] at the sampling temperature, with gradient."""
-        self._scorer.train()
-        return self._output(micro, self._sharded)
+        """Log-probs, entropy and a learning critic's values [T], with gradient."""
+        self._train(True)
+        with torch.set_grad_enabled(not self._rests):
+            reach = not self.pretraining
+            out, outputs = ask(self._sharded, micro, self.temperature, values_reach_layers=reach)
+        if self._critic is not None and self._critic.learns:
+            outputs = self._critic(micro)
+        if outputs is None:
+            return out
+        assert self._values is not None, "outputs of a critic that nobody asked for"
+        values, _, logits = before_and_after(micro, outputs, self._values)
+        return replace(out, values=values, value_logits=logits)
 
-    def _output(self, micro: TokenBatch, score: Score) -> PolicyOutput:
-        device = self._processes.device
-        if micro.num_tokens == 0:  # the other ranks wait for this one inside the model
-            two, last = torch.arange(2, device=device), torch.tensor([1], device=device)
-            logprobs, entropy = score(torch.zeros_like(two), two, [2], last, self.temperature)
-            return PolicyOutput(logprobs=logprobs[:0], entropy=entropy[:0])
-        scored, lengths = scored_tokens(micro), micro.lengths.tolist()
-        logprobs, entropy = score(
-            micro.token_ids, micro.position_ids, lengths, scored, self.temperature
-        )
-        zeros = logprobs.new_zeros(micro.num_tokens)
-        return PolicyOutput(
-            logprobs=zeros.index_copy(0, scored, logprobs),
-            entropy=zeros.index_copy(0, scored, entropy),
-        )
+    @property
+    def _rests(self) -> bool:
+        """Whether no weight of the policy's own module is trained in this step."""
+        return self.pretraining and self._critic is not None
+
+    def _train(self, learning: bool) -> None:
+        self._scorer.train(learning)
+        if self._critic is not None and self._critic.learns:
+            self._critic.train(learning)
 
     # -- learning --------------------------------------------------------------------------------
 
-    def backward(self, total: Tensor) -> None:
-        """Add a microbatch's part of the objective to the gradient."""
-        self._sharded.backward(total)
+    def backward(self, total: Tensor, critic: Tensor | None = None) -> None:
+        """Add a microbatch's part of the objective to the gradient.
 
-    def step(self, lr: float) -> Metrics:
+        critic: the part that is the critic's; it reaches the policy's layers where they are shared
+        """
+        if self._critic is not None and critic is not None:
+            self._critic.backward(critic)
+            critic = None
+        if self._rests:
+            return
+        if self.pretraining:
+            total = total * 0
+        self._sharded.backward(total if critic is None else total + critic)
+
+    def step(self, lr: float, critic_lr: float = 0.0) -> Metrics:
         """Update all ranks with the gradient's sum, or none where a loss or it is not finite.
 
         Returns optim/lr, optim/skipped (updates left out) and optim/grad_norm (of the whole
-        gradient, before clipping); on rank 0 only, so that a merge over ranks counts once.
+        gradient, before clipping), and with a critic of its own its critic/lr and
+        critic/grad_norm; on rank 0 only, so that a merge over ranks counts once.
         """
-        update = self._sharded.step(lr)
-        if not self.is_main:
-            return Metrics()
-        metrics = Metrics({"optim/lr": Mean(lr, 1), "optim/skipped": Sum(float(update.skipped))})
-        return metrics if update.skipped else metrics + {"optim/grad_norm": Mean(update.norm, 1)}
+        metrics = Metrics({"optim/skipped": Sum(0.0)})
+        if not self._rests:
+            update = self._sharded.step(0.0 if self.pretraining else lr, critic_lr)
+            metrics += _updated("optim", 0.0 if self.pretraining else lr, update)
+        if self._critic is not None and self._critic.learns:
+            metrics += _updated("critic", critic_lr, self._critic.step(critic_lr))
+        return metrics if self.is_main else Metrics()
 
     def merge(self, metrics: Mapping[str, AnyMetric]) -> Metrics:
         """The metrics of all ranks as one, the same on every rank."""
@@ -245,7 +301,8 @@ class Policy:
             gathered, gathered_adapter = tensors(), adapter() if adapted else {}
             tensors, adapter = (lambda: gathered), (lambda: gathered_adapter)
         if self._adapters is None and adapted is not None:
-            self._adapters = Path(tempfile.mkdtemp(prefix="adapters-"))
+            self._temporary = tempfile.TemporaryDirectory(prefix="adapters-")
+            self._adapters = Path(self._temporary.name)
         return PolicyWeights(
             folder=self.folder,
             shared_module=causal_lm if whole else None,
@@ -255,15 +312,7 @@ class Policy:
         )
 
     def _tensors(self) -> dict[str, Tensor]:
-        """Full weights by the bare model's names; gathered ones on rank 0 only."""
-        named = full_tensors(self._scorer.causal_lm, self._sharded.gathered)
-        if self._sharded.whole:
-            return dict(named)
-        kept = {}
-        for name, tensor in named:  # every rank walks through, one keeps
-            if self.is_main:
-                kept[name] = tensor.cpu().clone()
-        return kept
+        return collected(self._scorer.causal_lm, self._sharded, self.is_main)
 
     def _adapter_tensors(self) -> dict[str, Tensor]:
         return adapter_tensors(self._scorer.causal_lm, self._sharded.gathered)
@@ -281,6 +330,16 @@ class Policy:
             load_tokenizer(self._model).save_pretrained(folder)
         self.barrier()
 
+    def export_critic(self, folder: Path) -> None:
+        """Write the critic as a Hugging Face folder of a token classifier, adapters merged."""
+        if self._critic is None or not self._critic.learns:
+            raise RecipeError.of(
+                "this run trained no critic of its own",
+                path="critic",
+                fix="export the critic of a run with critic: {trunk: own, optimizer: ...}",
+            )
+        self._critic.export(folder)
+
     # -- state -----------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
@@ -289,6 +348,8 @@ class Policy:
         if self.is_main:
             (folder / "layout.json").write_text(json.dumps(self._layout))
         self._sharded.save(folder)
+        if self._critic is not None:
+            self._critic.save(folder)
         save_random_state(folder, self._processes.rank)
 
     def load(self, folder: Path) -> None:
@@ -302,6 +363,8 @@ class Policy:
                 "launched so, makes a model that any run can start from",
             )
         self._sharded.load(folder)
+        if self._critic is not None:
+            self._critic.load(folder)
         load_random_state(folder, self._processes.rank)
 
     @property
@@ -309,3 +372,8 @@ class Policy:
         """What must be the same to read a checkpoint; whole replicas fit any number of ranks."""
         zero = self._sharding.zero
         return {"zero": zero, "processes": self._processes.world_size} if zero else {"zero": 0}
+
+
+def _updated(area: str, lr: float, update: Update) -> Metrics:
+    metrics = Metrics({f"{area}/lr": Mean(lr, 1), "optim/skipped": Sum(float(update.skipped))})
+    return metrics if update.skipped else metrics + {f"{area}/grad_norm": Mean(update.norm, 1)}

@@ -102,6 +102,8 @@ class Bench:
             recipe.model.model_copy(update={"dtype": "float32"}),
             recipe.optimizer,
             recipe.sharding,
+            critic=recipe.critic,
+            teacher=recipe.teacher_model,
             needs=needs,
             seed=recipe.seed,
             max_tokens=recipe.max_tokens_per_microbatch,
@@ -151,6 +153,7 @@ class Bench:
         algorithm.load_state_dict({**fresh, **known})
         algo = algorithm.at(recording.step)
         self._policy.temperature = algo.numbers["sampling.temperature"]
+        self._policy.pretraining = recipe.pretrains_critic(recording.step)
         groups, ended = list(recording.groups), Counter[str]()
         if recipe.filters != self._recipe.filters:
             groups, ended = _filtered(groups, recipe)
@@ -172,7 +175,7 @@ class Bench:
         their_gradient, their_metrics = self._gradient(theirs, their_part)
         self._module.zero_grad()
         gradient, metrics = self._gradient(ours, our_part)
-        self._policy.step(ours.algo.numbers["optimizer.lr"])
+        self._policy.step(**ours.algo.rates)
         update = Update(
             dot=float(gradient @ their_gradient),
             recorded=float(gradient.norm()),
@@ -188,7 +191,7 @@ class Bench:
             minibatch = arm.algo.prepare(minibatch, self._policy.annotate)
             for micro in self._policy.split(minibatch, arm.recipe.max_tokens_per_microbatch):
                 loss = arm.algo.objective(self._policy.forward(micro), micro)
-                self._policy.backward(loss.total)
+                self._policy.backward(loss.total, loss.critic)
                 metrics += loss.metrics
         trained = [p for p in self._module.parameters() if p.requires_grad]
         rows = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
@@ -205,7 +208,7 @@ class Bench:
         self._policy.load(begin)
         if minibatch.num_sequences:
             self._gradient(arm, minibatch)
-            self._policy.step(arm.algo.numbers["optimizer.lr"])
+            self._policy.step(**arm.algo.rates)
         return self._entropy(whole)
 
 

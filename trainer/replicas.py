@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from trainer.optimizer import Masters, OptimizerSpec
+from trainer.optimizer import Masters, Optimizers, set_rates
 from trainer.sharding import Processes, Update
 
 _FILE = "replica.pt"
@@ -18,30 +18,29 @@ _BUCKET = 2**26  # elements summed over the ranks at once: 256 MB
 class Replicas:
     """The module as it is; the gradient is summed over the ranks before each step."""
 
-    def __init__(self, module: nn.Module, optimizer: OptimizerSpec, processes: Processes) -> None:
+    def __init__(self, module: nn.Module, optimizers: Optimizers, processes: Processes) -> None:
         self.module = module.to(processes.device)
         self._processes = processes
         self._trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
         self._masters = Masters(list(self._trained.values()))
-        self._max_norm = optimizer.max_grad_norm
-        self._optimizer = optimizer.build(optimizer.groups(self._masters.all))
+        self._max_norm = optimizers.max_grad_norm
+        self._optimizer = optimizers.build(dict(zip(self._trained, self._masters.all, strict=True)))
 
-    def __call__(self, *args: object) -> tuple[Tensor, Tensor]:
-        scores: tuple[Tensor, Tensor] = self.module(*args)
-        return scores
+    def __call__(self, *args: object) -> tuple[Tensor, ...]:
+        said: tuple[Tensor, ...] = self.module(*args)
+        return said
 
     def backward(self, total: Tensor) -> None:
         # The factor is 1, or NaN for a loss that is not finite: its gradient may yet be finite.
         (total * (1 + 0 * total.detach())).backward()  # type: ignore[no-untyped-call]
 
-    def step(self, lr: float) -> Update:
+    def step(self, lr: float, critic_lr: float = 0.0) -> Update:
         gradients = self._summed()
         norm = torch.nn.utils.get_total_norm(gradients)
         finite = bool(norm.isfinite())
         if finite:
             torch.nn.utils.clip_grads_with_norm_(self._masters.all, self._max_norm, norm)
-            for group in self._optimizer.param_groups:
-                group["lr"] = lr
+            set_rates(self._optimizer, lr, critic_lr)
             self._optimizer.step()
             self._masters.publish()
         self._optimizer.zero_grad()

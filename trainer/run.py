@@ -79,6 +79,7 @@ class Run:
         groups = await on_main(self.policy, lambda: self._take(step))
         self._spans["rollout"] = time.perf_counter() - self._clock
         self.policy.temperature = self.algorithm.at(step).numbers["sampling.temperature"]
+        self.policy.pretraining = self.recipe.pretrains_critic(step)
         return groups
 
     async def _take(self, step: int) -> list[Group]:

@@ -1,27 +1,29 @@
 """A language model as the trainer calls it: packed tokens in, their log-probs and entropy out."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from recipes.errors import RecipeError
-from rollout.engines.attention import ATTENTION, packing_of
 from trainer.head import Head, LogitShape
+from trainer.trunk import hidden_states
+from trainer.value_model import ValueHead
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
 class Scorer(nn.Module):
-    """Runs the layers below the head, then the head on the tokens that count, in tiles."""
+    """Runs the layers below the heads, then the heads: log-probs in tiles, values where asked."""
 
-    def __init__(self, causal_lm: "PreTrainedModel") -> None:
+    def __init__(self, causal_lm: "PreTrainedModel", value_head: ValueHead | None = None) -> None:
+        """value_head: of a critic that shares the policy's layers"""
         super().__init__()
         self.causal_lm = causal_lm
         self.head = Head(causal_lm.get_output_embeddings(), logit_shape(causal_lm))
-        self.packed = causal_lm.config._attn_implementation == ATTENTION
+        self.value_head = value_head
+        self.hidden_size: int = causal_lm.config.get_text_config().hidden_size
 
     def forward(
         self,
@@ -30,40 +32,24 @@ class Scorer(nn.Module):
         lengths: list[int],
         scored: Tensor,
         temperature: float,
-    ) -> tuple[Tensor, Tensor]:
+        values_reach_layers: bool = True,
+    ) -> tuple[Tensor, ...]:
         """Log-prob of the tokens `scored` [N] (none first in its sequence), and entropy there.
 
         token_ids [T] and position_ids [T] are sequences of `lengths`, end to end.
-        Returns (logprobs [N], entropy [N]), fp32, nats, at the temperature.
+        values_reach_layers: whether a gradient of the values goes on below the value head
+        Returns (logprobs [N], entropy [N]), fp32, nats, at the temperature; and with a value head
+        its outputs after each token [T, bins or 1].
         """
-        run = self._packed if self.packed else self._padded
-        hidden = run(token_ids, position_ids, lengths)
-        result: tuple[Tensor, Tensor] = self.head(
-            hidden[scored - 1], token_ids[scored], temperature
+        hidden = hidden_states(self.causal_lm.get_decoder(), token_ids, position_ids, lengths)
+        logprobs, entropy = self.head(hidden[scored - 1], token_ids[scored], temperature)
+        if self.value_head is None:
+            return logprobs, entropy
+        return (
+            logprobs,
+            entropy,
+            self.value_head(hidden if values_reach_layers else hidden.detach()),
         )
-        return result
-
-    def _packed(self, token_ids: Tensor, position_ids: Tensor, lengths: list[int]) -> Tensor:
-        """Hidden states [T, H]; one row of tokens, each sequence sees only itself."""
-        hidden: Tensor = self._layers(
-            input_ids=token_ids[None],
-            position_ids=position_ids[None],
-            packing=packing_of(lengths, token_ids.device),
-        )
-        return hidden.squeeze(0)
-
-    def _padded(self, token_ids: Tensor, position_ids: Tensor, lengths: list[int]) -> Tensor:
-        """Hidden states [T, H]; one row a sequence, for models without packed attention."""
-        rows = pad_sequence(list(torch.split(token_ids, lengths)), batch_first=True)
-        counts = torch.tensor(lengths, device=token_ids.device)
-        real = torch.arange(rows.shape[1], device=token_ids.device) < counts[:, None]
-        hidden: Tensor = self._layers(input_ids=rows, attention_mask=real.long())
-        return hidden[real]
-
-    def _layers(self, **inputs: Any) -> Tensor:
-        decoder: Any = self.causal_lm.get_decoder()
-        hidden: Tensor = decoder(**inputs, use_cache=False).last_hidden_state
-        return hidden
 
 
 def logit_shape(causal_lm: "PreTrainedModel") -> LogitShape:
@@ -83,7 +69,7 @@ def check_head(scorer: Scorer) -> None:
     ids = torch.arange(1, 9)
     logits = scorer.causal_lm(input_ids=ids[None], use_cache=False).logits.squeeze(0).float()
     expected = logits.log_softmax(dim=1)[torch.arange(7), ids[1:]]
-    found, _ = scorer(ids, torch.arange(8), [8], torch.arange(1, 8), 1.0)
+    found = scorer(ids, torch.arange(8), [8], torch.arange(1, 8), 1.0)[0]
     gap = float((found - expected).abs().max())
     allowed = 1e-3 if scorer.head.weight.dtype == torch.float32 else 0.1
     if not gap <= allowed:

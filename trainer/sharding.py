@@ -65,7 +65,7 @@ class Update:
 class Sharded(Protocol):
     """A module over the ranks: its forward pass, its summed gradient, its update."""
 
-    def __call__(self, *args: Any) -> tuple[Tensor, Tensor]:
+    def __call__(self, *args: Any) -> tuple[Tensor, ...]:
         """The module's forward pass; every rank must make the same number of calls."""
         ...
 
@@ -73,8 +73,11 @@ class Sharded(Protocol):
         """Add this scalar's gradient to the sum; a non-finite scalar makes the sum non-finite."""
         ...
 
-    def step(self, lr: float) -> Update:
-        """Sum over the ranks, clip, move the weights, forget the gradient."""
+    def step(self, lr: float, critic_lr: float = 0.0) -> Update:
+        """Sum over the ranks, clip, move the weights, forget the gradient.
+
+        critic_lr: rate of a value head inside the module
+        """
         ...
 
     @property

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.model import ADAPTER
+from trainer.sharding import Sharded
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -49,6 +50,18 @@ def full_tensors(causal_lm: "PreTrainedModel", gathered: Gathered) -> Iterator[t
         for short, buffer in module.named_buffers(recurse=False):
             if short not in module._non_persistent_buffers_set:
                 yield _joined(name, short), buffer
+
+
+def collected(model: "PreTrainedModel", sharded: Sharded, is_main: bool) -> dict[str, Tensor]:
+    """Full weights by the bare model's names; where they must be gathered, on rank 0 only."""
+    named = full_tensors(model, sharded.gathered)
+    if sharded.whole:
+        return dict(named)
+    kept = {}
+    for name, tensor in named:  # every rank walks through, one keeps
+        if is_main:
+            kept[name] = tensor.cpu().clone()
+    return kept
 
 
 def _joined(module: str, name: str) -> str:

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from recipes.errors import RecipeError
-from trainer.optimizer import OptimizerSpec
+from trainer.optimizer import Optimizers, set_rates
 from trainer.scorer import Scorer
 from trainer.sharding import Processes, ShardingSpec, Update
+from trainer.value_model import ValueModel
 
 _TAG = "zero"
 _BUCKET = 2 * 10**8  # elements that travel together at most
@@ -61,6 +62,18 @@ def loaded_in_parts(
         del known
 
 
+@contextmanager
+def gathered(sharding: ShardingSpec, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Within it the parameters of a model that was loaded in parts are whole; all ranks enter."""
+    if sharding.zero < 3:
+        yield
+        return
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters(list(parameters)):
+        yield
+
+
 def _config(sharding: ShardingSpec, dtype: torch.dtype, processes: Processes) -> dict[str, Any]:
     """DeepSpeed's settings but for what depends on the model and the optimizer."""
     zero: dict[str, Any] = {
@@ -87,15 +100,16 @@ def _config(sharding: ShardingSpec, dtype: torch.dtype, processes: Processes) ->
     }
 
 
-def _sized(config: dict[str, Any], module: Scorer) -> dict[str, Any]:
+def _sized(config: dict[str, Any], module: Scorer | ValueModel) -> dict[str, Any]:
     """The settings with bucket sizes that fit the model; a tiny one needs no large buffers."""
-    hidden = module.causal_lm.config.get_text_config().hidden_size
     total = sum(_elements(p) for p in module.parameters())
-    most = min(_BUCKET, total)
+    most = min(_BUCKET, total + total % 2)  # DeepSpeed wants an even number
     sizes = {"reduce_bucket_size": most, "allgather_bucket_size": most}
     if config["zero_optimization"]["stage"] == 3:
         sizes["stage3_prefetch_bucket_size"] = most
-        sizes["stage3_param_persistence_threshold"] = 10 * hidden  # norms and biases stay whole
+        sizes["stage3_param_persistence_threshold"] = (
+            10 * module.hidden_size
+        )  # norms and biases stay whole
     return {**config, "zero_optimization": {**config["zero_optimization"], **sizes}}
 
 
@@ -118,18 +132,18 @@ class Zero:
 
     def __init__(
         self,
-        module: Scorer,
-        optimizer: OptimizerSpec,
+        module: Scorer | ValueModel,
+        optimizers: Optimizers,
         sharding: ShardingSpec,
         dtype: torch.dtype,
         processes: Processes,
     ) -> None:
         deepspeed = deepspeed_module(processes)
         config = _sized(_config(sharding, dtype, processes), module)
-        config["gradient_clipping"] = optimizer.max_grad_norm
-        trained = [p for p in module.parameters() if p.requires_grad]
+        config["gradient_clipping"] = optimizers.max_grad_norm
+        trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
         self._frozen = len(trained) < len(list(module.parameters()))
-        moved = optimizer.build(optimizer.groups(trained, _dimensions))
+        moved = optimizers.build(trained, _dimensions)
         self._engine = deepspeed.initialize(
             model=module, optimizer=moved, config=config, dist_init_required=False
         )[0]
@@ -137,18 +151,17 @@ class Zero:
         self._world_size = processes.world_size
         self.whole = sharding.zero < 3
 
-    def __call__(self, *args: object) -> tuple[Tensor, Tensor]:
-        scores: tuple[Tensor, Tensor] = self._engine(*args)
-        return scores
+    def __call__(self, *args: object) -> tuple[Tensor, ...]:
+        said: tuple[Tensor, ...] = self._engine(*args)
+        return said
 
     def backward(self, total: Tensor) -> None:
         # The factor is 1, or NaN for a loss that is not finite: its gradient may yet be finite.
         scaled = total * (1 + 0 * total.detach()) * self._world_size
         self._engine.backward(scaled, scale_wrt_gas=False)
 
-    def step(self, lr: float) -> Update:
-        for group in self._engine.optimizer.param_groups:
-            group["lr"] = lr
+    def step(self, lr: float, critic_lr: float = 0.0) -> Update:
+        set_rates(self._engine.optimizer, lr, critic_lr)
         self._engine.step()
         optimizer = self._engine.optimizer
         if optimizer.overflow and self.whole:
@@ -181,7 +194,7 @@ class FrozenZero:
 
     def __init__(
         self,
-        module: Scorer,
+        module: Scorer | ValueModel,
         sharding: ShardingSpec,
         dtype: torch.dtype,
         processes: Processes,
@@ -193,6 +206,6 @@ class FrozenZero:
             0
         ]
 
-    def __call__(self, *args: object) -> tuple[Tensor, Tensor]:
-        scores: tuple[Tensor, Tensor] = self._engine(*args)
-        return scores
+    def __call__(self, *args: object) -> tuple[Tensor, ...]:
+        said: tuple[Tensor, ...] = self._engine(*args)
+        return said

@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.builders import annotated, batch
-from tests.policies import policy, tensors, update
+from tests.policies import critic, critic_tensors, policy, tensors, update
 from trainer.model import LoraSpec
 
+VALUES = frozenset({"values", "next_values"})
 ALL = frozenset({"old_logprobs", "ref_logprobs", "entropy"})
 
 
@@ -38,23 +39,27 @@ def rank():
 
 def carry_out(folder, scratch, options):
     """Annotate, three updates (the second spoilt on the last rank), save, one more, load, again."""
-    lora = {"lora": LoraSpec(**options.pop("lora"))} if "lora" in options else {}
+    models = {"lora": LoraSpec(**options.pop("lora"))} if "lora" in options else {}
+    needs = ALL
+    if "critic" in options:
+        models["critic"] = critic(**options.pop("critic"))
+        needs |= VALUES
 
     def fresh():  # the first updates stay below the norm of 7, the last one is clipped
         adapters = scratch / "adapters"
-        return policy(folder, needs=ALL, adapters=adapters, max_grad_norm=7.0, **options, **lora)
+        return policy(folder, needs=ALL, adapters=adapters, max_grad_norm=7.0, **options, **models)
 
     ours = fresh()
     unknown = batch([[1, 0, 1], [1, 1, 0], [0, 0, 1]], [[3, 20, 1], [7, 2, 2], [25, 4, 9]])
     ours.temperature = 0.8
     last = dist.get_world_size() - 1 if dist.is_initialized() else 0
     metrics = [update(ours, steps(0)).numbers()]
-    annotations = ours.annotate(unknown, ALL)
-    before = tensors(ours)
+    annotations = ours.annotate(unknown, needs)
+    before = everything(ours)
     metrics.append(update(ours, steps(1), spoil=float("nan") if rank() == last else 1.0).numbers())
-    skipped = tensors(ours)
+    skipped = everything(ours)
     metrics.append(update(ours, steps(2)).numbers())
-    weights = tensors(ours)
+    weights = everything(ours)
     source = ours.weights(1)
     adapter = None
     if ours.is_main:
@@ -64,25 +69,30 @@ def carry_out(folder, scratch, options):
     ours.save(scratch / "state")
     ours.barrier()
     metrics.append(update(ours, single()).numbers())
-    after = tensors(ours)
+    after = everything(ours)
     again = fresh()
     again.temperature = 0.8
     again.load(scratch / "state")
     update(again, single())
     return {
         "metrics": metrics,
-        "annotations": {name: annotations.tensors()[name] for name in sorted(ALL)},
+        "annotations": {name: annotations.tensors()[name] for name in sorted(needs)},
         "heard_alike": alike(annotations),
         "weights": {"unclipped": weights, "clipped": after},
         "unmoved": {
             "all": sorted(weights),
             "skipped": equal(before, skipped),
-            "resumed": equal(after, tensors(again)),
+            "resumed": equal(after, everything(again)),
             "step": equal(weights, after),
         },
         "adapter": None if adapter is None else load_file(adapter / "adapter_model.safetensors"),
         "shared": source.shared_module is not None,
     }
+
+
+def everything(of):
+    """The full weights, and those of a critic of its own."""
+    return {**tensors(of), **{f"critic.{n}": t for n, t in critic_tensors(of).items()}}
 
 
 def equal(one, other):

@@ -4,24 +4,39 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from trainer.optimizer import Masters, OptimizerSpec
+from trainer.optimizer import Masters, Optimizers, OptimizerSpec, set_rates
 
 
 def test_norms_and_biases_are_not_decayed():
     layer = torch.nn.Linear(3, 2)
     norm = torch.nn.LayerNorm(2)
-    groups = OptimizerSpec(lr=0.1, weight_decay=0.5).groups(
-        [*layer.parameters(), *norm.parameters()]
-    )
+    both = torch.nn.Sequential(layer, norm)
+    optimizers = Optimizers(layers=OptimizerSpec(lr=0.1, weight_decay=0.5))
+    groups = optimizers.build(dict(both.named_parameters())).param_groups
     assert [(len(g["params"]), g["weight_decay"]) for g in groups] == [(1, 0.5), (3, 0.0)]
+
+
+def test_value_head_has_settings_and_a_rate_of_its_own():
+    named = {
+        "layer.weight": torch.nn.Parameter(torch.ones(2, 2)),
+        "value_head.weight": torch.nn.Parameter(torch.ones(1, 2)),
+        "value_head.bias": torch.nn.Parameter(torch.ones(1)),
+    }
+    optimizers = Optimizers(
+        layers=OptimizerSpec(lr=0.1), value_head=OptimizerSpec(lr=0.2, betas=[0.5, 0.6], eps=1e-3)
+    )
+    optimizer = optimizers.build(named)
+    set_rates(optimizer, 0.1, 0.2)
+    found = [(g["lr"], tuple(g["betas"]), g["eps"]) for g in optimizer.param_groups]
+    assert found == [(0.1, (0.9, 0.99), 1e-8), *[(0.2, (0.5, 0.6), 1e-3)] * 2]
 
 
 def test_first_step_by_hand():
     # Adam's first step is lr * g / (|g| + eps): 0.1 * 2 / (2 + 0) = 0.1
     weight = torch.nn.Parameter(torch.tensor([[1.0]]))
     spec = OptimizerSpec(lr=0.1, eps=1e-30)
-    optimizer = spec.build(spec.groups([weight]))
-    optimizer.param_groups[0]["lr"] = 0.1
+    optimizer = Optimizers(layers=spec).build({"weight": weight})
+    set_rates(optimizer, 0.1, 0.0)
     weight.grad = torch.tensor([[2.0]])
     optimizer.step()
     torch.testing.assert_close(weight.detach(), torch.tensor([[0.9]]))

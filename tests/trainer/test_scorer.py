@@ -40,7 +40,8 @@ def test_packed_and_padded_equal_the_models_own_forward(arch, attention):
         expected = own_words(random_model(arch, **changes), ids, 0.7)
         scorer = Scorer(random_model(arch, attention=attention, **changes))
         found = torch.stack(scorer(ids, positions, LENGTHS, scored, 0.7))
-    assert scorer.packed == (attention == ATTENTION)
+    layers = scorer.causal_lm.get_decoder()
+    assert layers.config._attn_implementation == attention
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 

@@ -18,6 +18,9 @@ from trainer.sharding import Processes, ShardingSpec
 HERE = Path(__file__).resolve().parent
 LORA = {"lora": {"rank": 4}}
 BF16 = {"dtype": "bfloat16"}
+OWN = {"critic": {}}  # a second model
+SHARED = {"critic": {"trunk": "shared"}}
+ADAPTED = {"critic": {"lora": {"rank": 4}}}
 CASES = {
     **{f"zero{stage}": {"zero": stage} for stage in range(4)},
     **{f"zero{stage}_offload": {"zero": stage, "offload": "cpu"} for stage in (1, 2, 3)},
@@ -27,8 +30,19 @@ CASES = {
     "zero2_bf16": {"zero": 2, **BF16},
     "zero2_bf16_offload": {"zero": 2, "offload": "cpu", **BF16},
     "zero3_bf16": {"zero": 3, **BF16},
+    **{f"zero{stage}_critic": {"zero": stage, **OWN} for stage in (0, 2, 3)},
+    **{f"zero{stage}_shared_critic": {"zero": stage, **SHARED} for stage in (2, 3)},
+    **{f"zero{stage}_lora_critic": {"zero": stage, **LORA, **ADAPTED} for stage in (2, 3)},
 }
-ALONE = {"full": {}, "lora": LORA, "bf16": BF16, "zero3": {"zero": 3}}
+ALONE = {
+    "full": {},
+    "lora": LORA,
+    "bf16": BF16,
+    "critic": OWN,
+    "shared_critic": SHARED,
+    "lora_critic": {**LORA, **ADAPTED},
+    "zero3": {"zero": 3},
+}
 ROUNDING = 2e-6
 # DeepSpeed multiplies by another kernel under zero 3, so bf16 results are rounded elsewhere.
 LOOSE = {"zero3_bf16": 0.01}
@@ -58,10 +72,15 @@ def outcomes(processes: int) -> dict:
 
 def pair(case):
     """A case's outcome on two processes, and that of the same training on one."""
-    kind = "lora" if "lora" in case else "bf16" if "bf16" in case else "full"
+    kinds = ("shared_critic", "lora_critic", "critic", "lora", "bf16")
+    kind = next((kind for kind in kinds if kind in case), "full")
     two = outcomes(2)[case]
     assert not isinstance(two, str), two  # a traceback
     return two, outcomes(1)[kind]
+
+
+def has_own_critic(case):
+    return "critic" in case and "shared" not in case
 
 
 every_case = pytest.mark.parametrize("case", CASES)
@@ -71,11 +90,14 @@ every_case = pytest.mark.parametrize("case", CASES)
 @every_case
 def test_gradient_norm_is_that_of_one_process(case):
     two, one = pair(case)
-    norms = [
-        [step["optim/grad_norm"] for step in run["metrics"] if not step["optim/skipped"]]
-        for run in (two, one)
-    ]
-    assert norms[0] == pytest.approx(norms[1], rel=max(ROUNDING, LOOSE.get(case, 0)))
+    measured = ["optim/grad_norm", *(["critic/grad_norm"] if has_own_critic(case) else [])]
+    for name in measured:
+        norms = [
+            [step[name] for step in run["metrics"] if not step["optim/skipped"]]
+            for run in (two, one)
+        ]
+        assert len(norms[0]) == 3
+        assert norms[0] == pytest.approx(norms[1], rel=max(ROUNDING, LOOSE.get(case, 0)))
 
 
 @pytest.mark.slow
@@ -94,7 +116,7 @@ def test_updated_weights_are_those_of_one_process(case):
 @every_case
 def test_step_spoilt_on_one_rank_is_skipped_on_all(case):
     two, _ = pair(case)
-    assert [step["optim/skipped"] for step in two["metrics"]] == [0, 1, 0, 0]
+    assert [step["optim/skipped"] for step in two["metrics"]] == [0, 1 + has_own_critic(case), 0, 0]
     assert two["unmoved"]["skipped"] == two["unmoved"]["all"]
 
 
