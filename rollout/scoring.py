@@ -62,6 +62,14 @@ class CircuitBreaker:
             f"{listed}. Mend the verifier or what it calls; missing verdicts are never trained on"
         )
 
+    def state_dict(self) -> dict[str, JSON]:
+        return {"last": list(self._last)}
+
+    def load_state_dict(self, state: Mapping[str, JSON]) -> None:
+        """A smaller window keeps the newest."""
+        self._last.clear()
+        self._last.extend(state["last"])
+
 
 class Watcher(Protocol):
     """Sees every verdict of a run and changes none; its state is part of the checkpoint."""
@@ -152,10 +160,12 @@ class Scorer:
         return found
 
     def state_dict(self) -> dict[str, JSON]:
-        """What the watchers remember; counts of a step are none of it."""
-        return {name: watcher.state_dict() for name, watcher in self._watchers.items()}
+        """What the breaker and the watchers remember; counts of a step are none of it."""
+        watched = {name: watcher.state_dict() for name, watcher in self._watchers.items()}
+        return {"breaker": self.breaker.state_dict(), "watchers": watched}
 
     def load_state_dict(self, state: Mapping[str, JSON]) -> None:
         """A watcher that the saved run did not have starts afresh."""
-        for name in self._watchers.keys() & state.keys():
-            self._watchers[name].load_state_dict(state[name])
+        self.breaker.load_state_dict(state["breaker"])
+        for name in self._watchers.keys() & state["watchers"].keys():
+            self._watchers[name].load_state_dict(state["watchers"][name])

@@ -1,4 +1,5 @@
 import asyncio
+import json
 
 import pytest
 
@@ -116,6 +117,27 @@ def record(breaker, word):
 def test_a_breaker_looks_at_the_last_verdicts(word, tripped):
     breaker = record(CircuitBreaker(0.5, window=8, min_count=4), word)
     assert breaker.is_tripped == tripped
+
+
+def test_a_breaker_goes_on_from_what_it_had_seen():
+    before = record(CircuitBreaker(0.5, window=8, min_count=4), "mmm")
+    after = CircuitBreaker(0.5, window=8, min_count=4)
+    after.load_state_dict(json.loads(json.dumps(before.state_dict())))
+    assert not after.is_tripped
+    assert record(after, "m").is_tripped
+    with pytest.raises(BreakerTripped, match="4x too slow"):
+        after.check()
+    smaller = CircuitBreaker(0.5, window=2)
+    smaller.load_state_dict(record(before, "v").state_dict())
+    assert smaller.error_rate == 0.5  # m and v, the newest
+
+
+def test_the_breaker_is_part_of_the_scorers_state():
+    before = Scorer(raises, breaker=CircuitBreaker(0.5, window=4))
+    ask(before)
+    after = Scorer(raises, breaker=CircuitBreaker(0.5, window=4))
+    after.load_state_dict(before.state_dict())
+    assert after.breaker.error_rate == 1.0
 
 
 def test_a_tripped_breaker_names_rate_and_reason():
