@@ -47,6 +47,7 @@ from trainer.explain import load_recipe
 from trainer.loggers import Logger, LoggerContext
 from trainer.loop import train
 from trainer.main_rank import MainRankFailed
+from trainer.metrics import Max
 from trainer.model import load_tokenizer
 from trainer.oversight import Oversight, oversee, refuse_another_verifier
 from trainer.policy import Policy
@@ -95,7 +96,7 @@ async def _carry(run: Run) -> int:
         return _stopped(run, f"{type(error).__name__}: {error}")
     finally:
         await run.close()
-    if not run.progress.done:
+    if run.unlogged or not run.progress.done:
         print(f"saved at step {run.progress.step}; go on with --resume", file=sys.stderr)
         return RESUME_ME
     if run.policy.is_main:
@@ -144,7 +145,8 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         folder=folder / "checkpoints",
         keep=recipe.checkpoint.keep,
         is_main=policy.is_main,
-        barrier=policy.barrier,
+        any_rank=lambda said: policy.merge({"said": Max(said)}).numbers()["said"] > 0,
+        sharded=recipe.sharding.zero > 0 and policy.world_size > 1,
         spared=lambda: named_checkpoints(folder),
     )
     _refuse_split_folders(policy, newest)
@@ -164,8 +166,10 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         engine = _engine(recipe, policy, renderer)
         collector = _collector(recipe, algorithm, engine, renderer, scorer, fitting.problems)
         stop.listeners.append(collector.stop)
-        done = 0 if newest is None else int(load_host(newest)["progress"]["step"])
-        first = done + 1 if done else 0  # before the first step all is done again
+        saved = {} if newest is None else load_host(newest)
+        done = int(saved["progress"]["step"]) if saved else 0
+        # before the first step all is done again; a step may have been saved before it was logged
+        first = done + 1 if done and not saved["unlogged"] else done
         recorder = Recorder(folder, recipe.record, first_step=done)
         context = LoggerContext(
             folder=folder,

@@ -42,13 +42,17 @@ class CheckpointSpec(Spec):
 class Checkpoints:
     """The checkpoints of one run. Rank 0 writes folders; every rank takes part in policy saves.
 
+    any_rank: whether any rank says True; every rank calls it and hears the same
+    sharded: ranks meet while the policy is written, so that one which fails there cannot announce
+        it: it ends, and the launcher ends the others
     spared: names of old checkpoints that somebody still needs, whatever `keep` says
     """
 
     folder: Path
     keep: int
     is_main: bool
-    barrier: Callable[[], None]
+    any_rank: Callable[[bool], bool]
+    sharded: bool = False
     spared: Callable[[], Collection[str]] = frozenset
 
     def latest(self) -> Path | None:
@@ -60,49 +64,77 @@ class Checkpoints:
     ) -> Path:
         """Write the checkpoint of the state before `step`; returns its folder.
 
-        Raises RecipeError when the disk is full; the older checkpoints stay as they are.
+        Raises RecipeError on every rank when one of them cannot write; the older checkpoints stay
+        as they are.
         """
         final = self.folder / f"step_{step:06d}"
         if final.exists():
             return final
         staging = self.folder / f".saving-step_{step:06d}"
-        if self.is_main:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for leftover in self.folder.glob(".saving-*"):
-                shutil.rmtree(leftover)
-            (staging / "policy").mkdir(parents=True)
-        self.barrier()
-        try:
-            save_policy(staging / "policy")
-            if self.is_main:
-                torch.save(dict(host), staging / "host.pt")
-                manifest = {"format": FORMAT, "step": step, "saved_at_s": time.time()}
-                (staging / "manifest.json").write_text(json.dumps(manifest))
-        except (OSError, RuntimeError) as error:  # torch.save reports a full disk as the latter
-            self._clean(staging)
-            if _is_full(error, self.folder):
-                raise RecipeError.of(
-                    f"no space left on the disk for checkpoint step {step} in {self.folder}",
-                    fix="free some space or set checkpoint.keep lower, then run again with "
-                    "--resume; the older checkpoints are untouched",
-                ) from error
-            raise
-        self.barrier()
-        if self.is_main:
+
+        def write_host() -> None:
+            torch.save(dict(host), staging / "host.pt")
+            manifest = {"format": FORMAT, "step": step, "saved_at_s": time.time()}
+            (staging / "manifest.json").write_text(json.dumps(manifest))
             _sync_folder(staging)
-            os.replace(staging, final)
-            spared = self.spared()
-            for old in sorted(self.folder.glob("step_*"))[: -self.keep]:
-                if old.name not in spared:
-                    (old / "manifest.json").unlink(missing_ok=True)  # half removed is incomplete
-                    shutil.rmtree(old)
-        self.barrier()
+
+        self._all(step, lambda: self._begin(staging), alone=True)
+        self._all(step, lambda: save_policy(staging / "policy"))
+        self._all(step, write_host, alone=True)
+        self._all(step, lambda: self._show(staging, final), alone=True)
         return final
 
-    def _clean(self, staging: Path) -> None:
+    def _all(self, step: int, write: Callable[[], None], *, alone: bool = False) -> None:
+        """Do it on every rank, or on rank 0 `alone`; all ranks wait for it and hear if it fails."""
+        failure: OSError | RuntimeError | None = None
+        try:
+            if self.is_main or not alone:
+                write()
+        except (OSError, RuntimeError) as error:  # torch.save reports a full disk as the latter
+            failure = error
+        unheard = failure is not None and self.sharded and not alone
+        if not unheard and not self.any_rank(failure is not None):
+            return
         if self.is_main:
             with contextlib.suppress(OSError):
-                shutil.rmtree(staging)
+                _remove_leftovers(self.folder)
+        fix = "mend it, then run again with --resume; the older checkpoints are untouched"
+        if failure is None:
+            what = f"checkpoint step {step} was given up: another rank could not write to it"
+        elif _is_full(failure, self.folder):
+            what = f"no space left on the disk for checkpoint step {step} in {self.folder}"
+            fix = fix.replace("mend it", "free some space or set checkpoint.keep lower")
+        else:
+            what = f"checkpoint step {step} cannot be written to {self.folder}: {failure!s:.300}"
+        raise RecipeError.of(what, fix=fix) from failure
+
+    def _begin(self, staging: Path) -> None:
+        """Nothing is written where the last checkpoint would not fit a second time."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(self.folder)
+        last = self.latest()
+        if last is not None and shutil.disk_usage(self.folder).free < _size(last):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        (staging / "policy").mkdir(parents=True)
+
+    def _show(self, staging: Path, final: Path) -> None:
+        """The checkpoint gets its name; the oldest ones leave."""
+        os.replace(staging, final)
+        spared = self.spared()
+        for old in sorted(self.folder.glob("step_*"))[: -self.keep]:
+            if old.name not in spared:
+                (old / "manifest.json").unlink(missing_ok=True)  # half removed is incomplete
+                shutil.rmtree(old)
+
+
+def _size(folder: Path) -> int:
+    """Bytes."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for leftover in folder.glob(".saving-*"):
+        shutil.rmtree(leftover)
 
 
 def latest(folder: Path) -> Path | None:

@@ -65,6 +65,10 @@ class Evaluation:
         self._folder = folder
         self._total = total
 
+    def is_due(self, done: int) -> bool:
+        """Whether `due` has anything to do once `done` steps are done."""
+        return any(scheduled.spec.due(done, self._total) for scheduled in self._scheduled)
+
     async def due(self, done: int, engine: Engine | None) -> dict[str, float]:
         """Run what is due once `done` steps are done; metrics `eval/<suite>/<name>`."""
         metrics: dict[str, float] = {}

@@ -1,8 +1,12 @@
 """Run: what the loop talks to. It ties the parts together and owns what happens around a step.
 
 `collect` hands the same groups to every rank; `finish` closes a step: adapt, evaluate, log, save.
+
+A step's metrics wait in the boundary until its evaluation has ended, so that a stop request need
+not: the checkpoint holds them, and the resumed run evaluates and logs before its first step.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -13,7 +17,7 @@ import torch
 
 from recipes.registry import describe as describe_recipe
 from recipes.spec import JSON
-from rollout.collect import Collector
+from rollout.collect import Collector, Interrupted
 from rollout.engines import Engine
 from rollout.types import Group
 from trainer.algorithm import Algorithm
@@ -30,6 +34,8 @@ from trainer.policy import Policy
 from trainer.progress import Progress, StopSignal
 from trainer.publish import Publisher
 from trainer.record import Recorder
+
+_POLL_S = 0.1  # how often an evaluation is asked whether it must stop
 
 
 class RunStopped(Exception):
@@ -56,21 +62,25 @@ class Run:
     recorder: Recorder | None = None  # on rank 0
     collecting: bool = False  # the policy is still as it was at the boundary
     boundary: Mapping[str, JSON] = field(default_factory=dict)  # host state before this step
+    unlogged: dict[str, float] = field(default_factory=dict)  # of a step not yet evaluated
     _metrics: Metrics = field(default_factory=Metrics)  # of the step so far, equal on all ranks
     _batch: TokenBatch | None = None  # the step's, kept to be dumped when an update goes wrong
     _clock: float = field(default_factory=time.perf_counter)
     _spans: dict[str, float] = field(default_factory=dict)
 
     async def start(self) -> None:
-        """Publish the first weights, and evaluate before the first step where asked."""
+        """Publish the first weights; evaluate before the first step, or what a stop left open."""
         self.policy.temperature = self.algorithm.at(self.progress.step).numbers[
             "sampling.temperature"
         ]
         await self.publish(self.progress.step)
         self._metrics = Metrics()
-        if self.progress.step == 0:
-            await on_main(self.policy, self._evaluate_and_log)
         self.boundary = self.host_state()
+        if self.progress.step == 0 or self.unlogged:
+            await on_main(self.policy, self._evaluate_and_log)
+            self.unlogged = {}
+            self.boundary = self.host_state()
+            self._stop_if_gamed()
 
     async def collect(self, step: int) -> list[Group]:
         """The step's groups, the same on every rank. Raises Interrupted on every rank."""
@@ -119,14 +129,21 @@ class Run:
         self._spans["sync"] = time.perf_counter() - start
 
     async def finish(self, step: int, update: Metrics) -> None:
-        """Close the step: merge metrics, adapt controllers, evaluate, log, save."""
+        """Close the step: merge metrics, adapt controllers, evaluate, log, save.
+
+        Raises Interrupted on every rank when a stop is asked for before the evaluation has ended.
+        """
         self._metrics += self.policy.merge(update)
         self._stop_if_broken(step)
         # rank 0 knows more (ledger, verifier): controllers must see the same on every rank
         self.algorithm.observe(self.policy.broadcast(self._metrics.numbers()))
         self.progress.step = step + 1
         self._metrics += self._timing()
+        self.unlogged = self._metrics.numbers()
+        if self.evaluation.is_due(self.progress.step):
+            self.boundary = self.host_state()
         await on_main(self.policy, self._evaluate_and_log)
+        self.unlogged = {}
         self.progress.stopping = self.policy.broadcast(self.stop.asked)
         self.boundary = self.host_state()
         every = self.recipe.checkpoint.every
@@ -139,15 +156,28 @@ class Run:
         """On rank 0: what is due once these steps are done, and the step's line of metrics."""
         start = time.perf_counter()
         done = self.progress.step
-        evaluated = await self.evaluation.due(done, self.engine)
+        evaluated = await self._evaluated(done)
         if evaluated:
             evaluated["time/eval_s"] = time.perf_counter() - start
-        metrics = {**self._metrics.numbers(), **evaluated}
+        metrics = {**self.unlogged, **evaluated}
         if self.oversight is not None and done:
             metrics |= self.oversight.observe(metrics)
         if metrics:
             for logger in self.loggers:
                 logger.log(done, metrics)
+
+    async def _evaluated(self, done: int) -> dict[str, float]:
+        """Metrics of the evaluations that are due. Raises Interrupted when a stop is asked for."""
+        if not self.evaluation.is_due(done):
+            return {}
+        evaluating = asyncio.ensure_future(self.evaluation.due(done, self.engine))
+        while not (evaluating.done() or self.stop.asked):
+            await asyncio.wait([evaluating], timeout=_POLL_S)
+        if not evaluating.done():
+            evaluating.cancel()
+            await asyncio.gather(evaluating, return_exceptions=True)
+            raise Interrupted
+        return evaluating.result()
 
     def save(self) -> Path:
         """Checkpoint the state at the last boundary between two steps."""
@@ -162,11 +192,13 @@ class Run:
             "algorithm": self.algorithm.state_dict(),
             "collector": self.collector.state_dict() if self.collector else {},
             "oversight": self.oversight.state_dict() if self.oversight else {},
+            "unlogged": dict(self.unlogged),
         }
 
     def load_host_state(self, state: Mapping[str, JSON]) -> None:
         self.progress.load_state_dict(state["progress"])
         self.algorithm.load_state_dict(state["algorithm"])
+        self.unlogged = dict(state["unlogged"])
         if self.collector is not None:
             self.collector.load_state_dict(state["collector"])
         if self.oversight is not None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.runs import ROOT, environment, launch, smoke, tiny_base
+from tests.runs import ROOT, command, environment, launch, smoke, tiny_base
 
 BROKEN = {
     "an unknown name": (
@@ -104,3 +104,22 @@ def test_a_resume_without_a_run_starts_one(tmp_path):
     done = launch(smoke(tiny_base(tmp_path / "base"), tmp_path / "run"), resume=True)
     assert done.returncode == 0, done.stderr
     assert "no checkpoint" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_checkpoint_that_cannot_be_written_ends_every_rank_with_the_cause(tmp_path, processes):
+    options = smoke(tiny_base(tmp_path / "base"), tmp_path / "run", steps=2)
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 64; exec "$@"', "-", *command(options, processes=processes)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "error: checkpoint step 1 cannot be written to" in done.stderr
+    assert done.stderr.count("another rank could not write to it") == processes - 1
+    assert not list((tmp_path / "run" / "checkpoints").iterdir())

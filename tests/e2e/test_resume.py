@@ -1,5 +1,6 @@
 """Kill at any moment, resume, and it is the run that was never killed: to the bit."""
 
+import json
 import os
 import random
 import signal
@@ -21,9 +22,9 @@ def settings(base: Path, output: Path) -> list[str]:
     return smoke(base, output, steps=STEPS, minibatches=2, checkpoint__every=2)
 
 
-def policy_state(folder: Path) -> dict[str, torch.Tensor]:
+def policy_state(folder: Path, steps: int) -> dict[str, torch.Tensor]:
     newest = sorted((folder / "checkpoints").glob("step_*"))[-1]
-    assert newest.name == f"step_{STEPS:06d}"
+    assert newest.name == f"step_{steps:06d}"
     state = torch.load(newest / "policy" / "replica.pt", weights_only=True)
     return dict(flat(state))
 
@@ -39,12 +40,35 @@ def is_list(value: object) -> bool:
     return isinstance(value, list | tuple)
 
 
-def assert_equal_runs(left: Path, right: Path) -> None:
-    ours, theirs = policy_state(left), policy_state(right)
+def assert_equal_runs(left: Path, right: Path, *, steps: int = STEPS) -> None:
+    ours, theirs = policy_state(left, steps), policy_state(right, steps)
     assert ours and ours.keys() == theirs.keys()
     different = [name for name in ours if not torch.equal(ours[name], theirs[name])]
     assert not different
     assert numbers(left) == numbers(right)
+
+
+SLOW = """
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+def score(response):
+    if (HERE / "slow").exists():
+        (HERE / "asked").touch()
+        time.sleep(5)
+    return float(any(c in "01234" for c in response))
+"""
+
+
+def evaluated(base: Path, output: Path, plugin: Path) -> list[str]:
+    """As `settings`, with an evaluation after every second step, slow where a file says so."""
+    entry = {"name": "plugin", "function": f"{plugin}:score"}
+    suite = {"problems": {"source": {"size": 16}}, "verifier": entry, "name": "slow"}
+    spec = {"suite": "sums", "every": 2, "samples": 2, "sampling": {"max_tokens": 8}}
+    evaluate = json.dumps([{**spec, "at_start": False, "at_end": False, "overrides": suite}])
+    return smoke(base, output, steps=4, checkpoint__every=3, evaluate=evaluate)
 
 
 def wait_for_lines(process: subprocess.Popen[bytes], file: Path, lines: int) -> None:
@@ -117,3 +141,35 @@ def test_a_folder_that_holds_a_run_is_not_written_over(tmp_path):
     assert again.returncode == 1
     assert "already holds a run" in again.stderr and "--resume" in again.stderr
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [2, 4])  # on the way, and at the end
+def test_a_stop_request_does_not_wait_for_an_evaluation(tmp_path, step):
+    base, plugin = tiny_base(tmp_path / "base"), tmp_path / "reward.py"
+    plugin.write_text(SLOW)
+    undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
+    assert launch(evaluated(base, undisturbed, plugin)).returncode == 0
+    options = evaluated(base, stopped, plugin)
+    if step == 4:
+        assert launch([*options, "steps=3"]).returncode == 0
+    (tmp_path / "slow").touch()
+    process = subprocess.Popen(
+        command(options, resume=step == 4),
+        cwd=Path(__file__).parent.parent.parent,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    while process.poll() is None and not (tmp_path / "asked").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == RESUME_ME, said.decode()
+    assert (stopped / "checkpoints" / f"step_{step:06d}" / "manifest.json").exists()
+    assert not (stopped / "eval" / f"slow_step_{step:06d}.json").exists()
+    assert [line for line, _ in numbers(stopped)] == list(range(1, step))
+    (tmp_path / "slow").unlink()
+    assert launch(options, resume=True).returncode == 0
+    assert_equal_runs(undisturbed, stopped, steps=4)
+    assert "eval/slow/pass@1" in dict(numbers(stopped))[step]

@@ -1,5 +1,6 @@
 import errno
 import json
+import shutil
 
 import pytest
 
@@ -8,7 +9,7 @@ from trainer.checkpoint import Checkpoints, load_host
 
 
 def checkpoints(folder, keep=2):
-    return Checkpoints(folder=folder, keep=keep, is_main=True, barrier=lambda: None)
+    return Checkpoints(folder=folder, keep=keep, is_main=True, any_rank=bool)
 
 
 def write_policy(folder):
@@ -55,6 +56,51 @@ def test_a_full_disk_says_so_and_keeps_the_older_checkpoint(tmp_path):
         store.save(2, {}, full)
     assert store.latest() == tmp_path / "step_000001"
     assert not list(tmp_path.glob(".saving-*"))
+
+
+def test_a_rank_that_writes_hears_that_another_could_not(tmp_path):
+    checkpoints(tmp_path).save(1, {}, write_policy)
+    votes = []
+
+    def another_failed(failed):
+        votes.append(failed)
+        return len(votes) == 2  # when the policy is written
+
+    store = Checkpoints(folder=tmp_path, keep=2, is_main=True, any_rank=another_failed)
+    with pytest.raises(RecipeError, match=r"step 2 was given up: another rank"):
+        store.save(2, {}, write_policy)
+    assert votes == [False, False]
+    assert store.latest() == tmp_path / "step_000001"
+    assert not list(tmp_path.glob(".saving-*"))
+
+
+def test_a_rank_that_cannot_write_announces_it(tmp_path):
+    votes = []
+
+    def vote(failed):
+        votes.append(failed)
+        return failed
+
+    def broken(folder):
+        raise RuntimeError("unexpected pos 64 vs 0")  # torch.save, on a file that cannot grow
+
+    other = Checkpoints(folder=tmp_path, keep=2, is_main=False, any_rank=vote)
+    with pytest.raises(RecipeError, match=r"step 2 cannot be written .*unexpected pos 64"):
+        other.save(2, {}, broken)
+    assert votes == [False, True]
+
+
+def test_what_would_not_fit_beside_the_last_one_is_not_begun(tmp_path):
+    store = checkpoints(tmp_path)
+    store.save(1, {}, write_policy)
+    free = shutil.disk_usage(tmp_path).free
+    with (tmp_path / "step_000001" / "policy" / "weights").open("wb") as weights:
+        weights.truncate(2 * free)  # takes no space, and would as a copy
+    written = []
+    with pytest.raises(RecipeError, match="no space left"):
+        store.save(2, {}, written.append)
+    assert written == []
+    assert store.latest() == tmp_path / "step_000001"
 
 
 def test_saving_the_same_step_twice_writes_once(tmp_path):

@@ -27,7 +27,7 @@ def save(run: Path, step: int, *, keep: int = 5) -> Path:
         folder=run / "checkpoints",
         keep=keep,
         is_main=True,
-        barrier=lambda: None,
+        any_rank=bool,
         spared=lambda: named_checkpoints(run),
     )
     return checkpoints.save(step, {}, lambda folder: None)
