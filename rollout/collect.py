@@ -58,7 +58,8 @@ class Collector:
     """Hands out `groups_per_step` groups a step, each at most `max_staleness` versions old.
 
     sampling: settings of a step, schedules resolved; the seed is set here
-    max_refills: rounds of fresh problems after the first before a step gives up
+    max_refills: a step gives up when it dropped as many groups as this many full refills and the
+        first round hold; a round that lacks a single group is no full refill
     greedy: also draw one sample a group at temperature 0, as a baseline
     """
 
@@ -116,7 +117,7 @@ class Collector:
         self._groups_in_step = 0
         wanted = self._groups_per_step
         taken: list[Group] = []
-        for refill in range(self._max_refills + 1):
+        for refill in range(self._most_dropped):
             self._tally.refills += refill > 0
             self._evict()
             self._fill(wanted - len(taken))
@@ -129,7 +130,9 @@ class Collector:
                 self._dropped.clear()
                 self._check_ledger()
                 return taken
-        raise NotEnoughGroups(self._shortage(len(taken)))
+            if self._dropped.total() >= self._most_dropped:
+                break
+        raise NotEnoughGroups(self._shortage(len(taken) + self._custody.buffered_groups))
 
     def settle(self, outcomes: Mapping[int, str]) -> None:
         """Where each sample of the step ended: sample id -> bucket of the ledger."""
@@ -177,10 +180,15 @@ class Collector:
         ready = len(self._in_flight) + self._custody.buffered_groups
         if not self._max_staleness:
             return max(missing - ready, 0)
-        if self._dropped.total() >= (self._max_refills + 1) * self._groups_per_step:
+        if self._dropped.total() >= self._most_dropped:
             return 0
         capacity = (self._max_staleness + 1) * self._groups_per_step
         return max(capacity - ready - self._groups_in_step, 0)
+
+    @property
+    def _most_dropped(self) -> int:
+        """Groups that a step may drop; whatever is asked for at once, it is the same number."""
+        return (self._max_refills + 1) * self._groups_per_step
 
     @property
     def _samples_per_group(self) -> int:
@@ -261,8 +269,8 @@ class Collector:
         reasons = "; ".join(f"{count}x {reason}" for reason, count in self._dropped.most_common(5))
         return (
             f"step {self._step}: {found} of {self._groups_per_step} groups after "
-            f"{self._max_refills} refills. Dropped: {reasons or 'none'}. Give the filters problems "
-            "they can keep (neither always solved nor never), relax them, or raise "
+            f"{self._dropped.total()} others were dropped: {reasons or 'none'}. Give the filters "
+            "problems they can keep (neither always solved nor never), relax them, or raise "
             "limits.max_refills"
         )
 

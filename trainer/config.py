@@ -101,7 +101,7 @@ class LimitsSpec(Spec):
         int, Field(gt=0, description="non-finite updates in a row before the run stops")
     ] = 3
     max_refills: Annotated[
-        int, Field(gt=0, description="rounds of fresh problems for one step's groups")
+        int, Field(gt=0, description="a step may drop this many times its groups, and once more")
     ] = 20
     allow_verifier_change: Annotated[
         bool, Field(description="go on from a checkpoint with another verifier, or another version")

@@ -174,9 +174,26 @@ def test_problems_outside_of_a_band_are_replaced():
 
 def test_too_few_groups_after_all_refills_is_an_error_that_counts_the_reasons():
     rig = Rig(["4", "0"], filters=[drop_uniform], max_refills=2)
-    with pytest.raises(NotEnoughGroups, match=r"0 of 2 groups.*6x all samples have the same"):
+    with pytest.raises(
+        NotEnoughGroups, match=r"0 of 2 groups after 6 .*6x all samples have the sa"
+    ):
         asyncio.run(rig.collector.take(0))
     assert len(rig.calls) == 6  # two in each of three rounds
+
+
+def test_a_single_group_may_be_asked_for_as_often_as_whole_refills_hold():
+    # "1" is kept at once; then one group a round, five of them dropped before the next "2"
+    rig = Rig(["1", "4", "0", "4", "0", "4", "2"], filters=[drop_uniform], max_refills=2)
+    groups = asyncio.run(rig.collector.take(0))
+    assert names(groups) == ["0:1", "6:2"]
+    rig.collector.settle(all_trained(groups))
+    assert rig.collector.metrics()["rollout/refills"] == 5
+
+
+def test_what_was_kept_is_told_when_a_step_gives_up():
+    rig = Rig(["1", "4", "0", "4", "0", "4", "0", "2"], filters=[drop_uniform], max_refills=2)
+    with pytest.raises(NotEnoughGroups, match="1 of 2 groups after 6 others were dropped"):
+        asyncio.run(rig.collector.take(0))
 
 
 def test_the_sampler_and_the_metrics_see_dropped_groups_too():
