@@ -116,3 +116,10 @@ def test_option_types_are_words() -> None:
 
 def test_text_outside_code_is_not_read_as_markup() -> None:
     assert markdown("a <b> of `<c>` and 2 * 3") == "a &lt;b> of `<c>` and 2 \\* 3"
+
+
+def test_the_readme_shows_the_loop_as_it_is() -> None:
+    loop = (ROOT / "trainer" / "loop.py").read_text()
+    shown = loop[loop.index("async def train") :].splitlines()
+    del shown[1]  # the docstring
+    assert "\n".join(shown) in (ROOT / "README.md").read_text()

@@ -31,9 +31,9 @@ class Slots:
 
     shaping: Sequence[Bound]
     advantage: Bound
+    selections: Sequence[Bound]
     masks: Sequence[Bound]
     correction: Bound
-    selections: Sequence[Bound]
     reduction: Bound
     loss: Bound
     terms: Sequence[Bound]
@@ -43,9 +43,9 @@ class Slots:
         """Every filled slot with its recipe path."""
         yield from ((f"shaping.{i}", bound) for i, bound in enumerate(self.shaping))
         yield "advantage", self.advantage
+        yield from ((f"selections.{i}", bound) for i, bound in enumerate(self.selections))
         yield from ((f"masks.{i}", bound) for i, bound in enumerate(self.masks))
         yield "correction", self.correction
-        yield from ((f"selections.{i}", bound) for i, bound in enumerate(self.selections))
         yield "reduction", self.reduction
         yield "loss", self.loss
         yield from ((f"terms.{i}", bound) for i, bound in enumerate(self.terms))

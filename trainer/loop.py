@@ -16,14 +16,12 @@ async def train(run: Run) -> None:
         algo = run.algorithm.at(step)  # schedules become plain numbers
         groups = await run.collect(step)  # x ~ D, y_1..y_G ~ mu(.|x), r = verify(x, y), filtered
         batch = pack(groups)  # [T] tokens, [S] sequences
-        batch = run.policy.annotate(
-            batch, algo.needs
-        )  # log pi_old, log pi_ref, V: what is declared
+        batch = run.policy.annotate(batch, algo.needs)  # log pi_old, log pi_ref, V: if declared
         batch = batch.replace(rewards=algo.shape(batch))  # r'
         batch = batch.replace(advantages=algo.advantage(batch))  # A
+        batch = algo.select(batch)  # which samples learn
         batch = batch.replace(train_mask=algo.mask(batch))  # which tokens learn
         batch = batch.replace(is_weights=algo.correct(batch))  # w = pi_old / mu
-        batch = algo.select(batch)  # which samples learn
         run.observe(step, groups, batch)
 
         metrics = Metrics()

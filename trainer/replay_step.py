@@ -162,9 +162,9 @@ class Bench:
         batch = self._policy.annotate(pack(groups), algo.needs)
         batch = batch.replace(rewards=algo.shape(batch))
         batch = batch.replace(advantages=algo.advantage(batch))
+        batch = algo.select(batch)
         batch = batch.replace(train_mask=algo.mask(batch))
         batch = batch.replace(is_weights=algo.correct(batch))
-        batch = algo.select(batch)
         ended.update(outcomes(groups, batch).values())
         return Arm(recipe=recipe, algo=algo, batch=batch, ledger=ended)
 

@@ -39,3 +39,18 @@ def test_a_resumed_run_is_the_same_and_its_ledger_and_controls_are_told(tmp_path
     )
     assert logged[4]["ledger/trained"] == 8  # two of each of the four groups
     assert logged[4]["ledger/down_sampled"] > 0
+
+
+@pytest.mark.slow
+def test_masks_choose_among_the_tokens_of_the_samples_that_selections_left(tmp_path):
+    options = smoke(
+        tiny_base(tmp_path / "base"),
+        tmp_path / "run",
+        selections="[{name: advantage_variance, frac: 0.25}]",
+        masks="[{name: high_product, frac: 0.5}]",
+        filters="[drop_uniform]",
+    )
+    done = launch(options)
+    assert done.returncode == 0, done.stderr
+    for _, metrics in numbers(tmp_path / "run"):  # among all samples it would be nearly 1
+        assert 0.5 <= metrics["mask/kept_frac"] < 0.6
