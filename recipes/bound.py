@@ -110,11 +110,16 @@ def make_ready(bound: Bound) -> None:
         bound.entry.ready(**bound.options)
 
 
+def entries_of(bound: Bound) -> list[Bound]:
+    """The entry, and every one inside its options at any depth."""
+    found = [bound]
+    _replaced(bound.options, lambda inner: found.extend(entries_of(inner)))
+    return found
+
+
 def tags_of(bound: Bound) -> frozenset[str]:
     """The tags of the function and of every entry inside its options."""
-    found = set(bound.entry.tags)
-    _replaced(bound.options, lambda inner: found.update(tags_of(inner)))
-    return frozenset(found)
+    return frozenset(tag for entry in entries_of(bound) for tag in entry.entry.tags)
 
 
 def _accepted(bound: Bound) -> dict[str, Any]:

@@ -20,7 +20,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic import create_model as build_model
 from pydantic.json_schema import models_json_schema
 
-from recipes.bound import Bound, Registered, build, describe, function_of, make_ready, tags_of
+from recipes.bound import (
+    Bound,
+    Registered,
+    build,
+    describe,
+    entries_of,
+    function_of,
+    make_ready,
+    tags_of,
+)
 from recipes.errors import RecipeError, did_you_mean, relative
 from recipes.options import (
     NestedHook,
@@ -32,8 +41,8 @@ from recipes.options import (
 from recipes.spec import JSON, Entry
 
 __all__ = [
-    "Registry", "Registered", "Bound", "build", "function_of", "describe", "make_ready", "tags_of",
-    "did_you_mean", "option_path", "relative",
+    "Registry", "Registered", "Bound", "build", "function_of", "describe", "entries_of",
+    "make_ready", "tags_of", "did_you_mean", "option_path", "relative",
 ]  # fmt: skip
 
 P = ParamSpec("P")

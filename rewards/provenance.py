@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.errors import relative
-from recipes.registry import Bound, describe
+from recipes.registry import Bound, describe, entries_of
 from rewards.plugins import inspect_plugin
 from rewards.types import JSON
 from rewards.verifiers.plugin import specs_of
@@ -59,7 +59,7 @@ class Provenance:
 def provenance_of(bound: Bound) -> Provenance:
     """Of a verifier and of those inside it."""
     files: set[Path] = set()
-    for inner in _nested(bound):
+    for inner in entries_of(bound):
         files |= _closure(Path(inner.entry.file))
         if inner.name == "plugin":
             for spec in specs_of(inner.options):
@@ -103,19 +103,6 @@ def _flat(value: JSON, path: str = "") -> Iterator[tuple[str, JSON]]:
             yield from _flat(inner, f"{path}.{key}" if path else key)
     else:
         yield path, value
-
-
-def _nested(value: object) -> Iterator[Bound]:
-    """Every entry in an entry's options, itself first."""
-    if isinstance(value, Bound):
-        yield value
-        yield from _nested(value.options)
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _nested(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _nested(inner)
 
 
 # -- files ---------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ class Problem:
     id: str  # unique in its source; stable between runs
     messages: tuple[Message, ...]  # the prompt; at least one
     answer: str  # gold answer, as the data set gives it
-    verifier: str = ""  # name of the verifier for this row; empty: the recipe's verifier
+    verifier: str = ""  # which verifier of `by_row` judges it; empty where there is one for all
     tags: frozenset[str] = frozenset()
     columns: Mapping[str, JSON] = field(default_factory=dict)  # the row's other columns
 

@@ -10,8 +10,6 @@ from recipes.spec import JSON
 from rollout.ledger import Ledger
 from rollout.types import Group
 
-_SAMPLE_STRIDE = 2**16  # sample id = group id * stride + index, as in a batch's sample_ids
-
 
 class Custody:
     """Follows samples from the buffer to their bucket."""
@@ -43,7 +41,7 @@ class Custody:
             if sample.index < 0:
                 self._ledger.settle("masked")
             else:
-                self._in_step.add(group.group_id * _SAMPLE_STRIDE + sample.index)
+                self._in_step.add(group.sample_id(sample))
         return True
 
     def evict(self, group: Group) -> bool:

@@ -5,7 +5,7 @@
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -17,8 +17,8 @@ from recipes.registry import did_you_mean
 from recipes.spec import JSON, Spec
 from rewards.types import Message
 from rollout.ranked_pairs import FactorSpec, margins_of, preferred, scored_responses
-from rollout.rows import ROLES
-from rollout.tables import Line, read, refuse
+from rollout.rows import messages_of
+from rollout.tables import Line, Split, Subset, TablePath, read, refuse
 
 
 class PairColumns(Spec):
@@ -37,11 +37,9 @@ class PairColumns(Spec):
 class PairsSpec(Spec):
     """Where preference pairs come from, and how many are kept apart."""
 
-    path: Annotated[
-        str, Field(min_length=1, description=".jsonl, .json or .parquet file, folder, or hub name")
-    ]
-    split: Annotated[str, Field(description="of a folder or hub data set")] = "train"
-    subset: Annotated[str, Field(description="configuration of a hub data set")] = ""
+    path: TablePath
+    split: Split = "train"
+    subset: Subset = ""
     columns: PairColumns = PairColumns()
     factors: Annotated[
         list[FactorSpec],
@@ -192,15 +190,4 @@ def _messages(line: Line, column: str, *, role: str) -> tuple[Message, ...] | Fa
             what=f"column '{column}' holds {value!r:.80}, expected text or a list of messages",
             fix="every row needs a task and two responses",
         )
-    messages: list[Message] = []
-    for number, entry in enumerate(value):
-        known = isinstance(entry, Mapping) and entry.get("role") in ROLES
-        content = entry.get("content") if known else None
-        if not isinstance(content, str):
-            return Fault(
-                where=line.where,
-                what=f"message {number} of column '{column}' is {entry!r:.80}",
-                fix=f"expected role (one of {', '.join(ROLES)}) and content, both text",
-            )
-        messages.append(Message(role=entry["role"], content=content))
-    return tuple(messages)
+    return messages_of(line, column, value)

@@ -1,13 +1,13 @@
 """Data to problems: source, prompt template, system prompt; and two checks before a run.
 
-load_problems(spec)                     every row as a Problem, ids unique
+load_problems(spec, verifier)           every row as a Problem, ids unique
 drop_overlong(problems, ...)            prompts that do not fit leave, counted
 check_gold(problems, verify, spec)      would the right answers be scored as right?
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,9 +15,10 @@ import numpy as np
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError
-from recipes.registry import Bound, build
+from recipes.registry import Bound, build, did_you_mean
 from recipes.spec import Spec
 from rewards.types import Message, Problem, Verdict
+from rewards.verifiers.by_row import names_for_rows
 from rollout.render import Renderer
 from rollout.sources import Row, source
 from rollout.tables import is_local, refuse
@@ -37,9 +38,6 @@ class ProblemsSpec(Spec):
             description="the user's message; {prompt} is the row's, other braces stay as they are",
         ),
     ] = "{prompt}"
-    verifier: Annotated[
-        str, Field(description="name of the verifier for these rows; '' for the recipe's")
-    ] = ""
     max_prompt_tokens: Annotated[
         int, Field(gt=0, description="longer prompts are left out, counted and reported")
     ] = 1024
@@ -61,8 +59,11 @@ class ProblemsSpec(Spec):
         return self.source.name != "dataset" or is_local(self.source.options["path"])
 
 
-def load_problems(spec: ProblemsSpec) -> list[Problem]:
-    """Every row of the source as a Problem. Raises RecipeError with up to ten faults."""
+def load_problems(spec: ProblemsSpec, verifier: Bound | None = None) -> list[Problem]:
+    """Every row of the source as a Problem. Raises RecipeError with up to ten faults.
+
+    verifier: that will judge them; rows that name one that it has not are refused
+    """
     try:
         rows: list[Row] = build(spec.source)
     except RecipeError as error:
@@ -79,12 +80,14 @@ def load_problems(spec: ProblemsSpec) -> list[Problem]:
         ) from error
     _refuse_repeated_ids(rows)
     _refuse_two_system_prompts(rows, spec)
+    if verifier is not None:
+        _refuse_unknown_verifiers(rows, names_for_rows(verifier))
     return [
         Problem(
             id=row.id,
             messages=_messages(row, spec),
             answer=row.answer,
-            verifier=spec.verifier,
+            verifier=row.verifier,
             columns=row.columns,
         )
         for row in rows
@@ -129,6 +132,30 @@ def _refuse_two_system_prompts(rows: Sequence[Row], spec: ProblemsSpec) -> None:
                 path="system_prompt",
                 fix="leave system_prompt out, or take the system messages out of the data",
             )
+
+
+def _refuse_unknown_verifiers(rows: Sequence[Row], names: Collection[str]) -> None:
+    """Every row is judged by a verifier that there is."""
+    known = sorted(name for name in names if name)
+    listed = f"(known: {', '.join(known)})"
+    if not known:
+        listed = "name them in the recipe, `verifier: {name: by_row, named: {...}}`"
+    refuse(
+        [
+            Fault(
+                where=row.where,
+                path="verifier",
+                what=f"the row asks for the verifier '{row.verifier}', which has no entry"
+                if row.verifier
+                else "the row names no verifier, and `by_row` has none for such rows",
+                fix=f"{did_you_mean(row.verifier, known)}{listed}"
+                if row.verifier
+                else f"name one {listed}, or set verifier.otherwise",
+            )
+            for row in rows
+            if row.verifier not in names
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

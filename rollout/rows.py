@@ -31,6 +31,9 @@ class Columns(Spec):
     id: Annotated[
         str, Field(description="unique and stable; row numbers where there is no column `id`")
     ] = "id"
+    verifier: Annotated[
+        str, Field(description="which verifier of `by_row` judges the row; '' for one judge of all")
+    ] = ""
 
 
 def to_rows(lines: Sequence[Line], columns: Columns, *, name: str) -> list[Row]:
@@ -45,15 +48,23 @@ def to_rows(lines: Sequence[Line], columns: Columns, *, name: str) -> list[Row]:
         prompt = _prompt(line, columns.prompt)
         answer = _answer(line, columns.answer) if columns.answer else ""
         label = _label(line, columns.id) if has_ids else f"{name}-{line.number}"
-        wrong = [part for part in (prompt, answer, label) if isinstance(part, Fault)]
+        judge = _judge(line, columns.verifier) if columns.verifier else ""
+        wrong = [part for part in (prompt, answer, label, judge) if isinstance(part, Fault)]
         faults += wrong
         if wrong:
             continue
         assert not isinstance(prompt, Fault)
-        taken = {columns.prompt, columns.answer, columns.id if has_ids else ""}
+        taken = {columns.prompt, columns.answer, columns.id if has_ids else "", columns.verifier}
         rest = {key: value for key, value in line.values.items() if key not in taken}
         rows.append(
-            Row(id=str(label), prompt=prompt, answer=str(answer), where=line.where, columns=rest)
+            Row(
+                id=str(label),
+                prompt=prompt,
+                answer=str(answer),
+                verifier=str(judge),
+                where=line.where,
+                columns=rest,
+            )
         )
     refuse(faults)
     return rows
@@ -94,15 +105,18 @@ def _check_columns(lines: Sequence[Line], columns: Columns, name: str) -> bool:
         for part, column in (("prompt", columns.prompt), ("answer", columns.answer))
         if column and column not in known
     ]
-    default = Columns.model_fields["id"].default
-    if columns.id != default and columns.id not in known:
-        faults.append(
-            Fault(
-                path="columns.id",
-                what=f"{name} has no column '{columns.id}'",
-                fix=f"{did_you_mean(columns.id, known)}(columns: {', '.join(known)})",
-            )
+    optional = [("verifier", columns.verifier)]
+    if columns.id != Columns.model_fields["id"].default:
+        optional.append(("id", columns.id))
+    faults += [
+        Fault(
+            path=f"columns.{part}",
+            what=f"{name} has no column '{column}'",
+            fix=f"{did_you_mean(column, known)}(columns: {', '.join(known)})",
         )
+        for part, column in optional
+        if column and column not in known
+    ]
     refuse(faults)
     return columns.id in known
 
@@ -124,8 +138,20 @@ def _prompt(line: Line, column: str) -> str | tuple[Message, ...] | Fault:
             what=f"column '{column}' holds {value!r:.80}, expected text or a list of messages",
             fix="write the prompt as a string",
         )
+    messages = messages_of(line, column, value)
+    if not isinstance(messages, Fault) and messages[-1].role == "assistant":
+        return Fault(
+            where=line.where,
+            what=f"the last message of column '{column}' is the assistant's",
+            fix="a prompt ends where the assistant is to speak: leave the reply out",
+        )
+    return messages
+
+
+def messages_of(line: Line, column: str, entries: Sequence[JSON]) -> tuple[Message, ...] | Fault:
+    """The messages of a cell that is a list, in the form of chat data sets."""
     messages: list[Message] = []
-    for number, entry in enumerate(value):
+    for number, entry in enumerate(entries):
         known = isinstance(entry, Mapping) and entry.get("role") in ROLES
         content = entry.get("content") if known else None
         if not isinstance(content, str):
@@ -135,12 +161,6 @@ def _prompt(line: Line, column: str) -> str | tuple[Message, ...] | Fault:
                 fix=f"expected role (one of {', '.join(ROLES)}) and content, both text",
             )
         messages.append(Message(role=entry["role"], content=content))
-    if messages[-1].role == "assistant":
-        return Fault(
-            where=line.where,
-            what=f"the last message of column '{column}' is the assistant's",
-            fix="a prompt ends where the assistant is to speak: leave the reply out",
-        )
     return tuple(messages)
 
 
@@ -173,6 +193,17 @@ def _label(line: Line, column: str) -> str | Fault:
         where=line.where,
         what=f"column '{column}' holds {value!r:.80}, expected an id",
         fix="give every row an id, or name no id column",
+    )
+
+
+def _judge(line: Line, column: str) -> str | Fault:
+    value = line.values.get(column)
+    if value is None or isinstance(value, str):
+        return (value or "").strip()
+    return Fault(
+        where=line.where,
+        what=f"column '{column}' holds {value!r:.80}, expected the name of a verifier",
+        fix="write the name as a string, or nothing where the recipe has one for all other rows",
     )
 
 

@@ -7,17 +7,15 @@ a MISSING verdict with the reason. A missing verdict is never a reward of 0.
 import dataclasses
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
-from recipes.errors import Fault, RecipeError
 from recipes.spec import JSON
 from rewards.asking import verdict_of
 from rewards.meters import meters
 from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier
 
-_NO_OTHERS: Mapping[str, Verifier] = {}
 _NO_WATCHERS: Mapping[str, "Watcher"] = {}
 
 
@@ -84,10 +82,8 @@ class Watcher(Protocol):
 
 
 class Scorer:
-    """Asks the right verifier, and turns whatever goes wrong into a MISSING verdict.
+    """Asks the verifier, and turns whatever goes wrong into a MISSING verdict.
 
-    verifier: for problems that name none
-    named: for problems whose `verifier` field names one
     watchers: by name; they are shown every verdict
     provenance: hash of the verifier's code and options, noted on every verdict
     """
@@ -95,7 +91,6 @@ class Scorer:
     def __init__(
         self,
         verifier: Verifier,
-        named: Mapping[str, Verifier] = _NO_OTHERS,
         *,
         breaker: CircuitBreaker | None = None,
         watchers: Mapping[str, Watcher] = _NO_WATCHERS,
@@ -103,31 +98,16 @@ class Scorer:
     ) -> None:
         self._watchers = watchers
         self._provenance = provenance
-        self._verifiers = {"": verifier, **named}
+        self._verifier = verifier
         self.breaker = breaker or CircuitBreaker(1.0, 1)  # a rate of 1 is never exceeded
         self._calls = 0
         self._missing = 0
         self._seconds = 0.0
 
-    def refuse_unknown(self, problems: Sequence[Problem]) -> None:
-        """Raise RecipeError for problems whose verifier is not among the named ones."""
-        wanted = Counter(p.verifier for p in problems if p.verifier not in self._verifiers)
-        known = ", ".join(sorted(name for name in self._verifiers if name)) or "none"
-        faults = [
-            Fault(
-                path="problems.verifier",
-                what=f"{count} problems ask for the verifier '{name}', which has no entry",
-                fix=f"known: {known}; leave it empty for the recipe's verifier",
-            )
-            for name, count in wanted.items()
-        ]
-        if faults:
-            raise RecipeError(faults)
-
     async def verify(self, problem: Problem, response: str) -> Verdict:
         """The verdict on one response; never raises for what a verifier does."""
         start = time.perf_counter()
-        verdict = await self._ask(problem, response)
+        verdict = await verdict_of(self._verifier, problem, response)
         self._seconds += time.perf_counter() - start
         self._calls += 1
         self._missing += verdict.is_missing
@@ -135,12 +115,6 @@ class Scorer:
         for watcher in self._watchers.values():
             await watcher.see(problem, response, verdict)
         return dataclasses.replace(verdict, verifier=self._provenance)
-
-    async def _ask(self, problem: Problem, response: str) -> Verdict:
-        verifier = self._verifiers.get(problem.verifier)
-        if verifier is None:
-            return Verdict.missing(f"no verifier called '{problem.verifier}'")
-        return await verdict_of(verifier, problem, response)
 
     def metrics(self) -> dict[str, float]:
         """Calls, missing share and mean seconds since the last reading; empty without calls.

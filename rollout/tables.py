@@ -9,10 +9,18 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from recipes.errors import Fault, RecipeError
 from recipes.spec import JSON
+
+TablePath = Annotated[
+    str, Field(min_length=1, description=".jsonl, .json or .parquet file, folder, or hub name")
+]
+Split = Annotated[str, Field(description="of a folder or hub data set; a file is `train`")]
+Subset = Annotated[str, Field(description="configuration of a hub data set; '' for its own")]
 
 MAX_FAULTS = 10  # that one error lists
 SUFFIXES = (".jsonl", ".json", ".parquet")

@@ -21,6 +21,8 @@ Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
+_GROUP_STRIDE = 2**16  # largest group size that a sample id can tell apart
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
@@ -114,6 +116,10 @@ class Group:
         """Share of the scored samples that are correct; 0 when none is scored."""
         scored = self.scored
         return sum(s.verdict.correct for s in scored) / len(scored) if scored else 0.0
+
+    def sample_id(self, sample: Sample) -> int:
+        """A number for the sample that is the same in every run of the recipe."""
+        return self.group_id * _GROUP_STRIDE + sample.index
 
     @property
     def oldest_version(self) -> int:

@@ -123,7 +123,7 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     if newest is not None:
         _refuse_another_recipe(load_host(newest)["recipe"], describe(recipe), newest)
         _say(refuse_another_verifier(recipe, load_host(newest)["oversight"]))
-    problems = load_problems(recipe.problems)
+    problems = load_problems(recipe.problems, recipe.verifier)
     _try_verifier(recipe, loaded, problems)
     tokenizer = load_tokenizer(recipe.model)
     renderer = ChatRenderer(tokenizer, plain=recipe.model.plain)

@@ -9,7 +9,6 @@ from torch import Tensor
 from rollout.types import Group
 from trainer.batch import TokenBatch
 from trainer.metrics import AnyMetric, Max, Mean, Metrics, describe_masked
-from trainer.pack import sample_id
 from trainer.segments import seq_count
 
 Z_95 = 1.959964  # normal quantile of a two-sided 95% interval
@@ -118,7 +117,7 @@ def outcomes(
     buckets: dict[int, str] = {}
     for group in groups:
         for sample in (s for s in group.samples if s.index >= 0):
-            name = sample_id(group, sample)
+            name = group.sample_id(sample)
             if name not in kept:
                 buckets[name] = "down_sampled"
             elif kept[name]:

@@ -56,7 +56,7 @@ class Evaluation:
             Scheduled(
                 spec=spec,
                 suite=suite,
-                problems=load_problems(suite.problems),
+                problems=load_problems(suite.problems, suite.verifier),
                 scorer=Scorer(function_of(suite.verifier)),
             )
             for spec, suite in zip(specs, suites, strict=True)
@@ -152,7 +152,7 @@ async def evaluate_folder(spec: ModelSpec, suite: Suite, engine_name: str) -> Re
     """The report of one model folder on one suite, with an engine of its own."""
     from rollout.render import ChatRenderer
 
-    problems = load_problems(suite.problems)
+    problems = load_problems(suite.problems, suite.verifier)
     make_ready(suite.verifier)
     renderer = ChatRenderer(load_tokenizer(spec))
     scorer = Scorer(function_of(suite.verifier))

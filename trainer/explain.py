@@ -36,7 +36,7 @@ def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
         return
     verifier, gold = function_of(recipe.verifier), recipe.problems.gold_response
     if recipe.problems.is_local:
-        problems = load_problems(recipe.problems)
+        problems = load_problems(recipe.problems, recipe.verifier)
         tried = try_out(verifier, recipe.verifier.name, problems, gold)
     else:  # the data is elsewhere; the verifier can still show that it works, or what it lacks
         problems = [Problem(id="a made-up problem", messages=(), answer="42")]

@@ -10,8 +10,6 @@ from torch import Tensor
 from rollout.types import Group, Sample
 from trainer.batch import TokenBatch
 
-_GROUP_STRIDE = 2**16  # largest group size a sample id can tell apart
-
 
 def pack(groups: Sequence[Group]) -> TokenBatch:
     """All scored samples of `groups`, in their order, as one batch.
@@ -40,7 +38,7 @@ def pack(groups: Sequence[Group]) -> TokenBatch:
         status=torch.tensor([int(s.status) for s in samples]),
         parts=_parts(samples, names),
         part_names=names,
-        sample_ids=torch.tensor([sample_id(g, s) for g, s in pairs]),
+        sample_ids=torch.tensor([g.sample_id(s) for g, s in pairs]),
         pass_rates=torch.tensor([group.pass_rate for group, _ in pairs], dtype=torch.float32),
     )
     greedy = [next((s for s in group.samples if s.index < 0), None) for group, _ in pairs]
@@ -48,11 +46,6 @@ def pack(groups: Sequence[Group]) -> TokenBatch:
     if len(scored) == len(samples):
         batch = batch.replace(greedy_rewards=torch.tensor(scored, dtype=torch.float32))
     return batch
-
-
-def sample_id(group: Group, sample: Sample) -> int:
-    """A number for the sample that is the same in every run of the recipe."""
-    return group.group_id * _GROUP_STRIDE + sample.index
 
 
 def _tokens(arrays: Sequence[npt.NDArray[np.generic]], dtype: torch.dtype) -> Tensor:

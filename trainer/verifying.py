@@ -17,7 +17,7 @@ from eval.progress import shown
 from eval.suite import load_suite, suite_names
 from recipes.errors import RecipeError
 from recipes.load import find, load, parse_overrides
-from recipes.registry import Bound, describe, function_of
+from recipes.registry import Bound, describe, function_of, make_ready
 from recipes.spec import JSON, Spec
 from recipes.validate import validate
 from rewards.bench import Bounds, Report, Trial, run
@@ -53,7 +53,9 @@ def run_bench(
     """Try the verifier of a recipe or suite; 1 when a stated bound is broken, else 0."""
     bench = load_bench(name, overrides)
     other = _entry(second) if second else None
-    problems = load_problems(bench.problems)
+    for bound in filter(None, (bench.verifier, other)):
+        make_ready(bound)
+    problems = load_problems(bench.problems, bench.verifier)
     asked = _asked(problems, bench.problems, responses, sample)
     with shown("verifying") as progress:
         trials = asyncio.run(

@@ -16,6 +16,7 @@ class Row:
     id: str
     prompt: str | tuple[Message, ...]
     answer: str
+    verifier: str = ""  # name of the one that judges it, among those of `by_row`
     where: str  # file and line, or task and index: named in errors
     columns: Mapping[str, JSON] = field(default_factory=dict)
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from recipes.spec import JSON
 from rollout.rows import Columns, drop_rows, to_rows
 from rollout.sources import Row, source
-from rollout.tables import read
+from rollout.tables import Split, Subset, TablePath, read
 
 _COLUMNS = Columns()
 _NOTHING: dict[str, list[JSON]] = {}
@@ -18,16 +18,9 @@ _NOTHING: dict[str, list[JSON]] = {}
 @source.register()
 def dataset(
     *,
-    path: Annotated[
-        str,
-        Field(min_length=1, description=".jsonl, .json or .parquet file, folder, or hub name"),
-    ],
-    split: Annotated[str, Field(description="of a folder or hub data set; a file is `train`")] = (
-        "train"
-    ),
-    subset: Annotated[str, Field(description="configuration of a hub data set; '' for its own")] = (
-        ""
-    ),
+    path: TablePath,
+    split: Split = "train",
+    subset: Subset = "",
     columns: Annotated[Columns, Field(description="which column is prompt, answer, id")] = _COLUMNS,
     drop_where: Annotated[
         Mapping[str, list[JSON]],

@@ -10,6 +10,7 @@ from recipes.errors import RecipeError
 from rollout.rows import Columns
 from rollout.sources import Row, source
 from rollout.sources.dataset import dataset
+from rollout.tables import Split, Subset, TablePath
 
 _COLUMNS = Columns()
 
@@ -17,16 +18,9 @@ _COLUMNS = Columns()
 @source.register(paper="https://arxiv.org/abs/2108.07732")
 def mbpp(
     *,
-    path: Annotated[
-        str,
-        Field(min_length=1, description=".jsonl, .json or .parquet file, folder, or hub name"),
-    ],
-    split: Annotated[str, Field(description="of a folder or hub data set; a file is `train`")] = (
-        "train"
-    ),
-    subset: Annotated[str, Field(description="configuration of a hub data set; '' for its own")] = (
-        ""
-    ),
+    path: TablePath,
+    split: Split = "train",
+    subset: Subset = "",
     columns: Annotated[Columns, Field(description="which column is prompt, answer, id")] = _COLUMNS,
     tests_shown: Annotated[int, Field(gt=0, description="asserts in the prompt, at most")] = 3,
     limit: Annotated[int, Field(ge=0, description="first rows only; 0 takes all")] = 0,

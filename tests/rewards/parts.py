@@ -46,9 +46,16 @@ async def raises(problem: Problem, response: str) -> Verdict:
 
 
 def judge(
-    name: str, *, response: str = "x", columns: Mapping[str, JSON] | None = None, **options: Any
+    name: str,
+    *,
+    response: str = "x",
+    columns: Mapping[str, JSON] | None = None,
+    row: str = "",
+    **options: Any,
 ) -> Verdict:
     """What the registered verifier says when its parts are these functions."""
     function = verifier.get(name).function
-    verdict: Verdict = asyncio.run(function(problem(columns=columns), response, **options))
+    verdict: Verdict = asyncio.run(
+        function(problem(columns=columns, verifier=row), response, **options)
+    )
     return verdict

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from recipes.errors import RecipeError
 from rewards.types import Message, Verdict
+from rewards.verifiers import verifier
 from rollout.problems import ProblemsSpec, check_gold, drop_overlong, load_problems
 from tests.builders import CharacterRenderer, problem
 
@@ -30,14 +31,53 @@ def test_template_and_system_prompt_surround_the_question(tmp_path):
     settings = {
         "system_prompt": "Be short.",
         "template": "{prompt} Answer in \\boxed{}.",
-        "verifier": "strict",
     }
     first, _ = load_problems(spec(tmp_path, ROWS, **settings))
     assert first.messages == (
         Message(role="system", content="Be short."),
         Message(role="user", content="1+1? Answer in \\boxed{}."),
     )
-    assert first.verifier == "strict"
+
+
+BY_ROW = {"name": "by_row", "named": {"maths": "exact", "code": "exact"}}
+MIXED = [
+    {"prompt": "1+1?", "answer": "2", "kind": "maths"},
+    {"prompt": "f", "answer": "2", "kind": "coed"},
+    {"prompt": "g", "answer": "2", "kind": None},
+]
+
+
+def test_rows_name_the_verifier_that_judges_them(tmp_path):
+    source = {"columns": {"verifier": "kind"}}
+    first, _ = load_problems(spec(tmp_path, MIXED[:2], source=source))
+    assert (first.verifier, first.columns) == ("maths", {})
+
+
+def test_a_verifier_that_there_is_not_is_refused_with_its_line(tmp_path):
+    mixed = spec(tmp_path, MIXED, source={"columns": {"verifier": "kind"}})
+    with pytest.raises(RecipeError) as caught:
+        load_problems(mixed, verifier.bind(BY_ROW))
+    unknown, unnamed = map(str, caught.value.faults)
+    assert "data.jsonl:2: verifier: the row asks for the verifier 'coed', which" in unknown
+    assert unknown.endswith("did you mean 'code'? (known: code, maths)")
+    assert "data.jsonl:3: verifier: the row names no verifier" in unnamed
+    assert (
+        len(
+            load_problems(
+                mixed,
+                verifier.bind(
+                    {**BY_ROW, "named": {"maths": "exact", "coed": "exact"}, "otherwise": "exact"}
+                ),
+            )
+        )
+        == 3
+    )
+
+
+def test_a_name_is_refused_where_one_verifier_judges_all(tmp_path):
+    mixed = spec(tmp_path, MIXED, source={"columns": {"verifier": "kind"}})
+    with pytest.raises(RecipeError, match=r"'maths', which has no entry; name them .*by_row"):
+        load_problems(mixed, verifier.bind("exact"))
 
 
 def test_the_template_goes_around_the_last_message(tmp_path):

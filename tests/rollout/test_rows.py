@@ -67,6 +67,19 @@ def test_an_id_column_that_was_asked_for_must_exist():
     assert (fault.path, fault.what) == ("columns.id", "f has no column 'uuid'")
 
 
+def test_the_column_of_the_verifier_may_be_empty_and_is_text():
+    one, two = rows(
+        {"prompt": "a", "answer": "1", "kind": "code"},
+        {"prompt": "b", "answer": "1", "kind": None},
+        verifier="kind",
+    )
+    assert (one.verifier, two.verifier, one.columns) == ("code", "", {})
+    [fault] = faults({"prompt": "a", "answer": "1", "kind": 3}, verifier="kind")
+    assert fault.what == "column 'kind' holds 3, expected the name of a verifier"
+    [fault] = faults({"prompt": "a", "answer": "1", "kind": "x"}, verifier="knd")
+    assert str(fault).endswith("did you mean 'kind'? (columns: prompt, answer, kind)")
+
+
 @pytest.mark.parametrize(
     ("row", "what"),
     [

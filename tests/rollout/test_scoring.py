@@ -3,23 +3,18 @@ import json
 
 import pytest
 
-from recipes.errors import RecipeError
 from rewards.meters import meters
 from rewards.types import Verdict
 from rollout.scoring import BreakerTripped, CircuitBreaker, Scorer
 from tests.builders import problem
 
 
-def ask(scorer, *, verifier="", response="x"):
-    return asyncio.run(scorer.verify(problem(verifier=verifier), response))
+def ask(scorer, *, response="x"):
+    return asyncio.run(scorer.verify(problem(), response))
 
 
 async def right(asked, response):
     return Verdict.binary(True)
-
-
-async def wrong(asked, response):
-    return Verdict.binary(False)
 
 
 async def raises(asked, response):
@@ -41,12 +36,6 @@ def test_a_verdict_is_handed_on():
     assert ask(Scorer(right)).reward == 1.0
 
 
-def test_a_problem_may_name_its_verifier():
-    scorer = Scorer(right, {"strict": wrong})
-    assert ask(scorer).correct
-    assert not ask(scorer, verifier="strict").correct
-
-
 @pytest.mark.parametrize(
     ("verifier", "reason"),
     [
@@ -62,18 +51,13 @@ def test_what_a_verifier_breaks_is_missing_never_zero(verifier, reason):
     assert verdict.reason == reason
 
 
-def test_an_unknown_verifier_is_missing_and_refused_before_a_run():
-    scorer = Scorer(right, {"strict": wrong})
-    assert ask(scorer, verifier="strickt").is_missing
-    scorer.refuse_unknown([problem(), problem(verifier="strict")])
-    with pytest.raises(RecipeError, match=r"2 problems ask for the verifier 'strickt'.*strict"):
-        scorer.refuse_unknown([problem(verifier="strickt")] * 2)
-
-
 def test_metrics_count_calls_since_the_last_reading():
-    scorer = Scorer(right, {"broken": raises})
-    for name in ("", "broken", "", ""):
-        ask(scorer, verifier=name)
+    async def reads(asked, response):
+        return Verdict.binary(True) if response else Verdict.missing("nothing to read")
+
+    scorer = Scorer(reads)
+    for response in ("a", "", "b", "c"):
+        ask(scorer, response=response)
     metrics = scorer.metrics()
     assert metrics["verifier/calls"] == 4
     assert metrics["verifier/missing_frac"] == 0.25

@@ -3,7 +3,7 @@ import torch
 
 from rollout.types import Status
 from tests.builders import group, sample
-from trainer.pack import pack, sample_id
+from trainer.pack import pack
 
 
 def test_sequences_lie_end_to_end_without_padding():
@@ -51,7 +51,7 @@ def test_parts_are_columns_by_name_and_nan_where_a_sample_has_none():
 
 def test_sample_ids_tell_every_sample_of_the_run_apart():
     groups = [group([1, 0], group_id=g) for g in range(3)]
-    ids = [sample_id(g, s) for g in groups for s in g.samples]
+    ids = [g.sample_id(s) for g in groups for s in g.samples]
     assert len(set(ids)) == 6
     assert pack(groups).sample_ids.tolist() == ids
 

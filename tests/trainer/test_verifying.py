@@ -92,3 +92,30 @@ def test_suites_and_recipes_say_what_is_right(name):
 def test_settings_can_be_replaced():
     replaced = load_bench("quickstart", ["verifier={name: format, pattern: x}"])
     assert replaced.verifier.name == "format"
+
+
+def test_what_a_verifier_lacks_is_an_error_not_missing_verdicts(tmp_path, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    endpoint = "{url: 'http://127.0.0.1:9/v1', model: m, api_key_env: NO_SUCH_KEY}"
+    judge = f"{{name: generative_verifier, endpoint: {endpoint}}}"
+    with pytest.raises(RecipeError, match="NO_SUCH_KEY"):
+        bench(tmp_path, judge)
+    with pytest.raises(RecipeError, match="NO_SUCH_KEY"):
+        bench(tmp_path, ANYTHING, second=judge)
+
+
+def test_rows_of_several_kinds_are_tried_with_their_own_verifier(tmp_path):
+    rows = [{"prompt": f"{n}+0=", "answer": str(n), "kind": "ab"[n % 2]} for n in range(6)]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    file = tmp_path / "mixed.yaml"
+    file.write_text(
+        f"problems: {{source: {{name: dataset, path: {data}, columns: {{verifier: kind}}}},\n"
+        "  gold_response: '{answer}'}\n"
+        "verifier: {name: by_row, named: {a: exact, b: {name: exact, marker: '@'}}}\n"
+    )
+    out = tmp_path / "out.json"
+    options = {"responses": None, "second": "", "sample": 0, "concurrency": 2}
+    run_bench(str(file), [], bounds=STRICT, out=out, console=Console(quiet=True), **options)
+    failed = json.loads(out.read_text())["gold_failures"]
+    assert len(failed) == 3  # the kind b, whose answers want a mark

@@ -1,0 +1,62 @@
+"""A verifier for each kind of problem in one data set."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from recipes.registry import Bound, entries_of
+from rewards.asking import verdict_of
+from rewards.composition import Part, values_of
+from rewards.types import Problem, Verdict
+from rewards.verifiers import Verifier, verifier
+
+
+@verifier.register()
+async def by_row(
+    problem: Problem,
+    response: str,
+    *,
+    named: Annotated[
+        dict[str, Part], Field(min_length=1, description="verifiers by the name that rows give")
+    ],
+    otherwise: Annotated[
+        Part | None, Field(description="for rows that give no name; null refuses them")
+    ] = None,
+) -> Verdict:
+    """The verdict of the verifier that the problem's row names.
+
+    For data of several kinds, where `weighted` and `best_of` would ask every part about every
+    problem. The column is named by the source, `columns: {verifier: kind}`, and a name that is not
+    among `named` is refused with its file and line before a run; here it is missing.
+
+    Returns that verifier's verdict. Parts: its reward under its name, and those inside it.
+    """
+    chosen: Verifier | None = named.get(problem.verifier) if problem.verifier else otherwise
+    if chosen is None:
+        return Verdict.missing(f"no verifier called '{problem.verifier}'")
+    verdict = await verdict_of(chosen, problem, response)
+    if verdict.is_missing:
+        return verdict
+    parts = values_of({problem.verifier: verdict}) if problem.verifier else verdict.parts
+    return Verdict.scored(
+        verdict.reward,
+        correct=verdict.correct,
+        reason=verdict.reason,
+        answer=verdict.answer,
+        parts=parts,
+    )
+
+
+def names_for_rows(bound: Bound) -> frozenset[str]:
+    """What a row may name as its verifier; with '' where it need not name any."""
+    choices = [
+        frozenset(_names(entry.options)) for entry in entries_of(bound) if entry.name == "by_row"
+    ]
+    return frozenset.intersection(*choices) if choices else frozenset({""})
+
+
+def _names(options: Mapping[str, Bound | Mapping[str, Bound] | None]) -> list[str]:
+    named = options["named"]
+    assert isinstance(named, Mapping), "checked by the schema"
+    return [*named, *([] if options["otherwise"] is None else [""])]
