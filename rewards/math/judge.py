@@ -7,8 +7,9 @@ from rewards.choices import same_choice
 from rewards.extract import Where, final_answer, last_boxed
 from rewards.math import compare, fallback
 from rewards.math.forms import Form, Group, Unknown, Words
+from rewards.math.lexer import tokenize
 from rewards.math.reading import readings
-from rewards.math.tokens import Unreadable, spelling, tokenize
+from rewards.math.tokens import Unreadable, spelling
 from rewards.types import JSON
 
 sys.setrecursionlimit(6000)

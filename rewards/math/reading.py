@@ -17,6 +17,7 @@ from rewards.math.forms import (
     Scalar,
     Unknown,
 )  # fmt: skip
+from rewards.math.lexer import tokenize
 from rewards.math.relations import related
 from rewards.math.slicing import (
     at_top,
@@ -30,7 +31,7 @@ from rewards.math.slicing import (
     without_gloss,
     without_introduction,
 )  # fmt: skip
-from rewards.math.tokens import Token, Unreadable, spelling, tokenize
+from rewards.math.tokens import Token, Unreadable, spelling
 from rewards.normalize import unstyled
 from rewards.signs import plain
 

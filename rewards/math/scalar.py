@@ -13,7 +13,8 @@ from sympy import Expr, Rational, Symbol
 
 from rewards.math import arithmetic, functions
 from rewards.math.cursor import Cursor
-from rewards.math.tokens import Token, Unreadable, spelling
+from rewards.math.mixed import mixed_number
+from rewards.math.tokens import Token, Unreadable, group_end, spelling
 
 _CONSTANTS = {"e": sympy.E, "i": sympy.I, "pi": sympy.pi}
 _APPLIED = frozenset("fghFGH")
@@ -103,8 +104,11 @@ class _Parser(Cursor):
     # -- factors ---------------------------------------------------------------------------------
 
     def factor(self) -> Expr:
-        mixed = self._mixed_number()
-        value = mixed if mixed is not None else self.atom()
+        found = mixed_number(self.tokens, self.at)
+        if found is None:
+            value = self.atom()
+        else:
+            value, self.at = found
         while True:
             token = self.peek()
             if self.is_op("!"):
@@ -133,51 +137,6 @@ class _Parser(Cursor):
     def _skip_minutes(self) -> None:
         if self.peek().text == "'":
             raise Unreadable("minutes of arc")
-
-    def _mixed_number(self) -> Expr | None:
-        """`2\\frac{1}{2}` and `2 1/2`: a whole number before a proper fraction of whole numbers."""
-        whole = self.peek()
-        if whole.kind != "num" or not whole.text.isdigit():
-            return None
-        fraction, length = None, 0
-        if (
-            self.peek(1).text == "frac"
-            and self.peek(2).text.isdigit()
-            and len(self.peek(2).text) == 2
-        ):
-            fraction, length = (int(self.peek(2).text[0]), int(self.peek(2).text[1])), 3
-        elif self.peek(1).text == "frac" and self.peek(1).kind == "cmd":
-            inner = _Parser(self.tokens)
-            inner.at = self.at + 2
-            above, below = inner.digits_argument(), inner.digits_argument()
-            if above is not None and below is not None:
-                fraction, length = (above, below), inner.at - self.at
-        elif (
-            self.peek(1).kind == "num"
-            and self.peek(1).gap
-            and self.peek(2).text == "/"
-            and self.peek(3).kind == "num"
-        ):
-            parts = (self.peek(1).text, self.peek(3).text)
-            if all(part.isdigit() for part in parts):
-                fraction, length = (int(parts[0]), int(parts[1])), 4
-        if fraction is None or not 0 < fraction[0] < fraction[1]:
-            return None
-        self.at += length
-        return Rational(int(whole.text)) + Rational(*fraction)
-
-    def digits_argument(self) -> int | None:
-        """An argument of a fraction that is digits alone; None otherwise."""
-        token = self.peek()
-        if token.kind == "num" and token.text.isdigit():
-            self.at += 1
-            return int(token.text) if len(token.text) == 1 else None
-        inner = self.peek(1)
-        closed = self.peek(2).kind == "close" and self.peek(2).text == "{"
-        if token.text == "{" and inner.kind == "num" and inner.text.isdigit() and closed:
-            self.at += 3
-            return int(inner.text)
-        return None
 
     def exponent(self) -> Expr:
         if self.is_op("-", "+"):
@@ -304,17 +263,10 @@ class _Parser(Cursor):
         return arithmetic.power(radicand, 1 / order)
 
     def _accent(self, name: str) -> Expr:
+        """`\\overline{AB}`: a name, whatever stands under the accent."""
         start = self.at
-        token = self.take()
-        if token.text == "{" and token.kind == "open":
-            depth = 1
-            while depth:
-                inner = self.take()
-                if inner.text == "{":
-                    depth += 1 if inner.kind == "open" else -1
-            content = self.tokens[start + 1 : self.at - 1]
-        else:
-            content = [token]
+        self.at = group_end(self.tokens, start)
+        content = [t for t in self.tokens[start : self.at] if t.text != "{"]
         return Symbol(f"{name}({spelling(content)})")
 
     def _series(self, name: str) -> Expr:
