@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from textwrap import fill
 
 from rich import box
 from rich.table import Table
@@ -15,6 +16,7 @@ from trainer.study_runs import Done, Outcome
 
 Runs = Mapping[str, Mapping[int, Outcome]]  # arm -> seed -> what its run says
 COLORS = ("#1f5fa8", "#c8553d", "#3a8f4d", "#8a5aa8", "#c79a1e", "#2a9d9d", "#7a5230", "#555555")
+NAME_WIDTH = 26
 CURVES = len(COLORS)  # more arms than this are told apart by nobody
 
 
@@ -142,7 +144,7 @@ def _ends_panel(axes: Axes, runs: Runs, score: str) -> None:
         if not math.isnan(found.low):
             axes.plot([found.low, found.high], [place, place], color=_color(place), linewidth=1.6)
         axes.scatter([found.value], [place], s=42, color=_color(place), zorder=3)
-    axes.set_yticks(range(len(runs)), list(runs), fontsize=8)
+    axes.set_yticks(range(len(runs)), [fill(arm, NAME_WIDTH) for arm in runs], fontsize=8)
     axes.invert_yaxis()
     axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
     axes.set_xlabel(f"{score.removeprefix('eval/')}: each seed, mean, 95%", fontsize=9, color=GREY)
@@ -158,7 +160,7 @@ def _ways_panel(axes: Axes, runs: Runs, score: str) -> None:
                 color=_color(place),
                 linewidth=0.9,
                 alpha=0.75,
-                label=arm if number == 0 and len(runs) <= CURVES else None,
+                label=fill(arm, NAME_WIDTH) if number == 0 and len(runs) <= CURVES else None,
             )
     axes.set_xlabel("thousand tokens generated in training", fontsize=9, color=GREY)
     if len(runs) <= CURVES:
