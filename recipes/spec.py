@@ -39,6 +39,14 @@ def _entry_or_name(value: JSON) -> JSON:
 EntryField = Annotated[Entry, BeforeValidator(_entry_or_name)]
 
 
+class Incidental:
+    """Marks an option that says how fast or how dear, and cannot change what a function says."""
+
+
+class Contents:
+    """Marks an option that is a path, and stands for what lies there."""
+
+
 class NumberMarker:
     """Marks an option as a Number; the registry looks for it in the annotation's metadata."""
 

@@ -3,7 +3,9 @@
 The code of a verifier is its own file and everything of `rewards` that it imports, or names as the
 target of a worker; of a plug-in, its file and the files beside it that it imports. Comments,
 formatting and docstrings do not count; nor do the modules that only carry a question to a verifier
-and the answer back. Other packages count by their version, the model of a judge by its name.
+and the answer back. Other packages count by their version, the model of a judge by its name, a
+model in this process by its files. Options that cannot change a verdict, such as deadlines and
+limits, do not count.
 """
 
 import ast
@@ -13,12 +15,17 @@ import importlib.metadata
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
 from recipes.errors import relative
 from recipes.registry import Bound, describe, entries_of
+from recipes.spec import Contents, Incidental
+from rewards.contents import hashes_of
 from rewards.plugins import inspect_plugin
 from rewards.types import JSON
 from rewards.verifiers.plugin import specs_of
@@ -41,9 +48,10 @@ _TARGET = re.compile(r"rewards(\.\w+)+(:\w+)?")  # of a call to a worker
 class Provenance:
     """What a verdict rests on."""
 
-    options: JSON  # the entry as the recipe resolves it, nested ones included
+    options: JSON  # those that can change a verdict, nested entries included
     code: Mapping[str, str]  # file -> hash
     packages: Mapping[str, str]  # name -> version
+    files: Mapping[str, str]  # that options name, such as weights -> hash
 
     @property
     def digest(self) -> str:
@@ -52,8 +60,12 @@ class Provenance:
 
     def plain(self) -> dict[str, JSON]:
         """As JSON, for a checkpoint."""
-        code, packages = dict(self.code), dict(self.packages)
-        return {"options": self.options, "code": code, "packages": packages}
+        return {
+            "options": self.options,
+            "code": dict(self.code),
+            "packages": dict(self.packages),
+            "files": dict(self.files),
+        }
 
 
 def provenance_of(bound: Bound) -> Provenance:
@@ -68,16 +80,64 @@ def provenance_of(bound: Bound) -> Provenance:
     packages = {name for file in files for name in _packages(file)}
     versions = {name: _version(name) for name in sorted(packages)}
     return Provenance(
-        options=describe(bound),
+        options=_deciding(bound),
         code={relative(str(file)): _code_hash(file) for file in sorted(files)},
         packages={name: version for name, version in versions.items() if version},
+        files={file: digest for path in _named(bound) for file, digest in hashes_of(path).items()},
     )
+
+
+def _fields(value: Bound | BaseModel) -> Iterator[tuple[str, JSON, FieldInfo]]:
+    """Name, value and declaration of every option of an entry, or of every field of a section."""
+    schema = value.entry.schema if isinstance(value, Bound) else type(value)
+    given = value.options if isinstance(value, Bound) else dict(value)
+    for name, inner in given.items():
+        yield name, inner, schema.model_fields[name]
+
+
+def _deciding(value: JSON) -> JSON:
+    """As `describe`, without what cannot change a verdict."""
+    match value:
+        case Bound() | BaseModel():
+            known = {"name": value.name} if isinstance(value, Bound) else {}
+            return known | {
+                name: _deciding(inner)
+                for name, inner, field in _fields(value)
+                if not _is_marked(field, Incidental)
+            }
+        case Mapping():
+            return {key: _deciding(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_deciding(inner) for inner in value]
+        case _:
+            return describe(value)
+
+
+def _named(value: JSON) -> Iterator[str]:
+    """Every path whose contents count."""
+    match value:
+        case Bound() | BaseModel():
+            for _, inner, field in _fields(value):
+                if _is_marked(field, Contents):
+                    yield inner
+                else:
+                    yield from _named(inner)
+        case Mapping():
+            for inner in value.values():
+                yield from _named(inner)
+        case list() | tuple():
+            for inner in value:
+                yield from _named(inner)
+
+
+def _is_marked(field: FieldInfo, mark: type) -> bool:
+    return any(isinstance(found, mark) for found in field.metadata)
 
 
 def changes(old: Mapping[str, JSON], new: Mapping[str, JSON]) -> list[str]:
     """What differs between two `plain` records, in words; empty when nothing does."""
     found = [] if old["options"] == new["options"] else [_options_differ(old, new)]
-    for kind, noun in (("code", ""), ("packages", "package ")):
+    for kind, noun in (("code", ""), ("packages", "package "), ("files", "")):
         before, after = old[kind], new[kind]
         for name in sorted(before.keys() | after.keys()):
             if before.get(name) != after.get(name):
@@ -110,16 +170,35 @@ def _flat(value: JSON, path: str = "") -> Iterator[tuple[str, JSON]]:
 
 def _closure(file: Path) -> frozenset[Path]:
     """The file and what it imports of `rewards`, directly or not."""
+
+    def ours(importing: Path) -> Iterator[Path]:
+        for module in _imports(importing):
+            if module.split(".")[0] == "rewards" and module not in _MACHINERY:
+                yield from _files_of(module)
+
+    return _reached(file, ours)
+
+
+def _neighbours(file: Path) -> frozenset[Path]:
+    """A plug-in's file, and the files beside it that it imports, directly or not."""
+
+    def beside(importing: Path) -> Iterator[Path]:
+        for module in _imports(importing):
+            path = importing.parent / f"{module.split('.')[0]}.py"
+            if path.is_file():
+                yield path
+
+    return _reached(file, beside)
+
+
+def _reached(file: Path, next_to: Callable[[Path], Iterator[Path]]) -> frozenset[Path]:
     found: set[Path] = set()
     waiting = [file.resolve()]
     while waiting:
         current = waiting.pop()
-        if current in found:
-            continue
-        found.add(current)
-        for module in _imports(current):
-            if module.split(".")[0] == "rewards" and module not in _MACHINERY:
-                waiting += _files_of(module)
+        if current not in found:
+            found.add(current)
+            waiting += next_to(current)
     return frozenset(found)
 
 
@@ -132,20 +211,6 @@ def _files_of(module: str) -> list[Path]:
         if candidate.is_file():
             return [candidate]
     return []
-
-
-def _neighbours(file: Path) -> frozenset[Path]:
-    """A plug-in's file, and the files beside it that it imports, directly or not."""
-    found: set[Path] = set()
-    waiting = [file.resolve()]
-    while waiting:
-        current = waiting.pop()
-        if current in found:
-            continue
-        found.add(current)
-        beside = [current.parent / f"{module.split('.')[0]}.py" for module in _imports(current)]
-        waiting += [path for path in beside if path.is_file()]
-    return frozenset(found)
 
 
 def _packages(file: Path) -> set[str]:

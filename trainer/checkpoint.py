@@ -27,7 +27,7 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from recipes.spec import JSON, Spec
 
-FORMAT = 1
+FORMAT = 2
 _NEARLY_FULL = 2**26  # bytes free, below which a failed write is put down to the disk
 
 

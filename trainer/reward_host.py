@@ -26,7 +26,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recipes.errors import RecipeError
-from recipes.spec import Spec
+from recipes.spec import Contents, Incidental, Spec
 from rewards.types import Message
 from trainer.conversation import conversation_ids, refuse_without_template
 
@@ -36,7 +36,9 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class LocalModelSpec(Spec):
     """A sequence classifier with one output, loaded into this process."""
 
-    path: Annotated[str, Field(min_length=1, description="model folder, or `owner/name` on a hub")]
+    path: Annotated[
+        str, Contents(), Field(min_length=1, description="model folder, or `owner/name` on a hub")
+    ]
     dtype: Annotated[Literal["float32", "bfloat16"], Field(description="of its weights")] = (
         "float32"
     )
@@ -47,13 +49,17 @@ class LocalModelSpec(Spec):
         int, Field(gt=0, description="conversations in one pass; 1 is the same to the bit each run")
     ] = 8
     max_wait_s: Annotated[
-        float, Field(ge=0, description="how long a batch that is not full waits for one more")
+        float,
+        Incidental(),
+        Field(ge=0, description="how long a batch that is not full waits for one more"),
     ] = 0.01
     max_length: Annotated[
         int, Field(gt=0, description="tokens of task and response; a longer one is missing")
     ] = 4096
     deadline_s: Annotated[
-        float, Field(gt=0, description="for one reward, its time in the queue included")
+        float,
+        Incidental(),
+        Field(gt=0, description="for one reward, its time in the queue included"),
     ] = 300.0
     plain: Annotated[bool, Field(description="no chat template: the texts alone")] = False
     trust_remote_code: Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from recipes.spec import JSON
+from recipes.spec import JSON, Incidental
 from rewards.judging.prompts import Prompt
 from rewards.judging.reading import Unreadable
 from rewards.meters import meters
@@ -38,7 +38,9 @@ MaxChars = Annotated[
     int, Field(ge=0, description="of each text shown; more loses its middle; 0 shows all")
 ]
 Cache = Annotated[
-    str, Field(description="folder that keeps answers between runs; '' for the run's own folder")
+    str,
+    Incidental(),
+    Field(description="folder that keeps answers between runs; '' for the run's own folder"),
 ]
 
 

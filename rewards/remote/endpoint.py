@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from recipes.errors import RecipeError
-from recipes.spec import JSON, Spec
+from recipes.spec import JSON, Incidental, Spec
 from rewards.credentials import scrubbed, secret, withhold
 from rewards.meters import meters
 from rewards.remote.background import background
@@ -37,24 +37,50 @@ class EndpointSpec(Spec):
     ]
     model: Annotated[str, Field(min_length=1, description="the name it is served under")]
     api_key_env: Annotated[
-        str, Field(description="environment variable that holds the key, such as JUDGE_KEY")
+        str,
+        Incidental(),
+        Field(description="environment variable that holds the key, such as JUDGE_KEY"),
     ] = ""
     deadline_s: Annotated[
-        float, Field(gt=0, description="for one question with all its retries; then missing")
+        float,
+        Incidental(),
+        Field(gt=0, description="for one question with all its retries; then missing"),
     ] = 120.0
     attempt_s: Annotated[
-        float, Field(gt=0, description="for one request, after which it is tried again")
+        float,
+        Incidental(),
+        Field(gt=0, description="for one request, after which it is tried again"),
     ] = 60.0
-    retries: Annotated[int, Field(ge=0, description="requests after the first that failed")] = 4
+    retries: Annotated[
+        int,
+        Incidental(),
+        Field(ge=0, description="requests after the first that failed"),
+    ] = 4
     backoff_s: Annotated[
-        float, Field(gt=0, description="pause before the first retry; doubles with each")
+        float,
+        Incidental(),
+        Field(gt=0, description="pause before the first retry; doubles with each"),
     ] = 0.5
-    concurrent: Annotated[int, Field(gt=0, description="questions under way at once")] = 32
-    requests_per_s: Annotated[float, Field(ge=0, description="at most; 0 for no limit")] = 0.0
-    price_in: Annotated[
-        float, Field(ge=0, description="of a million prompt tokens, for the metric `cost`")
+    concurrent: Annotated[
+        int,
+        Incidental(),
+        Field(gt=0, description="questions under way at once"),
+    ] = 32
+    requests_per_s: Annotated[
+        float,
+        Incidental(),
+        Field(ge=0, description="at most; 0 for no limit"),
     ] = 0.0
-    price_out: Annotated[float, Field(ge=0, description="of a million sampled tokens")] = 0.0
+    price_in: Annotated[
+        float,
+        Incidental(),
+        Field(ge=0, description="of a million prompt tokens, for the metric `cost`"),
+    ] = 0.0
+    price_out: Annotated[
+        float,
+        Incidental(),
+        Field(ge=0, description="of a million sampled tokens"),
+    ] = 0.0
 
     @field_validator("url")
     @classmethod

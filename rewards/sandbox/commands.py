@@ -96,17 +96,17 @@ def _bubblewrap(order: Order) -> list[str]:
         parts += ["--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY]
         if "--disable-userns" in _bubblewrap_options():
             parts += ["--disable-userns"]
-    parts += ["--hostname", "sandbox"]
+    size = str(order.disk_mb << 20)
+    # before what is shown: a checkout or an interpreter may lie below /tmp
+    parts += ["--hostname", "sandbox", "--perms", "1777", "--size", size, "--tmpfs", "/tmp"]
     above = sorted({str(parent) for path in order.readable for parent in Path(path).parents})
     for folder in above:  # bubblewrap's own choice is closed to the user that we become
-        if folder not in (*order.readable, "/"):
+        if folder not in (*order.readable, "/", "/tmp"):
             parts += ["--perms", "0755", "--dir", folder]
     for path in order.readable:
         if os.path.islink(path):
             parts += ["--symlink", os.readlink(path), path]
         else:
             parts += ["--ro-bind", path, path]
-    size = str(order.disk_mb << 20)
     parts += ["--dev", "/dev", "--perms", "1777", "--size", str(1 << 20), "--tmpfs", "/dev/shm"]
-    parts += ["--remount-ro", "/dev", "--perms", "1777", "--size", size, "--tmpfs", "/tmp"]
-    return [*parts, "--remount-ro", "/", "--chdir", "/tmp", "--"]
+    return [*parts, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--"]

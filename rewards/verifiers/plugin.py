@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError
+from recipes.spec import Incidental
 from rewards.plugins import Answer, PluginSpec, Pool, inspect_plugin, score
 from rewards.types import JSON, Problem, Verdict
 from rewards.verifiers import verifier
@@ -15,6 +17,7 @@ from rewards.verifiers import verifier
 _NO_OPTIONS: dict[str, JSON] = {}
 _NO_WEIGHTS: list[float] = []
 _NO_VARIABLES: list[str] = []
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _can_be_called(
@@ -42,6 +45,12 @@ def _can_be_called(
             f"{len(weights)} weights for {len(specs)} functions",
             path="weights",
             fix="give one a function, or none",
+        )
+    if not all(_VARIABLE.fullmatch(name) for name in environment):
+        raise RecipeError.of(  # which does not show it: it may be the secret itself
+            "not the name of an environment variable: letters, digits and _",
+            path="environment",
+            fix="put the value into a variable and write the variable's name here",
         )
     for spec in specs:
         try:
@@ -78,13 +87,21 @@ async def plugin(
     correct_at: Annotated[
         float, Field(description="smallest reward that counts as correct, if it does not say")
     ] = 1.0,
-    deadline_s: Annotated[float, Field(gt=0, description="seconds by the clock for one call")] = (
-        10.0
-    ),
+    deadline_s: Annotated[
+        float,
+        Incidental(),
+        Field(gt=0, description="seconds by the clock for one call"),
+    ] = (10.0),
     setup_s: Annotated[
-        float, Field(gt=0, description="seconds for importing and setting up, in each process")
+        float,
+        Incidental(),
+        Field(gt=0, description="seconds for importing and setting up, in each process"),
     ] = 120.0,
-    workers: Annotated[int, Field(ge=0, description="processes; 0: one a core, at most 4")] = 0,
+    workers: Annotated[
+        int,
+        Incidental(),
+        Field(ge=0, description="processes; 0: one a core, at most 4"),
+    ] = 0,
     memory_mb: Annotated[
         int, Field(ge=0, description="address space of a process, MiB; 0 for no limit")
     ] = 0,

@@ -81,8 +81,8 @@ def test_only_what_code_does_counts(tmp_path, old, new, same):
 
 
 def test_another_version_of_a_package_is_named():
-    old = {"options": {}, "code": {}, "packages": {"sympy": "1.13"}}
-    new = {"options": {}, "code": {}, "packages": {"sympy": "1.14"}}
+    old = {"options": {}, "code": {}, "packages": {"sympy": "1.13"}, "files": {}}
+    new = {"options": {}, "code": {}, "packages": {"sympy": "1.14"}, "files": {}}
     assert changes(old, new) == ["package sympy (1.13 before, 1.14 now)"]
     assert changes(old, {**old, "packages": {}}) == ["package sympy (1.13 before, not used now)"]
 
@@ -91,3 +91,31 @@ def test_another_version_of_a_package_is_named():
 def test_a_plugin_that_is_gone_is_a_message(tmp_path):
     with pytest.raises(RecipeError, match="there is no file"):
         plugin(tmp_path)
+
+
+ENDPOINT = {"url": "http://127.0.0.1:1/v1", "model": "m"}
+LIMITS = {
+    "deadline_s": 7.0,
+    "attempt_s": 5.0,
+    "retries": 9,
+    "backoff_s": 2.0,
+    "concurrent": 3,
+    "requests_per_s": 4.0,
+    "price_in": 1.0,
+    "price_out": 2.0,
+    "api_key_env": "OTHER_KEY",
+}
+
+
+def judged(**settings):
+    return of({"name": "judge", "endpoint": {**ENDPOINT, **settings}})
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_how_hard_an_endpoint_is_asked_does_not_change_its_verdicts(name):
+    assert judged(**{name: LIMITS[name]}).digest == judged().digest
+
+
+def test_which_model_is_asked_does():
+    [found] = changes(judged().plain(), judged(model="n").plain())
+    assert found == "options (endpoint.model: 'm' before, 'n' now)"

@@ -221,11 +221,18 @@ def test_a_trainer_that_is_killed_takes_its_programs_with_it(level: str) -> None
         "from rewards.sandbox import choose, Limits\n"
         f"choose({level!r}).run('import time\\ntime.sleep(600)', limits=Limits(wall_s=600))\n"
     )
-    trainer = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
-    wait_until(lambda: sleeping(trainer.pid))
-    trainer.kill()
-    trainer.wait()
-    wait_until(lambda: not processes_of(trainer.pid))
+    with tempfile.TemporaryDirectory() as folder:  # nobody is left to remove the program's own
+        os.chmod(folder, 0o755)
+        trainer = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": folder},
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(lambda: sleeping(trainer.pid))
+        trainer.kill()
+        trainer.wait()
+        wait_until(lambda: not processes_of(trainer.pid))
 
 
 @EVERY_LEVEL
@@ -298,3 +305,27 @@ def test_bubblewrap_is_preferred_where_it_works() -> None:
     except SandboxUnavailable as error:
         pytest.skip(str(error))
     assert choose("auto").level == strongest.level == "bubblewrap"
+
+
+@EVERY_LEVEL
+def test_a_checkout_below_tmp_can_be_sandboxed(level: str) -> None:
+    at(level)
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        for package in ("recipes", "rewards"):
+            shutil.copytree(ROOT / package, Path(folder) / package)
+        program = "print(2 + 2)"
+        code = (
+            "from rewards.sandbox import choose, Limits\n"
+            f"done = choose({level!r}).run({program!r}, limits=Limits(wall_s=30))\n"
+            "print(done.status, done.stdout, done.stderr)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": folder},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.stdout == "0 b'4\\n' b''\n", done.stderr

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
+from recipes.spec import Contents
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 from rollout.pairs import PairColumns, PairsSpec, read_pairs
@@ -37,7 +38,9 @@ async def decomposed_reward(
         LocalModelSpec, Field(description="a reward model trained with `heads` above 0")
     ],
     preferences: Annotated[
-        str, Field(min_length=1, description="file of the user's comparisons; 5 to 15 are enough")
+        str,
+        Contents(),
+        Field(min_length=1, description="file of the user's comparisons; 5 to 15 are enough"),
     ],
     columns: Annotated[PairColumns, Field(description="of that file")] = _COLUMNS,
     temperature: Annotated[

@@ -66,18 +66,25 @@ def _build_root(readable: list[str], disk_mb: int) -> None:
     kernel.mount("none", "/", "", kernel.RECURSIVE | kernel.PRIVATE)
     plain = kernel.NO_SUID | kernel.NO_DEVICES
     kernel.mount("tmpfs", _ROOT, "tmpfs", plain, "mode=0755,size=1m")
+    _mount_empty("/tmp", disk_mb)  # first: a checkout or an interpreter may lie below it
     for path in readable:
         _show(path, kernel.READ_ONLY | plain)
     for device in ("null", "zero", "full", "urandom", "random"):
         _show(f"/dev/{device}", kernel.NO_SUID)
-    for folder, size in (("/tmp", disk_mb), ("/dev/shm", 1)):
-        os.makedirs(_ROOT + folder)
-        data = f"mode=1777,size={size}m,nr_inodes=4096"
-        kernel.mount("tmpfs", _ROOT + folder, "tmpfs", plain | kernel.NO_EXEC, data)
+    _mount_empty("/dev/shm", 1)
     os.mkdir(f"{_ROOT}/.old")
     kernel.pivot_root(_ROOT, f"{_ROOT}/.old")
     os.rmdir("/.old")
     kernel.restrict_mount("/", kernel.READ_ONLY, below=False)
+
+
+def _mount_empty(folder: str, size_mb: int) -> None:
+    """A folder in memory that the program may write to."""
+    os.makedirs(_ROOT + folder)
+    flags = kernel.NO_SUID | kernel.NO_DEVICES | kernel.NO_EXEC
+    kernel.mount(
+        "tmpfs", _ROOT + folder, "tmpfs", flags, f"mode=1777,size={size_mb}m,nr_inodes=4096"
+    )
 
 
 def _show(path: str, flags: int) -> None:

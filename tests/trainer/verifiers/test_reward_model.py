@@ -6,6 +6,7 @@ import pytest
 from recipes.errors import RecipeError
 from recipes.registry import function_of, make_ready
 from rewards.meters import meters
+from rewards.provenance import changes, provenance_of
 from rewards.verifiers import verifier
 from tests.builders import problem
 from tests.model_servers import vllm_server
@@ -123,3 +124,17 @@ def test_vllm_gives_what_this_process_gives(tmp_path):
             assert served[3].is_missing and "maximum context length" in served[3].reason
     rewards = [verdict.reward for verdict in local]
     assert max(rewards) - min(rewards) > 0.1  # or agreement would show nothing
+
+
+def test_other_weights_are_another_verifier_and_other_limits_are_not(tmp_path):
+    def known(**local):
+        entry = {"name": "reward_model", "local": {"path": str(tmp_path), **local}}
+        return provenance_of(verifier.bind({"name": "best_of", "parts": {"style": entry}}))
+
+    (tmp_path / "model.safetensors").write_bytes(b"ab")
+    before = known()
+    assert known(deadline_s=7.0, max_wait_s=0.5).digest == before.digest
+    assert known(batch_size=1).digest != before.digest  # the last digits depend on it
+    (tmp_path / "model.safetensors").write_bytes(b"ac")
+    [found] = changes(before.plain(), known().plain())
+    assert found.startswith(f"{tmp_path}/model.safetensors (")

@@ -1,0 +1,60 @@
+"""Hashes of what a path holds: a file, or a model folder with its weights.
+
+    hashes_of("runs/reward/model")     {"runs/reward/model/config.json": "1f0c...", ...}
+
+Every byte counts: a model that was trained a little further differs in all of its weights, one with
+another head in a few. Files are read side by side, and again only when size or time has changed. A
+model of the hub is what its cache holds; one that was never fetched has no hash.
+"""
+
+import functools
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from recipes.errors import relative
+
+_LETTERS = 12  # of a hash that people compare
+_READERS = 4
+_SUFFIXES = frozenset(
+    (".safetensors", ".bin", ".pt", ".pth", ".json", ".jsonl", ".txt", ".model", ".jinja", ".py")
+)
+
+
+def hashes_of(path: str) -> dict[str, str]:
+    """File to hash, of the file or of a folder's configuration and weights; empty without one."""
+    place = Path(path).expanduser()
+    place = place if place.exists() else _in_cache(path)
+    files = [place] if place.is_file() else sorted(p for p in place.glob("*") if _counts(p))
+    with ThreadPoolExecutor(_READERS) as readers:
+        return dict(
+            zip([relative(str(file)) for file in files], readers.map(_hash, files), strict=True)
+        )
+
+
+def _counts(file: Path) -> bool:
+    return file.is_file() and file.suffix in _SUFFIXES
+
+
+def _in_cache(name: str) -> Path:
+    """The snapshot of a hub model; a folder that is not there where it was not fetched."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(name, "config.json")
+    except HFValidationError:
+        found = None
+    return Path(found).parent if isinstance(found, str) else Path(name)
+
+
+def _hash(file: Path) -> str:
+    facts = file.stat()
+    return _hash_of(file, facts.st_size, facts.st_mtime_ns)
+
+
+@functools.cache
+def _hash_of(file: Path, size: int, changed: int) -> str:
+    """`size` and `changed` key the cache."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()[:_LETTERS]
