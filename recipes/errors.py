@@ -7,9 +7,25 @@ is our own defect.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+# A setting whose value may be a key: `api_key_env=x`, `{token: x}`, `'api_key': 'x'`; max_tokens is
+# none. What is written like the name of an environment variable belongs there, and is shown.
+_NAMED = re.compile(
+    r"""(?ix)
+    ( (?:^|[\s.{,'"])
+      (?: \w*(?:api_?key|secret|passw|credential)\w* | (?:\w*_)?(?:key|token)(?:_env)? )
+      (?: \s*=\s* | ['"]?:\s+ ) ["']? )
+    (?! (?-i:[A-Z_][A-Z0-9_]*) (?![\w.+/-]) )
+    [^\s"',;}\])]+
+    """
+)
+_ISSUED = re.compile(
+    r"\b(?:[srp]k-[\w-]{8,}|hf_\w{8,}|gh[opsu]_\w{8,}|eyJ[\w-]{8,}[.\w-]*)"  # by who issues keys
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +46,7 @@ class Fault:
     def __str__(self) -> str:
         place = ": ".join(part for part in (self.where, self.path) if part)
         text = f"{place}: {self.what}" if place else self.what
-        return f"{text}; {self.fix}" if self.fix else text
+        return _ISSUED.sub("<left out>", f"{text}; {self.fix}" if self.fix else text)
 
 
 class RecipeError(ValueError):
@@ -45,6 +61,17 @@ class RecipeError(ValueError):
     def of(cls, what: str, *, fix: str = "", path: str = "", where: str = "") -> "RecipeError":
         """A RecipeError with a single fault."""
         return cls([Fault(where=where, path=path, what=what, fix=fix)])
+
+
+def without_secrets(setting: str) -> str:
+    """A setting as text, `judge.api_key_env=x` or `{'api_key': 'x'}`, without a key in it."""
+    named = _NAMED.sub(lambda found: f"{found[1]}<left out>", setting)
+    return _ISSUED.sub("<left out>", named)
+
+
+def shown(value: object) -> str:
+    """A setting's value for a message."""
+    return without_secrets(repr(value))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

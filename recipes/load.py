@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from recipes.errors import Fault, RecipeError, relative
+from recipes.errors import Fault, RecipeError, relative, shown, without_secrets
 from recipes.located import DEFAULT, Kind, Located, Source, as_entry, merge, parse
 from recipes.spec import JSON
 
@@ -166,7 +166,7 @@ def _read(file: Path, kind: Kind) -> Located:
         return Located({}, layer.source)
     if not isinstance(layer.value, dict):
         raise RecipeError.of(
-            f"a recipe is `key: value` lines, this is {layer.plain()!r}",
+            f"a recipe is `key: value` lines, this is {shown(layer.plain())}",
             where=layer.source.where,
             fix="start with `extends:` or a setting",
         )
@@ -195,7 +195,7 @@ def _texts(about: Mapping[str, Located], key: str) -> Iterator[Located]:
 def _read_override(override: str) -> tuple[list[str], Located]:
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
-    where = f"--set {override}"
+    where = without_secrets(f"--set {override}")
     if not equals or not all(keys):
         raise RecipeError.of(
             f"{override!r} is not `path=value`", where="--set", fix="write --set optimizer.lr=1e-5"

@@ -10,7 +10,7 @@ from pydantic import create_model as build_model
 from pydantic_core import core_schema
 
 from recipes.bound import Bound, Registered, describe
-from recipes.errors import Fault, RecipeError, did_you_mean
+from recipes.errors import Fault, RecipeError, did_you_mean, shown
 from recipes.spec import JSON, NumberMarker
 
 
@@ -185,7 +185,9 @@ def option_faults(entry: Registered, error: ValidationError) -> list[Fault]:
             what = f"{entry.name} needs this option"
             faults[path] = Fault(path=path, what=what, fix="set it")
         elif path not in faults:
-            faults[path] = Fault(path=path, what=f"{problem['msg']} (got {problem['input']!r})")
+            faults[path] = Fault(
+                path=path, what=f"{problem['msg']} (got {shown(problem['input'])})"
+            )
     return list(faults.values())
 
 

@@ -30,7 +30,7 @@ from recipes.bound import (
     make_ready,
     tags_of,
 )
-from recipes.errors import RecipeError, did_you_mean, relative
+from recipes.errors import RecipeError, did_you_mean, relative, shown
 from recipes.options import (
     NestedHook,
     check_signature,
@@ -196,7 +196,7 @@ class Registry(Generic[P, R]):
         if not isinstance(value, dict) or not isinstance(value.get("name"), str):
             article = "an" if self.slot[0] in "aeiou" else "a"
             raise RecipeError.of(
-                f"expected {article} {self.slot}, `{{name: ..., options}}`, got {value!r}",
+                f"expected {article} {self.slot}, `{{name: ..., options}}`, got {shown(value)}",
                 fix=f"known: {', '.join(self.names())}",
             )
         given = {key: option for key, option in value.items() if key != "name"}

@@ -4,7 +4,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from recipes.errors import Fault, RecipeError
+from recipes.errors import Fault, RecipeError, shown
 from recipes.load import Loaded, attach
 from recipes.registry import did_you_mean, option_path
 from recipes.spec import Spec
@@ -39,7 +39,9 @@ def faults_of(error: ValidationError, root: type[Spec]) -> list[Fault]:
         elif problem["type"] == "missing":
             faults[path] = Fault(path=path, what="this setting is required", fix="set it")
         elif path not in faults:
-            faults[path] = Fault(path=path, what=f"{problem['msg']} (got {problem['input']!r})")
+            faults[path] = Fault(
+                path=path, what=f"{problem['msg']} (got {shown(problem['input'])})"
+            )
     return list(faults.values())
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from recipes.errors import Fault, RecipeError, did_you_mean, relative
+from recipes.errors import Fault, RecipeError, did_you_mean, relative, without_secrets
 from recipes.load import PACKAGE, attach, load
 from recipes.registry import Registry
 
@@ -102,3 +102,33 @@ def test_places_are_shown_from_here_or_from_the_repository(
     assert relative(str(tmp_path / "a" / "b.yaml")) == "a/b.yaml"
     assert relative(str(PACKAGE / "quickstart.yaml")) == "recipes/quickstart.yaml"
     assert relative("/elsewhere/a.yaml") == "/elsewhere/a.yaml"
+
+
+@pytest.mark.parametrize(
+    ("setting", "shown"),
+    [
+        ("--set judge.api_key_env=9f-d0", "--set judge.api_key_env=<left out>"),
+        ("--set judge.api_key_env=JUDGE_KEY", "--set judge.api_key_env=JUDGE_KEY"),
+        ("--set judge={url: u, api_key: 'abc'}", "--set judge={url: u, api_key: '<left out>'}"),
+        ("{'api_key_env': 'a-b', 'url': 'u'}", "{'api_key_env': '<left out>', 'url': 'u'}"),
+        ("--set logger.token=abc", "--set logger.token=<left out>"),
+        ("--set sampling.max_tokens=abc", "--set sampling.max_tokens=abc"),
+        ("--set verifier.environment=[sk-12345678]", "--set verifier.environment=[<left out>]"),
+        ("['hf_abcdefgh']", "['<left out>']"),
+        ("columns={id: key}", "columns={id: key}"),
+    ],
+)
+def test_what_may_be_a_key_is_not_repeated(setting: str, shown: str) -> None:
+    assert without_secrets(setting) == shown
+
+
+@pytest.mark.parametrize("override", ["advantage.api_key=a-secret", "advantage={token: a-secret}"])
+def test_a_key_on_the_command_line_is_in_no_message_and_no_place(
+    tmp_path: Path, override: str
+) -> None:
+    (tmp_path / "run.yaml").write_text("advantage: grpo\n")
+    loaded = load(tmp_path / "run.yaml", [override])
+    assert not any("a-secret" in source.where for source in loaded.sources.values())
+    with pytest.raises(RecipeError) as caught:
+        advantage.bind(loaded.tree["advantage"])
+    assert "a-secret" not in str(attach(caught.value, loaded, "advantage"))

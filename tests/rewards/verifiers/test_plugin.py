@@ -240,3 +240,10 @@ def test_a_published_trl_function_runs_unchanged():
     asked = problem(answer=r"$\frac{1}{2}$")
     assert asyncio.run(function(asked, r"It is $\boxed{0.5}$.")).reward == 1.0
     assert asyncio.run(function(asked, r"It is $\boxed{0.7}$.")).reward == 0.0
+
+
+def test_a_secret_in_place_of_a_variable_is_refused_without_showing_it():
+    entry = {"name": "plugin", "function": "a.py:f", "environment": ["a/secret+value=="]}
+    with pytest.raises(RecipeError, match="environment: not the name of an env") as caught:
+        verifier.bind(entry)
+    assert "secret" not in str(caught.value)
