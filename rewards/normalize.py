@@ -26,6 +26,7 @@ _FONT = re.compile(
     r"|underline|emph|mathop)(?![A-Za-z])"
 )
 _GROUPED = re.compile(r"(?<=\d)(?:\{,\}|,\\!\s*|\{\\,\}|(?:\\[, ;:]|~)(?=\d{3}(?!\d)))(?=\d)")
+_BRACED_SIGN = re.compile(r"(?<![\^_A-Za-z}\]])\{([:;=<>.])\}")
 _SPACED_GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?!\d)(?! *[/,])")
 
 
@@ -34,7 +35,7 @@ def unstyled(text: str) -> str:
 
     What changes the meaning stays: `\text`, `\mathrm`, `\mathbb`, accents.
     """
-    text = _GROUPED.sub("", text)
+    text = _BRACED_SIGN.sub(r"\1", _GROUPED.sub("", text))
     text = _SPACES.sub(" ", text)
     text = _COLOUR.sub(" ", text)
     text = _FONT.sub(" ", text)

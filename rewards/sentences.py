@@ -18,7 +18,7 @@ _REFUSAL = re.compile(
 _STOP = re.compile(
     r"\n|(?:[;!?]|(?<!\.)\.)(?=\s|$|[\"')*\]])"
     r"|,\s+(?:not|since|because|which|so|as|where|but|and so|thus)\b"
-    r"|\s+(?:because|since)\b"
+    r"|\s+\(?(?:because|since)\b"
 )
 _OPENERS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"))
 _MARKUP = re.compile(r"\*\*|__|`+|(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)")

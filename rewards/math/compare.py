@@ -16,6 +16,7 @@ from rewards.math.forms import (
     Named,
     Numeral,
     Ratio,
+    Region,
     Relation,
     Scalar,
     Unknown,
@@ -87,7 +88,9 @@ def _mixed(gold: Form, answer: Form) -> bool:
         return gold.name == answer.name
     if isinstance(gold, Unknown) or isinstance(answer, Unknown):
         return gold == answer
-    return _same_region(gold, answer)
+    if isinstance(gold, Region) and isinstance(answer, Group) and answer.kind == "list":
+        return _same_region(gold, regions.united(answer.items) or answer)
+    return _same_region(gold, answer) or same_matrices(gold, answer)
 
 
 def _right_side(gold: Scalar, answer: Relation) -> bool:

@@ -1,7 +1,9 @@
 r"""Tokens -> one thing: a scalar with its unit, a matrix, a time, a numeral, words."""
 
+import itertools
 import re
 from dataclasses import replace
+from fractions import Fraction
 
 import sympy
 from sympy import Expr, Rational
@@ -23,16 +25,19 @@ _NUMERAL = re.compile(
 _PREFIXED = re.compile(r"0([bxo])([0-9A-Fa-f]+)")
 _SYNONYMS = {
     "does not exist": "dne", "do not exist": "dne", "undefined": "dne", "diverges": "divergent",
-    "no solutions exist": "no solution", "there are no solutions": "no solution",
-    "there is no solution": "no solution", "infinitely many solutions": "infinitely many",
+    "infinitely many solutions": "infinitely many",
     "infinite solutions": "infinitely many", "none of these": "none of above",
 }  # fmt: skip
 _REALS = frozenset(
     {"all real numbers", "all reals", "real numbers", "all real", "any real number", "reals",
      "every real number", "set of all real numbers", "set of real numbers"}
 )  # fmt: skip
-_EMPTY = frozenset({"empty set", "null set"})
+_EMPTY = re.compile(
+    r"(?:empty|null) set|(?:there (?:is|are) )?no (?:real |integer )?(?:solutions?|roots?)(?: exists?)?"
+)
+_SUBJECT = re.compile(r"(?:(?:it|this|series|sequence|integral|limit|sum) )+(?=[a-z])")
 _ENVIRONMENTS = frozenset({"pmatrix", "bmatrix", "matrix", "Bmatrix", "smallmatrix", "array"})
+_SHORT_FACTORS = {"k": "thousand", "K": "thousand", "M": "million", "B": "billion"}
 _MATRIX_MOST = 40  # rows or columns
 
 
@@ -46,10 +51,11 @@ def words(tokens: list[Token]) -> Form | None:
     if kept[0].kind == "sym" and not kept[0].roman and units.is_unit_word(kept[1].text):
         return None  # `r cm`
     text = " ".join(t.text.lower() for t in kept if t.text.lower() not in _ARTICLES)
+    text = _SUBJECT.sub("", text, count=1) if _SUBJECT.match(text) else text
     text = _SYNONYMS.get(text, text)
     if text in _REALS:
         return Field("R")
-    if text in _EMPTY:
+    if _EMPTY.fullmatch(text):
         return Group("set", ())
     number = units.number_from_words(text)
     if number is not None:
@@ -98,11 +104,13 @@ def _valid(digits: str, base: int) -> bool:
     return all(int(digit, 36) < base for digit in digits)
 
 
+_HALVES = {"am": "am", "pm": "pm", "noon": "pm", "midnight": "am"}
+
+
 def clock(tokens: list[Token]) -> Clock | None:
     """`3:30`, `3:30 pm`, `5 am`; None otherwise."""
-    half = ""
-    if tokens and tokens[-1].kind == "word" and tokens[-1].text.lower() in ("am", "pm"):
-        half, tokens = tokens[-1].text.lower(), tokens[:-1]
+    half = _HALVES.get(tokens[-1].text.lower(), "") if tokens else ""
+    tokens = tokens[:-1] if half else tokens
     texts = [t.text for t in tokens]
     digits = [text for text in texts if text.isdigit() and len(text) <= 2]
     if len(texts) == 1 and half and digits:
@@ -137,7 +145,9 @@ def matrix(tokens: list[Token]) -> Form | None:
         rows, after = [list(row) for row in zip(*rows, strict=True)], []
     if after:
         raise Unreadable("something after a matrix")
-    factor = scalar.parse(_without_times(before)).value if before else sympy.Integer(1)
+    one = Token("num", "1", Fraction(1))
+    before = [*before, one] if not before or before[-1].text in "+-" else _without_times(before)
+    factor = scalar.parse(before).value
     if environment == "vmatrix":
         return Scalar(factor * sympy.Matrix(rows).det())
     if environment not in _ENVIRONMENTS:
@@ -172,6 +182,9 @@ def quantity(tokens: list[Token]) -> Scalar:
     cut = next((place for place, t in enumerate(tokens) if t.kind == "word" and place), None)
     number = tokens if cut is None else tokens[:cut]
     rest = [] if cut is None else tokens[cut:]
+    if unit and len(number) > 1 and number[-1].text in _SHORT_FACTORS and not number[-1].gap:
+        rest = [replace(number[-1], kind="word", text=_SHORT_FACTORS[number[-1].text]), *rest]
+        number = number[:-1]
     percent = False
     if number and number[-1].kind == "pct":
         number, percent = number[:-1], True
@@ -198,6 +211,36 @@ def quantity(tokens: list[Token]) -> Scalar:
             raise Unreadable("words after the number")
         unit = unit or named
     return Scalar(value, unit, percent)
+
+
+def compound(tokens: list[Token]) -> Scalar | None:
+    """`2 hours and 30 minutes`: quantities of falling units added up; None for anything else."""
+    starts = [place for place, token in enumerate(tokens) if token.kind == "num"]
+    if not 1 < len(starts) < 5 or starts[0] or not any(t.kind == "word" for t in tokens):
+        return None
+    total, last = sympy.Integer(0), None
+    for start, end in itertools.pairwise([*starts, len(tokens)]):
+        piece = tokens[start:end]
+        while len(piece) > 1 and (piece[-1].text in (",", "and")):
+            piece = piece[:-1]
+        if len(piece) < 2 or piece[1].kind != "word":
+            return None
+        try:
+            found = quantity(piece)
+        except Unreadable:
+            return None
+        unit = found.unit
+        if unit is None or (last is None and unit.counts_things):
+            return None
+        if last and (not unit.is_like(last) or unit.factor >= last.factor):
+            return None
+        total, last = total + found.value * _rational(unit.factor), unit
+    assert last is not None
+    return Scalar(total / _rational(last.factor), last)
+
+
+def _rational(number: Fraction) -> Expr:
+    return Rational(number.numerator, number.denominator)
 
 
 def letter_unit(tokens: list[Token]) -> Scalar | None:

@@ -181,7 +181,7 @@ class _Lexer:
     def _apart(self, start: int, end: int) -> bool:
         """Whether white space, punctuation or an end of the text is on both sides."""
         before, after = self.text[max(0, start - 1) : start], self.text[end : end + 1]
-        return (not before or before in " ,;:(") and (not after or after in " ,;:.)!")
+        return (not before or before in " \n,;:(") and (not after or after in " \n,;:.)!")
 
     def _command(self) -> None:
         match = _COMMAND.match(self.text, self.at)

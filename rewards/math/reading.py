@@ -36,6 +36,7 @@ from rewards.normalize import unstyled
 from rewards.signs import plain
 
 _MOST_ITEMS = 200
+_AGAINST = ("to", "in", "of")  # `2 to 3`, `1 in 4`, `5 out of 9`
 
 
 def readings(text: str, *, comma_decimal: bool = False) -> list[Form]:
@@ -81,7 +82,7 @@ def read(tokens: list[Token]) -> Form:
         raise Unreadable("empty")
     if any(t.kind == "dots" for t in tokens) and len(tokens) > 1:
         raise Unreadable("dots")
-    time = items.clock(tokens)
+    time = items.clock(tokens) or items.compound(tokens)
     if time is not None:
         return time
     except_ = next((p for p, t in enumerate(tokens) if t.text in ("except", "excluding")), 0)
@@ -108,14 +109,14 @@ def _excepted(whole: list[Token], left_out: list[Token]) -> Form:
 
 
 def _one(tokens: list[Token]) -> Form:
-    tokens = without_condition(tokens)
+    tokens = _upright(without_condition(tokens))
     in_set = tokens[0].text == tokens[-1].text == "set"
     if any(t.kind == "op" and t.text in ("pm", "mp") for t in tokens) and not in_set:
         return _both_signs(tokens)
     depth_zero = at_top(tokens)
     if any(t.kind in ("rel", "in") for t in depth_zero):
         return related(tokens, read)
-    colon = split(tokens, lambda t: t.text == ":" or (t.kind == "word" and t.text == "to"))
+    colon = split(tokens, lambda t: t.text == ":" or (t.kind == "word" and t.text in _AGAINST))
     if len(colon) > 1 and all(colon) and (form := _ratio(colon)) is not None:
         return form
     if any(t.kind == "setop" for t in depth_zero):
@@ -127,7 +128,18 @@ def _one(tokens: list[Token]) -> Form:
     return _bracketed(tokens) or _simple(tokens)
 
 
+def _upright(tokens: list[Token]) -> list[Token]:
+    """`(3, 4)^T` without the sign: a vector is compared by its entries."""
+    texts = [t.text for t in tokens if t.text != "{"]
+    if texts[-2:] in (["^", "T"], ["^", "top"]) and texts[-3:-2] == ["("] and "," in texts:
+        last = max(place for place, token in enumerate(tokens) if token.text == "^")
+        return tokens[:last] if tokens[0].kind == "open" else tokens
+    return tokens
+
+
 def _ratio(parts: list[list[Token]]) -> Form | None:
+    if parts[0][-1].text == "out":
+        parts = [parts[0][:-1], *parts[1:]]
     try:
         return items.ratio(parts)
     except Unreadable:  # `24 ways to choose`

@@ -1,5 +1,7 @@
 r"""Sets of reals: intervals, inequalities, unions and complements as rising disjoint pieces."""
 
+from collections.abc import Sequence
+
 import sympy
 from sympy import Expr, Symbol, oo
 
@@ -172,6 +174,14 @@ def combine(left: Region | None, sign: str, right: Region | None) -> Region | No
         piece for a in left.pieces for b in right.pieces if (piece := _overlap(a, b)) is not None
     ]
     return Region(_merged(pieces), name)
+
+
+def united(forms: Sequence[Form]) -> Region | None:
+    """The union of intervals that are listed; None when something else is."""
+    whole: Region | None = Region(())
+    for form in forms:
+        whole = combine(whole, "cup", of(form) if isinstance(form, Group) else None)
+    return whole
 
 
 def complement(region: Region | None) -> Region | None:

@@ -98,7 +98,7 @@ class _Parser(Cursor):
         if token.kind == "num":
             before = self.tokens[self.at - 1]
             power = self.peek(1).kind == "op" and self.peek(1).text == "^"
-            return before.text == "(" or (power and before.kind in ("sym", "close"))
+            return before.text in ("(", "!") or (power and before.kind in ("sym", "close"))
         return token.kind in _STARTS and not (token.kind == "open" and token.text in ("set", "<"))
 
     # -- factors ---------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Matrices, ratios, times, numerals and words: each compared by its own rule."""
 
-from sympy import Expr, Integer
+from dataclasses import replace
+
+from sympy import Expr, I, Integer, Symbol
 
 from rewards.math import values
 from rewards.math.forms import Clock, Form, Group, Matrix, Numeral, Ratio, Scalar, Words
@@ -25,10 +27,29 @@ def same_matrices(gold: Form, answer: Form) -> bool:
 def _rows(form: Form) -> list[list[Expr]] | None:
     if isinstance(form, Matrix):
         return [list(row) for row in form.rows]
+    if isinstance(form, Group) and form.kind == "tuple" and form.opening == "[":
+        rows = [_rows(replace(row, opening="(")) for row in form.items if isinstance(row, Group)]
+        nested = len(rows) == len(form.items) and len({len(row[0]) for row in rows if row}) == 1
+        return [row[0] for row in rows if row] if nested and None not in rows else None
     if isinstance(form, Group) and form.kind == "tuple" and form.opening == "(":
         entries = [item.value for item in form.items if isinstance(item, Scalar)]
         return [entries] if len(entries) == len(form.items) else None
+    if isinstance(form, Scalar) and form.unit is None:
+        return _unit_vectors(form.value)
     return None
+
+
+def _unit_vectors(value: Expr) -> list[list[Expr]] | None:
+    """`3i - 2j + k` as a row; two entries without a k. None for fewer than two terms."""
+    i, j, k = (Symbol(name) for name in "ijk")
+    hats = {Symbol(f"hat({name})"): Symbol(name[0]) for name in ("i", "j", "k")}
+    value = value.xreplace({I: i, **hats}).expand()
+    found = [value.coeff(letter) for letter in (i, j, k)]
+    if sum(f != 0 for f in found) < 2 or any(f.has(i, j, k) for f in found):
+        return None
+    if value - found[0] * i - found[1] * j - found[2] * k != 0:
+        return None
+    return [found if found[2] else found[:2]]
 
 
 def same_ratios(gold: Form, answer: Form) -> bool:
