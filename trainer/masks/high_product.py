@@ -17,7 +17,8 @@ def high_product(
     batch: TokenBatch,
     *,
     frac: Annotated[
-        Number, Field(gt=0, le=1, description="share of the kept samples' action tokens; D3S raises it")
+        Number,
+        Field(gt=0, le=1, description="share of the kept samples' action tokens; D3S raises it"),
     ] = 0.2,
 ) -> Tensor:
     """The share of action tokens with the largest product of entropy and absolute advantage.
