@@ -77,10 +77,17 @@ def _groups(
     return [group for group in groups if group["params"]]
 
 
-def set_rates(optimizer: torch.optim.Optimizer, lr: float, critic_lr: float) -> None:
-    """The step's learning rates, each to its groups."""
+def set_rates(optimizer: torch.optim.Optimizer, lr: float | None, critic_lr: float) -> None:
+    """The step's learning rates, each to its groups; without `lr` the layers rest."""
     for group in optimizer.param_groups:
-        group["lr"] = critic_lr if CRITIC in group else lr
+        group["lr"] = critic_lr if CRITIC in group else lr or 0.0
+
+
+def uncount_rest(optimizer: torch.optim.Optimizer) -> None:
+    """Forget the steps of what has only rested: AdamW corrects for a start that is yet to come."""
+    for state in optimizer.state.values():
+        if not state["exp_avg"].any():
+            state["step"].zero_()
 
 
 class Masters:

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from trainer.optimizer import Masters, Optimizers, set_rates
+from trainer.optimizer import Masters, Optimizers, set_rates, uncount_rest
 from trainer.sharding import Processes, Update
 
 _FILE = "replica.pt"
@@ -34,7 +34,7 @@ class Replicas:
         # The factor is 1, or NaN for a loss that is not finite: its gradient may yet be finite.
         (total * (1 + 0 * total.detach())).backward()  # type: ignore[no-untyped-call]
 
-    def step(self, lr: float, critic_lr: float = 0.0) -> Update:
+    def step(self, lr: float | None, critic_lr: float = 0.0) -> Update:
         gradients = self._summed()
         norm = torch.nn.utils.get_total_norm(gradients)
         finite = bool(norm.isfinite())
@@ -42,6 +42,8 @@ class Replicas:
             torch.nn.utils.clip_grads_with_norm_(self._masters.all, self._max_norm, norm)
             set_rates(self._optimizer, lr, critic_lr)
             self._optimizer.step()
+            if lr is None:
+                uncount_rest(self._optimizer)
             self._masters.publish()
         self._optimizer.zero_grad()
         return Update(norm=float(norm), skipped=not finite)

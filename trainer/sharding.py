@@ -73,9 +73,10 @@ class Sharded(Protocol):
         """Add this scalar's gradient to the sum; a non-finite scalar makes the sum non-finite."""
         ...
 
-    def step(self, lr: float, critic_lr: float = 0.0) -> Update:
+    def step(self, lr: float | None, critic_lr: float = 0.0) -> Update:
         """Sum over the ranks, clip, move the weights, forget the gradient.
 
+        lr: None where the layers rest and only a value head learns
         critic_lr: rate of a value head inside the module
         """
         ...

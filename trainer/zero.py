@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes.errors import RecipeError
-from trainer.optimizer import Optimizers, set_rates
+from trainer.optimizer import Optimizers, set_rates, uncount_rest
 from trainer.scorer import Scorer
 from trainer.sharding import Processes, ShardingSpec, Update
 from trainer.value_model import ValueModel
@@ -160,10 +160,12 @@ class Zero:
         scaled = total * (1 + 0 * total.detach()) * self._world_size
         self._engine.backward(scaled, scale_wrt_gas=False)
 
-    def step(self, lr: float, critic_lr: float = 0.0) -> Update:
+    def step(self, lr: float | None, critic_lr: float = 0.0) -> Update:
         set_rates(self._engine.optimizer, lr, critic_lr)
         self._engine.step()
         optimizer = self._engine.optimizer
+        if lr is None:
+            uncount_rest(optimizer.optimizer)
         if optimizer.overflow and self.whole:
             # With offload, DeepSpeed 0.19 leaves the bad gradient to be added to the next.
             optimizer.averaged_gradients = dict.fromkeys(optimizer.averaged_gradients)
