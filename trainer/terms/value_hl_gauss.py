@@ -44,21 +44,25 @@ def value_hl_gauss(
 
     Steadier under noisy and moving targets than `value_loss`. Farebrother et al. 2024 (HL-Gauss,
     two-hot). Departures: returns are held inside [low, high], outside of which the target has no
-    mass; there is no value clip. Range and number of bins must be the critic head's own.
+    mass (`return_low_frac` and `return_high_frac` count them; the other metrics are of the whole
+    return); there is no value clip. Range and number of bins must be the critic head's own.
     Tokens that are no actions give 0.
     Returns values [T], nats.
     """
     assert out.value_logits is not None, "needs a critic of bins, and the policy has none"
     logits = out.value_logits.float()
-    target = returns(batch, gamma=gamma, lam=lam).clamp(low, high)
+    whole = returns(batch, gamma=gamma, lam=lam)
+    target = whole.clamp(low, high)
     bins = logits.shape[1]
     wanted = hl_gauss(target, low, high, bins, sigma) if sigma else two_hot(target, low, high, bins)
     values = -(wanted * logits.log_softmax(1)).sum(1)
     said = logits.detach().softmax(1) @ bin_centres(low, high, bins).to(logits)
     mask = batch.action_mask
     metrics = {
-        "value_error": Mean.over((said - target) ** 2, mask),
-        "return_mean": Mean.over(target, mask),
-        "return_square": Mean.over(target**2, mask),
+        "value_error": Mean.over((said - whole) ** 2, mask),
+        "return_mean": Mean.over(whole, mask),
+        "return_square": Mean.over(whole**2, mask),
+        "return_low_frac": Mean.over((whole < low).float(), mask),
+        "return_high_frac": Mean.over((whole > high).float(), mask),
     }
     return LossOutput(values=torch.where(mask, values, 0.0), metrics=metrics)

@@ -44,6 +44,15 @@ def test_a_return_outside_the_range_is_held_at_its_edge():
     assert values[0] == pytest.approx(values[1])
 
 
+@pytest.mark.parametrize(("reward", "low", "high"), [(-0.5, 1, 0), (0.5, 0, 0), (1.5, 0, 1)])
+def test_returns_outside_the_range_are_counted_and_not_hidden(reward, low, high):
+    metrics = value_hl_gauss(*at(torch.zeros(5), reward), low=0.0, high=1.0).metrics
+    assert metrics["return_low_frac"].value == low
+    assert metrics["return_high_frac"].value == high
+    assert metrics["return_mean"].value == reward
+    assert metrics["value_error"].value == pytest.approx((0.5 - reward) ** 2)
+
+
 def test_an_empty_range_is_refused():
     with pytest.raises(RecipeError, match="low: 1 is not below high 1"):
         term.bind({"name": "value_hl_gauss", "low": 1.0, "high": 1.0})
