@@ -163,6 +163,12 @@ def a_critic_that_learns_has_a_loss(recipe: Recipe) -> Iterator[Fault]:
                 f"{(critic.low, critic.high)}",
                 fix="set low and high of both to the same range",
             )
+    if critic.optimizer is None and critic.path is None:
+        yield Fault(
+            path="critic",
+            what="a frozen critic that starts as the policy does says 0 of every state",
+            fix="set critic.path to a trained one, or give critic.optimizer",
+        )
     if critic.pretrain_steps > recipe.steps:
         yield Fault(
             path="critic.pretrain_steps",

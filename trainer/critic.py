@@ -20,11 +20,17 @@ from recipes.spec import Spec
 from trainer.asking import Score, frozen
 from trainer.batch import TokenBatch
 from trainer.microbatches import scored_tokens
-from trainer.model import LoraSpec, ModelSpec, add_value_adapter, load_tokenizer
+from trainer.model import LoraSpec, ModelSpec, add_value_adapter, load_tokenizer, path_of
 from trainer.optimizer import Optimizers, OptimizerSpec
 from trainer.replicas import Replicas
 from trainer.sharding import Processes, Sharded, ShardingSpec, Update
-from trainer.value_model import expected_value, load_value_model, save_value_model
+from trainer.value_model import (
+    ValueModel,
+    bins_range_of,
+    expected_value,
+    load_value_model,
+    save_value_model,
+)
 from trainer.weights import collected
 from trainer.zero import Zero, gathered, loaded_in_parts
 
@@ -96,10 +102,12 @@ class Critic:
         path = spec.path or policy.path
         self._model = policy.model_copy(update={"path": path, "lora": spec.lora})
         self._processes = processes
-        with loaded_in_parts(sharding, policy.torch_dtype, processes):
+        self._range = (spec.low, spec.high) if spec.bins else None
+        with loaded_in_parts(sharding, policy.torch_dtype, processes), path_of("critic"):
             self._values = load_value_model(
                 self._model, spec.outputs, lambda some: gathered(sharding, some)
             )
+        _check_head(self._values, spec, path)
         if spec.lora:
             add_value_adapter(self._values.classifier.base_model, spec.lora)
         self._sharded: Sharded | None = None
@@ -134,6 +142,10 @@ class Critic:
         assert self._sharded is not None, "a frozen critic was given a loss"
         self._sharded.backward(total)
 
+    def forget(self) -> None:
+        """Drop the gradient so far."""
+        self._values.zero_grad()
+
     def step(self, lr: float) -> Update:
         """Move the critic by the gradient's sum over the ranks."""
         assert self._sharded is not None, "a frozen critic was told to step"
@@ -156,9 +168,27 @@ class Critic:
         tensors = collected(model, self._sharded, self._processes.is_main)
         if self._processes.is_main:
             folder.mkdir(parents=True, exist_ok=True)
-            save_value_model(self._values, tensors, folder)
+            save_value_model(self._values, tensors, folder, self._range)
             load_tokenizer(self._model).save_pretrained(folder)
         self._processes.barrier()
+
+
+def _check_head(values: ValueModel, spec: CriticSpec, path: str) -> None:
+    """Raise RecipeError where what the head says would mean nothing, or something else."""
+    if spec.optimizer is None and values.fresh:
+        raise RecipeError.of(
+            f"{path} has no trained value head: frozen, it would say 0 of every state",
+            path="critic.path",
+            fix="name a critic that `temper export --critic` wrote or a reward model, or give "
+            "critic.optimizer",
+        )
+    written, ours = bins_range_of(values), (spec.low, spec.high)
+    if spec.bins and written not in (None, ours):
+        raise RecipeError.of(
+            f"the bins of {path} are spread over {written}, critic.low and critic.high say {ours}",
+            path="critic.low",
+            fix="set both to the folder's, or start from a model without a value head",
+        )
 
 
 def before_and_after(

@@ -3,7 +3,9 @@
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -94,6 +96,17 @@ def model_folder(spec: ModelSpec) -> Path:
         raise RecipeError(faults)
     _check_context(spec, folder)
     return folder
+
+
+@contextmanager
+def path_of(section: str) -> Iterator[None]:
+    """Within it a fault of the model folder names `<section>.path`, not the policy's."""
+    try:
+        yield
+    except RecipeError as error:
+        at = f"{section}.path"
+        faults = [replace(f, path=at) if f.path == "model.path" else f for f in error.faults]
+        raise RecipeError(faults) from error
 
 
 def _fetched(name: str) -> Path:

@@ -26,7 +26,14 @@ from trainer.batch import TokenBatch
 from trainer.critic import Critic, CriticSpec, before_and_after
 from trainer.metrics import AnyMetric, Mean, Metrics, Sum
 from trainer.microbatches import share_out, trained_sequences
-from trainer.model import ModelSpec, add_adapter, load_tokenizer, model_folder, same_vocabulary
+from trainer.model import (
+    ModelSpec,
+    add_adapter,
+    load_tokenizer,
+    model_folder,
+    path_of,
+    same_vocabulary,
+)
 from trainer.optimizer import Optimizers, OptimizerSpec
 from trainer.outputs import PolicyOutput
 from trainer.random_state import load_random_state, save_random_state
@@ -102,8 +109,9 @@ class Policy:
             self._reference = self._fixed(model)
         self._teacher: Score | None = None
         if teacher is not None:
-            same_vocabulary(model, teacher)
-            self._teacher = self._fixed(teacher)
+            with path_of("teacher"):
+                same_vocabulary(model, teacher)
+                self._teacher = self._fixed(teacher)
         self._critic: Critic | None = None
         if critic is not None and critic.trunk == "own":
             self._critic = Critic(critic, model, sharding, self._processes)
@@ -263,6 +271,12 @@ class Policy:
             total = total * 0
         self._sharded.backward(total if critic is None else total + critic)
 
+    def forget(self) -> None:
+        """Drop the gradient so far, the critic's too; of a model in fp32 on whole replicas."""
+        self._scorer.zero_grad()
+        if self._critic is not None:
+            self._critic.forget()
+
     def step(self, lr: float, critic_lr: float = 0.0) -> Metrics:
         """Update all ranks with the gradient's sum, or none where a loss or it is not finite.
 
@@ -272,7 +286,7 @@ class Policy:
         """
         metrics = Metrics({"optim/skipped": Sum(0.0)})
         if not self._rests:
-            update = self._sharded.step(0.0 if self.pretraining else lr, critic_lr)
+            update = self._sharded.step(None if self.pretraining else lr, critic_lr)
             metrics += _updated("optim", 0.0 if self.pretraining else lr, update)
         if self._critic is not None and self._critic.learns:
             metrics += _updated("critic", critic_lr, self._critic.step(critic_lr))

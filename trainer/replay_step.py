@@ -173,7 +173,7 @@ class Bench:
     ) -> tuple[Update, Metrics, Metrics]:
         """Both gradients of the weights as they are; then the recorded recipe's step."""
         their_gradient, their_metrics = self._gradient(theirs, their_part)
-        self._module.zero_grad()
+        self._policy.forget()
         gradient, metrics = self._gradient(ours, our_part)
         self._policy.step(**ours.algo.rates)
         update = Update(

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+_RANGE = "value_bins_range"  # in a folder's config.json
+
+
 class ValueHead(nn.Linear):
     """One number a state, or one logit a bin; zero at the start, computed in fp32."""
 
@@ -40,9 +43,10 @@ class ValueHead(nn.Linear):
 class ValueModel(nn.Module):
     """The critic as the trainer calls it: packed tokens in, the head's outputs after each out."""
 
-    def __init__(self, classifier: "PreTrainedModel", head: str) -> None:
-        """head: name of the classifier's output layer, a `ValueHead`"""
+    def __init__(self, classifier: "PreTrainedModel", head: str, *, fresh: bool) -> None:
+        """head: name of the classifier's output layer, a `ValueHead`; fresh: it says 0 of all"""
         super().__init__()
+        self.fresh = fresh
         self.classifier = classifier
         self.head_name = head
         self.hidden_size: int = classifier.config.get_text_config().hidden_size
@@ -70,6 +74,8 @@ def load_value_model(spec: ModelSpec, outputs: int, gathered: Gathered) -> Value
             classifier, fresh = load_pretrained(
                 spec, AutoModelForTokenClassification, num_labels=outputs
             )
+    except RecipeError:  # of the folder: it says what is wrong there
+        raise
     except (ValueError, RuntimeError) as error:
         raise RecipeError.of(
             f"no critic with {outputs} output(s) could be made of {spec.path}: {error}",
@@ -86,7 +92,7 @@ def load_value_model(spec: ModelSpec, outputs: int, gathered: Gathered) -> Value
             if f"{name}.{key}" not in fresh:
                 head.get_parameter(key).copy_(parameter)
     setattr(classifier, name, head)
-    return ValueModel(classifier, name)
+    return ValueModel(classifier, name, fresh=f"{name}.weight" in fresh)
 
 
 @contextmanager
@@ -101,13 +107,29 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(before)
 
 
-def save_value_model(model: ValueModel, tensors: Mapping[str, Tensor], folder: Path) -> None:
-    """A Hugging Face folder of a token classifier with these tensors."""
+def save_value_model(
+    model: ValueModel,
+    tensors: Mapping[str, Tensor],
+    folder: Path,
+    bins_range: tuple[float, float] | None = None,
+) -> None:
+    """A Hugging Face folder of a token classifier with these tensors.
+
+    bins_range: what the head's bins stand for, kept in the folder for `bins_range_of`
+    """
     config = deepcopy(model.classifier.config)
+    if bins_range is not None:
+        config.update({_RANGE: list(bins_range)})
     config.architectures = [type(model.classifier).__name__]
     with torch.device("meta"):
         empty = type(model.classifier)(config)
     empty.to(model.classifier.dtype).save_pretrained(folder, state_dict=dict(tensors))
+
+
+def bins_range_of(model: ValueModel) -> tuple[float, float] | None:
+    """The ends of its bins, where the folder that it came from says so."""
+    said = model.classifier.config.to_dict().get(_RANGE)
+    return None if said is None else (said[0], said[1])
 
 
 def expected_value(outputs: Tensor, low: float, high: float) -> Tensor:

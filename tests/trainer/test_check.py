@@ -21,6 +21,15 @@ APPEALED = "verifier: {name: appealed, first: exact, second: numeric}\n"
 TWO = "minibatches: 2\n"
 TOKENS = "reduction: {name: token_mean}\n"
 GSPO = "loss: {name: gspo}\n"
+LEARNS = "critic: {optimizer: {lr: 1e-3}}\n"
+FROZEN = "critic: {path: values}\n"
+GAE = "advantage: {name: gae}\n"
+ERROR = "terms: [{name: value_loss}]\n"
+BINS = "terms: [{name: value_hl_gauss, low: 0.0, high: 1.0}]\n"
+CLASSIFIES = "critic: {bins: 51, low: 0.0, high: 1.0, optimizer: {lr: 1e-3}}\n"
+DISTILLS = "terms: [{name: teacher_kl}]\n"
+TEACHER = "teacher: {path: teacher}\n"
+K1 = "terms: [{name: kl_k1, coef: 0.1}]\n"
 SUMS = "evaluate:\n  - {suite: sums}\n"
 
 
@@ -65,6 +74,34 @@ def checked(folder: Path, settings: str) -> None:
             SUMS + "  - {suite: sums, every: 5}\n",
             r"run\.yaml:4: evaluate\.1: evaluate\.0 is called sums too",
         ),
+        (GAE, r"run\.yaml:2: advantage: gae needs values, .*; add a critic: section"),
+        (DISTILLS, r"terms\.0: teacher_kl needs teacher_logprobs, .*; add a teacher: section"),
+        (
+            FROZEN,
+            r"run\.yaml:2: critic: there is a critic, and no function .* reads next_values or",
+        ),
+        (TEACHER, r"run\.yaml:2: teacher: there is a teacher, and no function"),
+        (LEARNS + GAE, r"critic\.optimizer: the critic has an optimizer, and no term trains it"),
+        (
+            FROZEN + GAE + ERROR,
+            r"run\.yaml:4: terms\.0: value_loss trains the critic, and .* frozen",
+        ),
+        ("critic: {}\n" + GAE, r"run\.yaml:2: critic: a frozen critic that starts as the policy"),
+        (LEARNS + BINS, r"value_hl_gauss trains a critic of bins, and critic\.bins is 0"),
+        (CLASSIFIES + ERROR, r"value_loss trains a critic of one number, and critic\.bins is 51"),
+        (
+            CLASSIFIES.replace("1.0", "2.0") + BINS,
+            r"value_hl_gauss spreads returns over \(0\.0, 1\.0\), the critic's bins over \(0\.0, 2",
+        ),
+        (
+            "critic: {optimizer: {lr: 1e-3}, pretrain_steps: 3}\n" + ERROR,
+            r"critic\.pretrain_steps: 3 steps for the critic alone, in a run of 2",
+        ),
+        (K1, r"terms\.0: kl_k1 in the loss has an expected gradient of zero"),
+        (
+            "shaping: [{name: kl_penalty}]\nterms: [{name: kl_k2, coef: 0.1}]\n",
+            r"terms: KL is penalised in the reward \(kl_penalty\) and in the loss \(kl_k2\)",
+        ),
     ],
 )
 def test_a_combination_that_cannot_work_is_refused(tmp_path: Path, settings: str, fault: str):
@@ -84,6 +121,12 @@ def test_a_combination_that_cannot_work_is_refused(tmp_path: Path, settings: str
         "advantage: {name: pass_at_k, k: 3}\n",
         "selections: [{name: max_variance, keep: 3}]\n",
         "terms: [{name: kl_k2, coef: 0.01}]\n",
+        LEARNS + GAE + ERROR,
+        LEARNS + ERROR,  # learns beside another advantage, to be looked at
+        FROZEN + GAE,
+        FROZEN + "advantage: {name: dvpo}\n",
+        CLASSIFIES + BINS,
+        TEACHER + DISTILLS,
         SUMS + "  - {suite: sums, samples: 1, overrides: {name: sums_once, k: [1]}}\n",
     ],
 )

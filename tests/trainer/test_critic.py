@@ -188,6 +188,32 @@ def test_microbatches_leave_the_critics_gradient_unchanged(tmp_path):
         torch.testing.assert_close(theirs.grad, ours.grad, rtol=1e-4, atol=1e-5)
 
 
+def test_a_frozen_critic_without_a_trained_head_is_refused(tmp_path):
+    folder = model_folder(tmp_path)
+    with pytest.raises(RecipeError, match=r"critic\.path: .* no trained value head: frozen"):
+        policy(folder, critic=CriticSpec(path=str(folder)))
+
+
+@pytest.mark.parametrize("optimizer", [None, OptimizerSpec(lr=0.1)])
+def test_bins_of_another_range_than_the_folders_are_refused(tmp_path, optimizer):
+    folder = model_folder(tmp_path / "model")
+    made(folder, "own_bins", low=-1.0, high=1.0).export_critic(tmp_path / "critic")
+    there = {"path": str(tmp_path / "critic"), "optimizer": optimizer, "bins": 5}
+    with pytest.raises(
+        RecipeError, match=r"critic\.low: the bins of .* over \(-1\.0, 1\.0\), .*0\.1"
+    ):
+        policy(folder, critic=CriticSpec(**there))
+    policy(folder, critic=CriticSpec(**there, low=-1.0, high=1.0))
+
+
+def test_a_folder_that_is_no_model_is_named_as_the_critics(tmp_path):
+    with pytest.raises(RecipeError) as refused:
+        policy(model_folder(tmp_path), critic=critic(path=str(tmp_path / "gone")))
+    (fault,) = refused.value.faults
+    assert fault.path == "critic.path"
+    assert fault.what == f"no model folder '{tmp_path / 'gone'}'"
+
+
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
@@ -202,6 +228,25 @@ def test_microbatches_leave_the_critics_gradient_unchanged(tmp_path):
 def test_settings_that_contradict_each_other_are_refused(settings, what):
     with pytest.raises(ValidationError, match=what):
         CriticSpec.model_validate(settings)
+
+
+def test_a_policy_that_rested_starts_as_a_fresh_one(tmp_path):
+    """AdamW divides by how many steps it has counted; those of rest must not be among them."""
+    folder = model_folder(tmp_path)
+    weights = []
+    for rests in (0, 30):
+        ours = policy(folder, critic=critic(trunk="shared"))
+        ours.pretraining = True
+        for seed in range(rests):
+            accumulate(ours, ready(seed))
+            ours.step(0.01, 0.0)  # at a rate of 0 the head stays where it is
+        ours.pretraining = False
+        for seed in range(3):
+            accumulate(ours, ready(seed))
+            ours.step(0.01, 0.0)
+        weights.append(tensors(ours))
+    for name, tensor in weights[0].items():
+        assert torch.equal(weights[1][name], tensor), name
 
 
 def test_without_optimizer_it_is_frozen():

@@ -8,8 +8,9 @@ import torch
 from recipes.errors import RecipeError
 from tests.builders import annotated, batch
 from tests.policies import LEARNING_RATE, accumulate, model_folder, policy, tensors, update
-from trainer.model import LoraSpec
+from trainer.model import LoraSpec, ModelSpec
 from trainer.policy import Policy
+from trainer.tiny import make_tokenizer
 
 LORA = LoraSpec(rank=2)
 LENGTHS = [[3, 20, 1], [7, 2, 12]]
@@ -266,3 +267,28 @@ def test_whole_replicas_are_read_by_any_number_of_ranks(tmp_path):
     ours = policy(model_folder(tmp_path / "model"))
     ours.save(tmp_path)
     assert json.loads((tmp_path / "layout.json").read_text()) == {"zero": 0}
+
+
+def test_a_teacher_is_asked_about_the_policys_samples_at_their_temperature(tmp_path):
+    ours, theirs = model_folder(tmp_path / "ours"), model_folder(tmp_path / "theirs", seed=1)
+    data, asked = batch(REWARDS, LENGTHS), frozenset({"teacher_logprobs"})
+    taught = policy(ours, teacher=ModelSpec(path=str(theirs), context_length=128))
+    itself = policy(theirs)
+    taught.temperature = itself.temperature = 0.7
+    expected = itself.annotate(data, frozenset({"old_logprobs"})).old_logprobs
+    torch.testing.assert_close(taught.annotate(data, asked).teacher_logprobs, expected)
+    alone = policy(ours).annotate(data, frozenset({"old_logprobs"})).old_logprobs
+    assert not torch.allclose(expected, alone)
+
+
+def test_a_teacher_with_another_vocabulary_is_refused(tmp_path):
+    ours, theirs = model_folder(tmp_path / "ours"), model_folder(tmp_path / "theirs")
+    make_tokenizer("0123456789+-", 128).save_pretrained(theirs)
+    with pytest.raises(RecipeError, match=r"teacher\.path: .* give 12 tokens different ids, '-'"):
+        policy(ours, teacher=ModelSpec(path=str(theirs), context_length=128))
+
+
+def test_a_teacher_that_is_no_model_is_named_as_the_teachers(tmp_path):
+    gone = ModelSpec(path=str(tmp_path / "gone"), context_length=128)
+    with pytest.raises(RecipeError, match=r"^teacher\.path: no model folder"):
+        policy(model_folder(tmp_path), teacher=gone)
