@@ -66,7 +66,7 @@ def check_split(case: Case, of: TokenBatch) -> None:
     out = policy(of, shift=0.3)
     whole = case.prepared(of, out.logprobs)
     result = case.call(out, whole)
-    gradient = _gradients(result.values, out)["logprobs"]
+    gradients = _gradients(result.values, out)
     for part in torch.arange(of.num_sequences).tensor_split(2):
         if not len(part):
             continue
@@ -74,7 +74,8 @@ def check_split(case: Case, of: TokenBatch) -> None:
         micro = case.call(micro_out, whole.select(part))
         tokens = torch.isin(of.seq_ids, part)
         assert_close(micro.values, result.values[tokens], "values")
-        assert_close(_gradients(micro.values, micro_out)["logprobs"], gradient[tokens], "gradient")
+        for name, gradient in _gradients(micro.values, micro_out).items():
+            assert_close(gradient, gradients[name][tokens], f"gradient of {name}")
 
 
 def check_bfloat16(case: Case, of: TokenBatch) -> None:

@@ -161,6 +161,16 @@ def empty() -> TokenBatch:
     return complete(batch([[1, 0], [0]], [[0, 0], [0]], parts={n: [[0, 1], [1]] for n in PARTS}))
 
 
+def masked(of: TokenBatch) -> TokenBatch:
+    """The batch when masks have let no token through."""
+    nothing = torch.zeros_like(of.action_mask)
+    return of.replace(
+        train_mask=nothing,
+        loss_weights=nothing.float(),
+        term_weights=torch.zeros_like(of.term_weights),
+    )
+
+
 PARTS = ("calls", "format", "style")
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from tests.contracts import objectives
-from tests.contracts.ragged import Case, batches, cases, empty, policy, quick, shuffled
+from tests.contracts.ragged import Case, batches, cases, empty, masked, policy, quick, shuffled
 from trainer.losses import loss
 from trainer.segments import to_tokens
 
@@ -53,6 +53,13 @@ def test_is_zero_without_a_sampled_token(case: Case):
     result, gradient = objectives.check(case, empty(), policy(empty()))
     assert not result.values.detach().any()
     assert not gradient.any()
+
+
+@each
+@quick
+@given(of=batches())
+def test_is_finite_when_every_token_is_masked(case: Case, of):
+    objectives.check(case, masked(of), policy(of, shift=0.3))
 
 
 @each

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from tests.contracts import objectives
-from tests.contracts.ragged import Case, batches, cases, empty, policy, quick, shuffled
+from tests.contracts.ragged import Case, batches, cases, empty, masked, policy, quick, shuffled
 from trainer.terms import term
 
 pytestmark = pytest.mark.parametrize("case", cases(term))
@@ -31,6 +31,12 @@ def test_does_not_depend_on_the_split_into_microbatches(case: Case, of):
 
 def test_is_finite_without_a_sampled_token(case: Case):
     objectives.check(case, empty(), policy(empty()))
+
+
+@quick
+@given(of=batches())
+def test_is_finite_when_every_token_is_masked(case: Case, of):
+    objectives.check(case, masked(of), policy(of, shift=0.3))
 
 
 @quick

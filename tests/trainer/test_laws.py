@@ -4,19 +4,26 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recipes.load import PACKAGE, load
 from recipes.registry import Registry
 from tests.builders import batch, output
 from tests.contracts.objectives import part_of
 from tests.contracts.ragged import assert_close, batches, policy, quick
+from trainer.advantages.best_minus_second import best_minus_second
 from trainer.advantages.grpo import grpo
+from trainer.advantages.pass_at_k import pass_at_k
 from trainer.advantages.rloo import rloo
 from trainer.batch import TokenBatch
 from trainer.losses import loss
+from trainer.losses.cispo import cispo
+from trainer.losses.dppo import dppo
+from trainer.losses.gmpo import gmpo
 from trainer.losses.gspo import gspo
 from trainer.losses.gspo_token import gspo_token
 from trainer.losses.importance_sampling import importance_sampling
 from trainer.losses.nft import nft
 from trainer.losses.ppo_clip import ppo_clip
+from trainer.losses.sapo import sapo
 from trainer.metrics import Mean
 from trainer.objective import Objective, WeightedTerm
 from trainer.outputs import PolicyOutput
@@ -54,13 +61,25 @@ def test_the_advantages_of_a_group_sum_to_zero(rewards):
 
 
 @quick
-@given(of=batches())
-def test_at_ratio_one_clipping_changes_nothing(of):
+@given(of=batches(), clipped=st.sampled_from([ppo_clip, cispo, dppo, sapo]))
+def test_on_the_first_update_no_clip_rule_changes_the_gradient(of, clipped):
+    """So such rules can only be told apart with two updates a step."""
     fresh = of.replace(old_logprobs=of.behavior_logprobs)
     out = output(fresh)
-    plain, clipped = importance_sampling(out, fresh).values, ppo_clip(out, fresh).values
-    assert_close(clipped, plain)
-    assert_close(gradient(clipped, out), gradient(plain, out))
+    plain = importance_sampling(out, fresh).values
+    assert_close(gradient(clipped(out, fresh).values, out), gradient(plain, out))
+
+
+@quick
+@given(of=batches(), clipped=st.sampled_from([gspo, gmpo]))
+def test_on_the_first_update_no_clip_of_sequences_changes_the_gradient(of, clipped):
+    """One value for a sample, on each of its tokens: their mean has the mean's gradient."""
+    fresh = of.replace(old_logprobs=of.behavior_logprobs)
+    fresh = fresh.replace(advantages=to_tokens(fresh.rewards - 0.5, fresh))
+    out = output(fresh)
+    weights = sequence_mean(fresh)
+    plain = weights * importance_sampling(out, fresh).values
+    assert_close(gradient(weights * clipped(out, fresh).values, out), gradient(plain, out))
 
 
 @quick
@@ -143,3 +162,20 @@ def test_the_split_into_microbatches_leaves_the_gradient_unchanged(of, parts, na
     for metric, value in whole.metrics.items():
         if isinstance(value, Mean) and value.count:
             assert abs(metrics[metric].value - value.value) < 1e-4, metric
+
+
+def test_names_that_the_literature_uses_twice_are_taken_for_one_thing_each():
+    papers = {name: load(PACKAGE / "algorithms" / f"{name}.yaml") for name in NAMESAKES}
+    assert {name: found.papers[0].rpartition("/")[2] for name, found in papers.items()} == NAMESAKES
+    assert papers["bnpo"].tree["advantage"]["name"] == "beta_norm"  # elsewhere a mean over tokens
+    two_right = batch([[1, 1, 0, 0]])
+    assert pass_at_k(two_right, k=2).any()
+    assert not best_minus_second(two_right).any()  # elsewhere it is called pass@k
+
+
+NAMESAKES = {
+    "bapo": "2510.18927",
+    "bnpo": "2506.02864",
+    "grpo_lambda": "2505.18086",
+    "pass_at_k": "2508.10751",
+}

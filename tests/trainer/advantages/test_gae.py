@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from rollout.types import Status
 from tests.builders import batch
 from trainer.advantages.gae import gae
 
@@ -29,6 +30,16 @@ def test_length_adaptive_decay_grows_with_the_sample():
     assert gae(short, length_adaptive=0.05, standardize=False).tolist() == [0, 0, 1]
     first, *_, before, last = gae(long, length_adaptive=0.05, standardize=False)[1:].tolist()
     assert (first, before, last) == (pytest.approx(0.5**39), 0.5, 1)
+
+
+def test_a_truncated_sample_ends_in_the_value_0_as_a_finished_one_does():
+    ended = sample([0.25, 0.5, 0.75])
+    cut = ended.replace(
+        status=torch.tensor([int(Status.TRUNCATED_TOKENS)]),
+        next_values=torch.tensor([9.0, 0.5, 0.75, 0.625]),
+    )
+    assert gae(cut, lam=0.0, standardize=False).tolist() == pytest.approx([0, 0.25, 0.25, 0.25])
+    assert torch.equal(gae(cut), gae(ended))
 
 
 def test_standardised_over_the_action_tokens():

@@ -2,7 +2,11 @@ import math
 
 import pytest
 
-from tests.builders import batch
+from rollout.filters.drop_uniform import drop_uniform
+from rollout.types import Drop
+from tests.builders import batch, group
+from trainer.advantages.grpo import grpo
+from trainer.segments import seq_mean
 from trainer.shaping.pass_rate_length import pass_rate_length
 
 EXAMPLES = [{}, {"frac": 0.5, "select": "threshold"}]
@@ -24,6 +28,16 @@ def test_a_share_of_problems_is_rounded_up():
     shaped = pass_rate_length(of, frac=0.34, alpha=0.2)
     # the second problem's only right answer has no spread: sigmoid(0)
     assert shaped.tolist()[2:] == pytest.approx([0.9, 0, 0, 0])
+
+
+def test_a_group_all_right_has_a_signal_that_a_filter_on_verdicts_would_drop():
+    """Filters come before shaping: a recipe with one chooses to lose this."""
+    of = batch([[1, 1]], [[2, 4]])
+    short, long = seq_mean(grpo(of.replace(rewards=pass_rate_length(of, frac=1.0))), of,
+                           of.action_mask).tolist()  # fmt: skip
+    assert short == -long > 0.5
+    for on in ("reward", "correct"):
+        assert isinstance(drop_uniform(group([1, 1], lengths=[2, 4]), on=on), Drop)
 
 
 def test_equal_lengths_get_equal_rewards():
