@@ -35,6 +35,7 @@ from trainer.progress import Progress, StopSignal
 from trainer.publish import Publisher
 from trainer.record import Recorder
 
+_OF_POLICY = ("policy/", "loss/", "term/")  # areas of metrics that its update moves
 _POLL_S = 0.1  # how often an evaluation is asked whether it must stop
 
 
@@ -136,7 +137,7 @@ class Run:
         self._metrics += self.policy.merge(update)
         self._stop_if_broken(step)
         # rank 0 knows more (ledger, verifier): controllers must see the same on every rank
-        self.algorithm.observe(self.policy.broadcast(self._metrics.numbers()))
+        self.algorithm.observe(self.policy.broadcast(self._heard()))
         self.progress.step = step + 1
         self._metrics += self._timing()
         self.unlogged = self._metrics.numbers()
@@ -151,6 +152,16 @@ class Run:
         if due or self.progress.done or self.progress.stopping:
             self.save()
         self._stop_if_gamed()
+
+    def _heard(self) -> dict[str, float]:
+        """What controllers see: a policy that rests cannot answer them, so they hear nothing of it.
+
+        A coefficient that follows its entropy or its KL would else wind up until it may learn.
+        """
+        numbers = self._metrics.numbers()
+        if not self.policy.pretraining:
+            return numbers
+        return {name: value for name, value in numbers.items() if not name.startswith(_OF_POLICY)}
 
     async def _evaluate_and_log(self) -> None:
         """On rank 0: what is due once these steps are done, and the step's line of metrics."""

@@ -88,6 +88,17 @@ def test_a_value_model_is_trained_exported_and_followed_frozen(tmp_path):
     assert not (policy_files(second, 2) / "critic").exists()
 
 
+def test_controllers_of_the_policy_wait_while_it_rests(tmp_path):
+    base, run = tiny_base(tmp_path / "base"), tmp_path / "run"
+    entropy = "{name: target_entropy, target: 99.0, start: 0.0}"
+    terms = f"{PPO['terms'][:-1]}, {{name: entropy_bonus, coef: {entropy}}}]"
+    alone = "{optimizer: {lr: 1e-2}, pretrain_steps: 2}"
+    done = launch(smoke(base, run, steps=4, **{**PPO, "critic": alone, "terms": terms}))
+    assert done.returncode == 0, done.stderr
+    moved = [metrics["control/terms.1.coef"] for _, metrics in numbers(run)]
+    assert moved == pytest.approx([0.0, 0.0, 0.0, 0.005])
+
+
 def test_a_step_of_ppo_is_replayed(tmp_path):
     base, run = tiny_base(tmp_path / "base"), tmp_path / "run"
     assert launch(smoke(base, run, steps=2, record__every=1, **PPO)).returncode == 0
