@@ -54,6 +54,7 @@ from trainer.policy import Policy
 from trainer.progress import RESUME_ME, Progress, StopSignal
 from trainer.publish import ProbeFailed, Publisher
 from trainer.record import Recorder, named_checkpoints
+from trainer.replay import differences
 from trainer.run import Run, RunStopped
 
 MAY_CHANGE = frozenset(  # between a run and its resume
@@ -242,16 +243,25 @@ def _refuse_another_recipe(
     """A resumed run is the same run: only what does not change its numbers may differ."""
     faults = [
         Fault(
-            path=name,
-            what=f"the run was started with {then.get(name)!r:.200}, and this is {value!r:.200}",
+            path=path,
+            what=f"the run was started with {_at(then, path)!r:.200}, and this is "
+            f"{_at(now, path)!r:.200}",
             fix=f"resume {checkpoint.parent.parent} with the settings it was started with "
             "(recipe.yaml beside it), or start another run in another folder",
         )
         for name, value in now.items()
-        if name not in MAY_CHANGE and json.dumps(then.get(name)) != json.dumps(value)
+        if name not in MAY_CHANGE
+        for path in differences(then.get(name), value, name)
     ]
     if faults:
         raise RecipeError(faults)
+
+
+def _at(tree: JSON, path: str) -> JSON:
+    """What stands at a dotted path of a plain tree, if anything does."""
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
 
 
 def _refuse_split_folders(policy: Policy, newest: Path | None) -> None:

@@ -37,6 +37,12 @@ def test_ppo_learns_values_and_resumes_to_the_bit(tmp_path):
     assert all(found["critic/grad_norm"] > 0 for found in metrics)
 
     assert launch(smoke(base, parts, steps=3, **PPO)).returncode == 0
+    other = {**PPO, "critic": "{optimizer: {lr: 5e-3}, pretrain_steps: 1}"}
+    refused = launch(smoke(base, parts, steps=6, **other), resume=True)
+    assert refused.returncode == 1
+    for changed in ("optimizer.lr: the run was started with 0.01, and this is 0.005",
+                    "pretrain_steps: the run was started with 0, and this is 1"):  # fmt: skip
+        assert f"critic.{changed}" in refused.stderr
     again = launch(smoke(base, parts, steps=6, **PPO), resume=True)
     assert again.returncode == 0, again.stderr
     assert numbers(parts) == numbers(whole)
