@@ -44,7 +44,10 @@ _IS_ANSWER = re.compile(
     r"\bis (?:therefore |thus |then )?(?:the|our|my) (?:final |correct |right )?answer\b",
     re.IGNORECASE,
 )
-_YES_NO = re.compile(r"(yes|no|true|false)\s*[,;.:]\s+[a-z]", re.IGNORECASE)
+_YES_NO = re.compile(
+    r"(?:\\text\w*\s*\{)?\s*(yes|no|true|false)\s*[,;.:]\s+(?!(?:yes|no|true|false)\b)[a-z]",
+    re.IGNORECASE,
+)
 _CONNECTIVE = re.compile(r"[,;.]\s+(?:so|thus|hence|therefore|then)\b", re.IGNORECASE)
 _BOUND = re.compile(
     r"(?:at least|at most|less than|more than|greater than|fewer than|up to|over|under|below|above)"
@@ -68,6 +71,23 @@ _OTHERS = re.compile(
     re.IGNORECASE,
 )
 _BUT = re.compile(r"\s*,?\s*\b(?:but|however|although)\b[^.!?\n]*\d")
+_ANOTHER = re.compile(
+    r"[\s.,;!?]*(?:\b(?:or|alternatively|otherwise|maybe|perhaps|possibly|actually|wait|no)\b"
+    r"[^!?\n]*?|(?<=;)\s*)(?P<number>\d[\d.,]*)(?!.*\d)",
+    re.IGNORECASE,
+)
+_NOT_THIS = re.compile(
+    r"(?:\b(?:not|never|cannot)|n't|n\u2019t)(?: (?:be|equal|equal to|in fact))?[\s$:*(\[\\]*$",
+    re.IGNORECASE,
+)
+_IS_WRONG = re.compile(
+    r"[\s$*)\]\\]*(?:is|was|would be) (?:n't |not |wrong|incorrect|false|a mistake)", re.IGNORECASE
+)
+_EITHER = re.compile(r"[\s$*,()\[\]\\]*or[\s$*,()\[\]\\]*", re.IGNORECASE)
+_GIVEN = re.compile(
+    r"(?:when|for|with|at|since|as|because|given|after|if) [^,.;\n]{1,60}, (?:then )?(?=\D)",
+    re.IGNORECASE,
+)
 _OPENING = re.compile(
     r"(?:so|thus|hence|therefore|then|finally|now|in conclusion|in total),?\s+", re.IGNORECASE
 )
@@ -97,6 +117,8 @@ def extract(text: str, places: tuple[Place, ...] = PLACES) -> Extraction:
         if place in places:
             found = _FINDERS[place](text)
             if found is not None:
+                if found and (verdict := _YES_NO.match(found[0])) is not None:
+                    found = (verdict[1],)
                 kept = tuple(dict.fromkeys(c.strip()[:_MOST] for c in found if c.strip()))
                 return Extraction(place=place, candidates=kept)
     return Extraction()
@@ -138,22 +160,22 @@ def last_boxed(text: str) -> str | None:
     return None if box is None else box[0]
 
 
-def _last_box(text: str) -> tuple[str, int] | None:
-    """Content of the last box, and where it ends."""
+def _last_box(text: str) -> tuple[str, int, int] | None:
+    """Content of the last box, where it starts, and where it ends."""
     starts = list(_BOX.finditer(text))
     if not starts:
         return None
     last = starts[-1]
     bare = _BARE.match(text, last.end())
     if bare is not None:
-        return ("" if bare.group(1) == "}" else bare.group(1)), bare.end()
+        return ("" if bare.group(1) == "}" else bare.group(1)), last.start(), bare.end()
     closes = _matching_braces(text)
     for start in starts:
         opening = text.find("{", start.end())
         closing = closes.get(opening, -1)
         if closing > last.end():  # the outermost box that holds the last one, or that one itself
-            return _unboxed(text[opening + 1 : closing]), closing + 1
-    return "", len(text)
+            return _unboxed(text[opening + 1 : closing]), start.start(), closing + 1
+    return "", last.start(), len(text)
 
 
 def _unboxed(content: str) -> str:
@@ -184,7 +206,13 @@ def _boxed(text: str) -> tuple[str, ...] | None:
     box = _last_box(text)
     if box is None:
         return None
-    content, end = box
+    content, start, end = box
+    before, after = text[max(0, start - 40) : start], text[end : end + 40]
+    if _NOT_THIS.search(before) or _IS_WRONG.match(after):
+        return ()
+    previous = _last_box(text[:start])
+    if previous is not None and _EITHER.fullmatch(text, previous[2], start):
+        return ()
     percent = content and "%" not in content and _PERCENT.match(text, end)
     return (content + r"\%" if percent else content,)
 
@@ -244,17 +272,22 @@ def _disowned(text: str, end: int) -> bool:
         tail = re.split(r"[.!?\n]", text[end : end + 300])[0]
         return "but" in tail or "wrong" in claim.group().lower()
     rest = text[end : end + 300].lstrip()
-    return bool(_BUT.match(rest[len(clause(rest)) :])) if rest else False
+    said = clause(rest)
+    after = rest[len(said) :].split("\n")[0]
+    another = _ANOTHER.match(after)
+    if another is not None and another["number"].rstrip(".,") not in said:
+        return True
+    return bool(_BUT.match(after)) if rest else False
 
 
 def _whole(text: str) -> tuple[str, ...] | None:
     plain = unmarked(text.strip())
     if not plain or "\n\n" in plain or (len(plain) > _SHORT and len(text.split()) > 1):
         return None
-    verdict = _YES_NO.match(plain)
-    if verdict is not None:
-        return (verdict[1],)
+    if _YES_NO.match(plain):
+        return (plain,)
     plain = without_place(_OPENING.sub("", _CONNECTIVE.split(plain)[-1], count=1))
+    plain = _GIVEN.sub("", plain, count=1) if _GIVEN.match(plain) else plain
     math = closing_math(plain)
     return (math or plain, *(() if hedges(plain) else last_said(plain)))
 

@@ -29,6 +29,9 @@ _PLACE = re.compile(
     r",?\s+(?:attained|achieved|reached|occurring|when|which occurs|obtained)\b[^.!?\n]*$",
     re.IGNORECASE,
 )
+_COLUMN = re.compile(
+    r"(?:^|\n)(?:\s*[$(]?-?\d[\d.,]*[$).]*\s*(?:\n|$)){3}\Z"
+)  # candidates, a line each
 _REFERENCES = {"page", "chapter", "section", "problem", "question", "step", "figure", "table"}
 _JOINING = {"and", "or", "x", "sqrt", "pi", "sin", "cos", "tan", "log", "ln", "to"}
 _GLUE = set("+-*/^=(),.%$\u20ac\u00a3\u00b0\u2212\u00d7\u00f7\u00b7\u221a\u03c0:!<>\u2264\u2265")
@@ -93,8 +96,10 @@ def _until_stop(text: str) -> str:
 def last_said(text: str) -> tuple[str, ...]:
     """The last number or formula of the last sentence that has one, with the words after it.
 
-    Empty when that sentence hedges, or when a later one takes it back.
+    Empty when that sentence hedges, when a later one takes it back, or after a column of numbers.
     """
+    if _COLUMN.search(text[-_WINDOW:].rstrip()):
+        return ()
     for sentence in reversed(_sentences(text[-_WINDOW:])):
         if _REFUSAL.search(sentence):
             return ()

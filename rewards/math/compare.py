@@ -33,6 +33,7 @@ from rewards.math.small_forms import (
 
 _COORDINATES = frozenset("xyz")
 _FEW = 10  # items of a set that are looked at for repeats before anything else
+_ROUNDED = 0.1  # largest relative difference of a number and what it is rounded to
 _MOST_PAIRS = 60  # items of a list compared without regard to order
 
 
@@ -108,9 +109,20 @@ def _from_chain(gold: Form, answer: Chain) -> bool:
     for value, rounded in zip(answer.values[1:], answer.approximate, strict=True):
         if not rounded:
             exact.append(value)
+        elif not _near(exact[-1], value):
+            return False
     if any(not same(a, b) and not same(b, a) for a, b in itertools.pairwise(exact)):
         return False
     return any(same(gold, value) for value in (exact[-1], answer.values[-1], exact[0]))
+
+
+def _near(exact: Form, rounded: Form) -> bool:
+    """Whether one number may be the other, rounded; anything but two numbers may."""
+    if not isinstance(exact, Scalar) or not isinstance(rounded, Scalar):
+        return True
+    if (exact.unit, exact.percent) != (rounded.unit, rounded.percent):
+        return True
+    return values.within(exact.value, rounded.value, _ROUNDED)
 
 
 # -- names, relations ----------------------------------------------------------------------------

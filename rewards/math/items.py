@@ -33,7 +33,8 @@ _REALS = frozenset(
      "every real number", "set of all real numbers", "set of real numbers"}
 )  # fmt: skip
 _EMPTY = re.compile(
-    r"(?:empty|null) set|(?:there (?:is|are) )?no (?:real |integer )?(?:solutions?|roots?)(?: exists?)?"
+    r"(?:empty|null) set"
+    r"|(?:there (?:is|are) )?no (?:real |integer )?(?:solutions?|roots?)(?: exists?)?"
 )
 _SUBJECT = re.compile(r"(?:(?:it|this|series|sequence|integral|limit|sum) )+(?=[a-z])")
 _ENVIRONMENTS = frozenset({"pmatrix", "bmatrix", "matrix", "Bmatrix", "smallmatrix", "array"})
@@ -290,12 +291,12 @@ def _currency(tokens: list[Token]) -> tuple[list[Token], Unit | None]:
     return tokens, None
 
 
-def _number_words(tokens: list[Token]) -> tuple[list[Token], int]:
-    factor = 1
+def _number_words(tokens: list[Token]) -> tuple[list[Token], Expr]:
+    factor = Fraction(1)
     while tokens and tokens[0].text.lower() in units.NUMBER_WORDS:
         factor *= units.NUMBER_WORDS[tokens[0].text.lower()]
         tokens = tokens[1:]
-    return tokens, factor
+    return tokens, _rational(factor)
 
 
 def _temperature(rest: list[Token]) -> Unit | None:

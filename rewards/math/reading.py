@@ -8,12 +8,15 @@ the rest   `items`: quantities, matrices, ratios, times, words
 import re
 from dataclasses import replace
 
+from sympy import Integer, Symbol
+
 from rewards.math import items, regions
 from rewards.math.forms import (
     Field,
     Form,
     Group,
     Named,
+    Relation,
     Scalar,
     Unknown,
 )  # fmt: skip
@@ -23,19 +26,20 @@ from rewards.math.slicing import (
     at_top,
     depths,
     is_separator,
-    refuse_vague,
     split,
     straightened,
     trimmed,
     without_condition,
     without_gloss,
     without_introduction,
+    without_leading_words,
 )  # fmt: skip
 from rewards.math.tokens import Token, Unreadable, spelling
 from rewards.normalize import unstyled
 from rewards.signs import plain
 
 _MOST_ITEMS = 200
+_SYSTEMS = ("cases", "aligned", "align", "align*", "gathered")
 _AGAINST = ("to", "in", "of")  # `2 to 3`, `1 in 4`, `5 out of 9`
 
 
@@ -85,6 +89,8 @@ def read(tokens: list[Token]) -> Form:
     time = items.clock(tokens) or items.compound(tokens)
     if time is not None:
         return time
+    if tokens[0].kind == "begin" and tokens[0].text in _SYSTEMS:
+        tokens = _system(tokens)
     except_ = next((p for p, t in enumerate(tokens) if t.text in ("except", "excluding")), 0)
     if except_ and tokens[except_].kind == "word" and tokens[except_ + 1 :]:
         return _excepted(tokens[:except_], tokens[except_ + 1 :])
@@ -95,6 +101,14 @@ def read(tokens: list[Token]) -> Form:
     if len(parts) > 1:
         return _list(tokens, parts)
     return plain_words or _one(tokens)
+
+
+def _system(tokens: list[Token]) -> list[Token]:
+    """The rows of `\\begin{cases} x = 1 \\\\ y = 2 \\end{cases}` as a list."""
+    if [t.kind for t in tokens if t.kind in ("begin", "end")] != ["begin", "end"]:
+        raise Unreadable("a system inside something else")
+    inner = [t for t in tokens[1:-1] if t.kind != "amp"]
+    return trimmed([replace(t, kind="sep", text=",") if t.kind == "row" else t for t in inner])
 
 
 def _excepted(whole: list[Token], left_out: list[Token]) -> Form:
@@ -151,13 +165,21 @@ def _simple(tokens: list[Token]) -> Form:
         return Field(tokens[0].text)
     if len(tokens) == 1 and tokens[0].kind == "empty":
         return Group("set", ())
+    if tokens[0].kind == "field" and tokens[0].text == "R" and (signed := _signed(tokens[1:])):
+        return signed
     if any(t.kind == "field" for t in tokens):
         return _combined([replace(t, kind="setop", text="minus") if t.text == "-" else t
                           for t in tokens])  # fmt: skip
-    while len(tokens) > 1 and tokens[0].kind == "word" and not items.starts_quantity(tokens):
-        refuse_vague(tokens[:1])
-        tokens = tokens[1:]
+    if not items.starts_quantity(tokens):
+        tokens = without_leading_words(tokens)
     return items.quantity(tokens)
+
+
+def _signed(tokens: list[Token]) -> Form | None:
+    """The reals with a sign: what follows the R in `R^+`, `R_{>0}`, `R_{\\ge 0}`."""
+    text = "".join(t.text for t in tokens if t.text != "{")
+    sign = {"^+": ">", "_+": ">", "_>0": ">", "^-": "<", "_-": "<", "_<0": "<", "_>=0": ">="}
+    return regions.simple(Relation(Symbol(""), sign[text], Integer(0))) if text in sign else None
 
 
 # -- lists ---------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def _member(parts: list[list[Token]], signs: list[str], read: Reader) -> Form:
 
 
 def _equated(parts: list[list[Token]], signs: list[str], read: Reader) -> Form:
-    turned = signs == ["="] and _is_name(parts[1]) and not _is_name(parts[0])
+    turned = signs == ["="] and _is_name(parts[1]) and not _has_variable(parts[0])
     parts = [parts[1], parts[0]] if turned else parts
     if _is_name(parts[0]):
         rest = parts[1:]
@@ -72,6 +72,10 @@ def _equated(parts: list[list[Token]], signs: list[str], read: Reader) -> Form:
         if left.free_symbols or right.free_symbols:
             return Relation(left, "=", right)
     return _chain(parts, signs, read)
+
+
+def _has_variable(tokens: list[Token]) -> bool:
+    return any(t.kind == "sym" and t.text not in ("pi", "e", "i") for t in tokens)
 
 
 def _chain(parts: list[list[Token]], signs: list[str], read: Reader) -> Form:

@@ -10,7 +10,10 @@ _NEGATIONS = word_set("not neither nor cannot never isn't aren't")
 _VAGUE = word_set(
     "one-of among between least most maybe perhaps possibly either whatever something "
     "anything wrong incorrect guess some any might may could can than less more greater fewer "
-    "under over below above up page grader reward"
+    "under over below above up page grader reward false untrue nearly almost"
+)
+_CHANGING = word_set(
+    "twice double triple half third quarter square cube root reciprocal inverse opposite"
 )
 _VERBS = word_set("is are equals equal be was gives yields")
 _CONDITIONS = word_set("where for with when whenever provided")
@@ -125,6 +128,18 @@ def refuse_vague(tokens: list[Token]) -> None:
     for token in tokens:
         if token.text.lower() in _NEGATIONS or token.text.lower() in _VAGUE:
             raise Unreadable(f"{token.text!r} settles nothing")
+
+
+def without_leading_words(tokens: list[Token]) -> list[Token]:
+    """Without the words before a number; `negative 5` is -5, and `twice 5` is refused."""
+    while len(tokens) > 1 and tokens[0].kind == "word":
+        word, tokens = tokens[0], tokens[1:]
+        refuse_vague([word])
+        if word.text.lower() in _CHANGING:
+            raise Unreadable(f"{word.text!r} changes what follows")
+        if word.text.lower() in ("negative", "minus"):
+            return [replace(word, kind="op", text="-"), *tokens]
+    return tokens
 
 
 def without_condition(tokens: list[Token]) -> list[Token]:

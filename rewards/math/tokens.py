@@ -45,6 +45,9 @@ def merged(tokens: list[Token]) -> list[Token]:
         elif token.text == "^" and texts == ["{", "circ", "{"]:
             out.append(Token("deg", "deg"))
             place += 4
+        elif token.text == "not" and token.kind == "cmd" and texts[:1] in (["="], ["in"]):
+            out.append(replace(tokens[place + 1], text={"=": "!=", "in": "notin"}[texts[0]]))
+            place += 2
         elif token.text == "^" and texts[:1] == ["'"]:
             place += 1
         elif token.text == "'" and out and out[-1].kind == "sym":

@@ -69,15 +69,17 @@ _DERIVED = {
     "area": {"length": 2}, "volume": {"length": 3}, "speed": {"length": 1, "time": -1},
 }  # fmt: skip
 _NOT_UNITS = frozenset({"quarter", "dime", "nickel"})  # things to count as often as amounts
-NUMBER_WORDS = {
+NUMBER_WORDS: dict[str, int | Fraction] = {
     "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
-    "dozen": 12,
+    "dozen": 12, "halves": Fraction(1, 2), "thirds": Fraction(1, 3), "fifths": Fraction(1, 5),
+    "sixths": Fraction(1, 6), "eighths": Fraction(1, 8), "tenths": Fraction(1, 10),
+    "hundredths": Fraction(1, 100), "thousandths": Fraction(1, 1000),
 }  # fmt: skip
 NEUTRAL = frozenset({"unit", "units"})
 _BLOCKING = word_set(
     "or not either neither nor maybe perhaps possibly but wrong incorrect else other others "
-    "any between least most than over under approximately if unless without minus plus times "
-    "divided and"
+    "any between least most over under approximately if unless without minus plus divided and "
+    "squared cubed factorial false untrue half"
 )
 _SMALL = word_list(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
@@ -156,7 +158,7 @@ def read_unit(parts: list[str]) -> Unit | None:
     parts: lower- and upper-case words, "/", "*", "^" and exponents as written. Words after a known
     unit are ignored; words that leave a choice make it None.
     """
-    if any(part.lower() in _BLOCKING for part in parts):
+    if _blocked([part.lower() for part in parts]):
         return None
     if parts[:1] == ["in"] and parts[1:2] in ([], ["^"]):
         parts = ["inch", *parts[1:]]
@@ -194,6 +196,19 @@ def read_unit(parts: list[str]) -> Unit | None:
     return Unit(kept, factor, " ".join(parts))
 
 
+def _blocked(words: list[str]) -> bool:
+    """Whether words change the number or leave a choice: `5 squared`, but not `5 m squared`."""
+    for place, word in enumerate(words):
+        after = words[place + 1 : place + 2]
+        power = word in ("squared", "cubed") and place and _lookup(words[place - 1]) is not None
+        left_over = word == "over" and words[place - 1 : place] == ["left"]
+        if word in _BLOCKING and not power and not left_over:
+            return True
+        if word == "than" and (not after or len(after[0]) < 3):
+            return True
+    return False
+
+
 def _exponent(parts: list[str], place: int) -> tuple[int, int]:
     """The place of the last part used, and the exponent after `parts[place]` (0 for none)."""
     following = parts[place + 1 : place + 3]
@@ -213,6 +228,9 @@ _PARTS = {
 def number_from_words(text: str) -> Fraction | None:
     """`twenty-one` -> 21, `two thirds` -> 2/3; None when the words are no number."""
     words = text.lower().replace("-", " ").split()
+    if words[:1] in (["negative"], ["minus"]):
+        value = number_from_words(" ".join(words[1:]))
+        return None if value is None else -value
     part = _PARTS.get(words[-1].removesuffix("s").replace("halve", "half")) if words else None
     if part is None or len(words) == 1:
         whole = _whole_from_words(text)
@@ -233,7 +251,7 @@ def _whole_from_words(text: str) -> int | None:
         elif word == "hundred":
             current = max(current, 1) * 100
         elif word in ("thousand", "million", "billion"):
-            total += max(current, 1) * NUMBER_WORDS[word]
+            total += max(current, 1) * int(NUMBER_WORDS[word])
             current = 0
         else:
             return None

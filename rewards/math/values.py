@@ -69,6 +69,17 @@ def is_positive(expr: Expr) -> bool:
     return bool(mpmath.re(value) > 0)
 
 
+def within(exact: Expr, rounded: Expr, share: float) -> bool:
+    """Whether two constants differ by at most `share` of the first; True when none is computed."""
+    if exact.free_symbols or rounded.free_symbols:
+        return True
+    try:
+        first, second = value_of(exact), value_of(rounded)
+    except (NotNumeric, ZeroDivisionError, ValueError, OverflowError):
+        return True
+    return bool(abs(first - second) <= share * abs(first))
+
+
 def proportion(left: Expr, right: Expr) -> int:
     """The sign of the constant c with left = c * right everywhere; 0 when there is none."""
     symbols = sorted({s.name for s in left.free_symbols | right.free_symbols})
