@@ -18,7 +18,10 @@ def export_checkpoint(run: Path, to: Path, *, merge: bool, critic: bool = False)
     checkpoint = _checkpoint(run)
     folder = checkpoint.parent.parent
     recipe = read(load(folder / "recipe.yaml"))
-    policy = Policy(recipe.model, recipe.optimizer, recipe.sharding, critic=recipe.critic)
+    values = recipe.critic
+    if values is not None and values.trunk == "own" and not critic:
+        values = None  # a model of its own, which may be gone by now
+    policy = Policy(recipe.model, recipe.optimizer, recipe.sharding, critic=values)
     policy.load(checkpoint / "policy")
     if critic:
         policy.export_critic(to)

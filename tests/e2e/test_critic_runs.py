@@ -92,6 +92,9 @@ def test_a_value_model_is_trained_exported_and_followed_frozen(tmp_path):
         assert metrics["critic/value_mean"] > 0.01
         assert "critic/grad_norm" not in metrics
     assert not (policy_files(second, 2) / "critic").exists()
+    (tmp_path / "values").rename(tmp_path / "elsewhere")
+    export_checkpoint(second, tmp_path / "followed", merge=False)
+    assert (tmp_path / "followed" / "model.safetensors").exists()
 
 
 def test_controllers_of_the_policy_wait_while_it_rests(tmp_path):

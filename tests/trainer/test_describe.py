@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from rollout.types import Status
-from tests.builders import group
+from tests.builders import annotated, batch, group
 from trainer.batch import TokenBatch
 from trainer.describe import describe, outcomes
 from trainer.pack import pack
@@ -65,6 +65,34 @@ def test_the_raw_gap_is_reported_before_any_clip():
     assert numbers["correction/log_ratio_mean"] == pytest.approx(0.5)
     assert numbers["correction/dropped_frac"] == 1.0
     assert numbers["correction/effective_frac"] == pytest.approx(1.0)
+
+
+def critic_numbers(rewards, values):
+    """Of samples of one token, each in a step whose values are given."""
+    of = annotated(batch([rewards], [[1] * len(rewards)], prompts=[1]))
+    said = torch.full((of.num_tokens,), 9.0)  # what is said of the prompt does not count
+    said[of.action_mask] = torch.tensor(values)
+    return describe([group(rewards)], of.replace(values=said), version=0).numbers()
+
+
+@pytest.mark.parametrize(
+    ("values", "share"),
+    [
+        ([0.0, 1.0, 0.0, 1.0], 1.0),
+        ([0.5, 1.5, 0.5, 1.5], 1.0),  # a constant error leaves the spread explained
+        ([0.25, 0.25, 0.25, 0.25], 0.0),
+        ([0.25, 0.75, 0.25, 0.75], 0.75),  # half of each distance is left: a quarter of the square
+        ([1.0, 0.0, 1.0, 0.0], -3.0),
+    ],
+)
+def test_explained_variance_is_the_share_of_the_rewards_spread_that_values_foresee(values, share):
+    found = critic_numbers([0, 1, 0, 1], values)
+    assert found["critic/explained_variance"] == pytest.approx(share)
+    assert found["critic/value_mean"] == pytest.approx(sum(values) / 4)
+
+
+def test_equal_rewards_have_no_variance_to_explain():
+    assert "critic/explained_variance" not in critic_numbers([0.1] * 7, [0.5] * 7)
 
 
 def test_every_sample_ends_in_one_bucket():
