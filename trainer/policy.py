@@ -154,6 +154,8 @@ class Policy:
         """A language model that is only asked."""
         sharding, processes = self._sharding, self._processes
         scorer = Scorer(load_causal_lm(model, sharding, processes))
+        if sharding.zero < 3 and model.path != self._model.path:
+            check_head(scorer)
         return frozen(scorer, model, sharding, processes)
 
     # -- saying what the model thinks ------------------------------------------------------------

@@ -292,3 +292,20 @@ def test_a_teacher_that_is_no_model_is_named_as_the_teachers(tmp_path):
     gone = ModelSpec(path=str(tmp_path / "gone"), context_length=128)
     with pytest.raises(RecipeError, match=r"^teacher\.path: no model folder"):
         policy(model_folder(tmp_path), teacher=gone)
+
+
+def test_a_teacher_whose_head_does_something_unknown_is_refused(tmp_path):
+    heads = {
+        "qk_nope_head_dim": 8,
+        "qk_rope_head_dim": 8,
+        "v_head_dim": 8,
+        "num_key_value_heads": 4,
+    }
+    ranks = {"q_lora_rank": 16, "kv_lora_rank": 16}
+    # its logits are those of a quarter of the hidden state
+    theirs = model_folder(tmp_path / "theirs", "minicpm3", dim_model_base=8, **heads, **ranks)
+    with pytest.raises(RecipeError, match=r"^teacher\.path: the log-probs of MiniCPM3ForCausalLM"):
+        policy(
+            model_folder(tmp_path / "ours"),
+            teacher=ModelSpec(path=str(theirs), context_length=128),
+        )
