@@ -20,7 +20,14 @@ from recipes.spec import Spec
 from trainer.asking import Score, frozen
 from trainer.batch import TokenBatch
 from trainer.microbatches import scored_tokens
-from trainer.model import LoraSpec, ModelSpec, add_value_adapter, load_tokenizer, path_of
+from trainer.model import (
+    LoraSpec,
+    ModelSpec,
+    add_value_adapter,
+    load_tokenizer,
+    path_of,
+    same_vocabulary,
+)
 from trainer.optimizer import Optimizers, OptimizerSpec
 from trainer.replicas import Replicas
 from trainer.sharding import Processes, Sharded, ShardingSpec, Update
@@ -103,6 +110,9 @@ class Critic:
         self._model = policy.model_copy(update={"path": path, "lora": spec.lora})
         self._processes = processes
         self._range = (spec.low, spec.high) if spec.bins else None
+        if spec.path is not None:
+            with path_of("critic"):
+                same_vocabulary(policy, self._model)
         with loaded_in_parts(sharding, policy.torch_dtype, processes), path_of("critic"):
             self._values = load_value_model(
                 self._model, spec.outputs, lambda some: gathered(sharding, some)

@@ -235,14 +235,14 @@ def load_tokenizer(spec: ModelSpec) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
-def same_vocabulary(spec: ModelSpec, teacher: ModelSpec) -> None:
-    """Raise RecipeError unless both models' tokenizers give every token the same id."""
-    ours, theirs = load_tokenizer(spec).get_vocab(), load_tokenizer(teacher).get_vocab()
+def same_vocabulary(spec: ModelSpec, other: ModelSpec) -> None:
+    """Raise RecipeError, of the other's path, unless both tokenizers give every token one id."""
+    ours, theirs = load_tokenizer(spec).get_vocab(), load_tokenizer(other).get_vocab()
     if ours != theirs:
         differ = sorted(t for t in ours.keys() | theirs.keys() if ours.get(t) != theirs.get(t))
         raise RecipeError.of(
-            f"{teacher.path} and {spec.path} give {len(differ)} tokens different ids, "
+            f"{other.path} and {spec.path} give {len(differ)} tokens different ids, "
             f"{differ[0]!r} for one",
-            path="teacher.path",
-            fix="use a teacher of the same family: it is asked about the policy's own token ids",
+            path="model.path",
+            fix="use a model of the same family: it is asked about the policy's own token ids",
         )

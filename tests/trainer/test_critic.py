@@ -18,6 +18,7 @@ from tests.policies import (
 from trainer.critic import CriticSpec
 from trainer.model import LoraSpec
 from trainer.optimizer import OptimizerSpec
+from trainer.tiny import make_tokenizer
 
 LENGTHS = [[3, 20, 1], [7, 2, 12]]
 REWARDS = [[1, 0, 1], [1, 1, 0]]
@@ -204,6 +205,13 @@ def test_bins_of_another_range_than_the_folders_are_refused(tmp_path, optimizer)
     ):
         policy(folder, critic=CriticSpec(**there))
     policy(folder, critic=CriticSpec(**there, low=-1.0, high=1.0))
+
+
+def test_a_critic_with_another_vocabulary_is_refused(tmp_path):
+    folder, other = model_folder(tmp_path / "ours"), model_folder(tmp_path / "other")
+    make_tokenizer("0123456789+-", 128).save_pretrained(other)
+    with pytest.raises(RecipeError, match=r"^critic\.path: .* give 12 tokens different ids"):
+        policy(folder, critic=critic(path=str(other)))
 
 
 def test_a_folder_that_is_no_model_is_named_as_the_critics(tmp_path):
