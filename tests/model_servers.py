@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,10 +40,11 @@ def vllm_server(folder: Path, *arguments: str, context: int = 512) -> Iterator[s
     command += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", str(context)]
     command += ["--enforce-eager", *arguments]
     log = folder / "server.log"
+    scratch = tempfile.TemporaryDirectory()  # not below `folder`: a socket's path is short
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            env={**environment(""), "OMP_NUM_THREADS": "1"},
+            env={**environment("", Path(scratch.name)), "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -58,6 +60,7 @@ def vllm_server(folder: Path, *arguments: str, context: int = 512) -> Iterator[s
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        scratch.cleanup()
 
 
 def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -3,12 +3,14 @@
     trainer --starts--> guard (a session of its own) --starts--> server --starts--> its workers
        ^---- looks whether it still lives ----'   kills the whole process group
 
-Run as a file, `python vllm_guard.py <trainer's pid> command...`, so that it loads nothing else.
+Run as a file, `python vllm_guard.py <trainer's pid> <folder> command...`, so that it loads nothing
+else. The folder is removed where the trainer is gone and cannot.
 """
 
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,7 +50,9 @@ def guard(parent: int, command: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     try:
-        code = guard(int(sys.argv[1]), sys.argv[2:])
+        code = guard(int(sys.argv[1]), sys.argv[3:])
         print(f"the server ended with exit code {code}", flush=True)
+        if os.getppid() != int(sys.argv[1]):
+            shutil.rmtree(sys.argv[2], ignore_errors=True)
     finally:
         os.killpg(0, signal.SIGKILL)  # workers that outlived the server, and this process

@@ -5,6 +5,7 @@ a guard ends its server with the trainer; what the server wrote is quoted when i
 """
 
 import asyncio
+import getpass
 import os
 import shlex
 import shutil
@@ -168,8 +169,11 @@ def serving(spec: LaunchSpec, context: EngineContext, backend: str, port: int) -
     return command
 
 
-def environment(devices: str) -> Mapping[str, str]:
-    """The trainer's, without what its launcher says of ranks: vLLM has ranks of its own."""
+def environment(devices: str, folder: Path) -> Mapping[str, str]:
+    """The trainer's, without what its launcher says of ranks: vLLM has ranks of its own.
+
+    folder: for its sockets and temporary files, of which it leaves some behind
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -182,8 +186,12 @@ def environment(devices: str) -> Mapping[str, str]:
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "ERROR",  # a warning for every push would hide a server's last words
     }
+    compiled = Path(tempfile.gettempdir()) / f"torchinductor_{getpass.getuser()}"
     needed = {
         "PYTHONPATH": path,
+        "TMPDIR": str(folder),
+        "VLLM_RPC_BASE_PATH": str(folder),
+        "TORCHINDUCTOR_CACHE_DIR": kept.get("TORCHINDUCTOR_CACHE_DIR", str(compiled)),
         "VLLM_SERVER_DEV_MODE": "1",  # pause, resume and weights are there in this mode only
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
         **({"CUDA_VISIBLE_DEVICES": devices} if devices else {}),
@@ -193,10 +201,11 @@ def environment(devices: str) -> Mapping[str, str]:
 
 def _start(command: tuple[str, ...], port: int, devices: str, log: Path) -> Child:
     guard = [sys.executable, str(Path(__file__).with_name("vllm_guard.py")), str(os.getpid())]
+    guard += [str(log.parent)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*guard, *command],
-            env=environment(devices),
+            env=environment(devices, log.parent),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -96,7 +96,7 @@ def test_a_push_in_flight_stamps_each_token():
     for completion in served(made, scenario):
         switch = int((completion.policy_version == 1).sum())
         assert completion.policy_version.tolist() == [1] * switch + [2] * (300 - switch)
-        assert gap(new, SHORT, completion, first=switch) < 1e-4
+        assert switch == 300 or gap(new, SHORT, completion, first=switch) < 1e-4
         assert switch == 0 or gap(old, SHORT, completion, last=switch) < 1e-4
         switches.append(switch)
     assert max(switches) > 0
@@ -289,13 +289,14 @@ def test_devices_are_shared_out_over_servers():
     assert LaunchSpec().shares == ("",)
 
 
-def test_a_server_hears_nothing_of_the_trainers_ranks(monkeypatch):
+def test_a_server_hears_nothing_of_the_trainers_ranks(tmp_path, monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "MASTER_PORT", "TORCHELASTIC_RUN_ID"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("OF_THE_USER", "1")
-    told = environment("6,7")
+    told = environment("6,7", tmp_path)
     assert told.keys().isdisjoint({"RANK", "WORLD_SIZE", "MASTER_PORT", "TORCHELASTIC_RUN_ID"})
     assert (told["CUDA_VISIBLE_DEVICES"], told["OF_THE_USER"]) == ("6,7", "1")
+    assert told["TMPDIR"] == told["VLLM_RPC_BASE_PATH"] == str(tmp_path)
 
 
 class Recording(Servers):
@@ -340,13 +341,16 @@ def test_a_call_goes_whole_to_the_server_with_least_to_do():
 
 
 def test_a_server_goes_with_a_trainer_that_was_killed(tmp_path):
-    """The parent is killed by force; guard and server are gone soon after."""
+    """The parent is killed by force; guard, server and their folder are gone soon after."""
+    folder = tmp_path / "servers"
+    folder.mkdir()
     note = tmp_path / "pid"
     server = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     guarded = [sys.executable, vllm_guard.__file__]
     parent = (
         "import os, subprocess, sys, time; "
-        f"subprocess.Popen([*{guarded!r}, str(os.getpid()), sys.executable, '-c', {server!r}], "
+        f"subprocess.Popen([*{guarded!r}, str(os.getpid()), {str(folder)!r}, "
+        f"sys.executable, '-c', {server!r}], "
         "start_new_session=True); time.sleep(600)"
     )
     trainer = subprocess.Popen([sys.executable, "-c", parent])
@@ -355,6 +359,7 @@ def test_a_server_goes_with_a_trainer_that_was_killed(tmp_path):
     trainer.kill()
     trainer.wait()
     until(lambda: not running(number))
+    until(lambda: not folder.exists())
 
 
 def running(number):
