@@ -69,8 +69,8 @@ def stale_samples_need_a_correction(recipe: Recipe) -> Iterator[Fault]:
 def kl_is_placed_once(recipe: Recipe) -> Iterator[Fault]:
     """KL in the reward and KL in the loss add up to a penalty nobody chose."""
     in_reward = [b.name for b in recipe.shaping if "kl" in b.entry.tags]
-    in_loss = [
-        b.name for b in recipe.terms if "kl" in b.entry.tags and b.options.get("to") == "ref"
+    in_loss = [  # a term that does not say from what is from the reference
+        b.name for b in recipe.terms if "kl" in b.entry.tags and b.options.get("to", "ref") == "ref"
     ]
     if in_reward and in_loss:
         yield Fault(

@@ -102,6 +102,10 @@ def checked(folder: Path, settings: str) -> None:
             "shaping: [{name: kl_penalty}]\nterms: [{name: kl_k2, coef: 0.1}]\n",
             r"terms: KL is penalised in the reward \(kl_penalty\) and in the loss \(kl_k2\)",
         ),
+        (
+            "shaping: [{name: kl_penalty}]\nterms: [{name: chi2, coef: 0.1}]\n",
+            r"terms: KL is penalised in the reward \(kl_penalty\) and in the loss \(chi2\)",
+        ),
     ],
 )
 def test_a_combination_that_cannot_work_is_refused(tmp_path: Path, settings: str, fault: str):
@@ -121,6 +125,7 @@ def test_a_combination_that_cannot_work_is_refused(tmp_path: Path, settings: str
         "advantage: {name: pass_at_k, k: 3}\n",
         "selections: [{name: max_variance, keep: 3}]\n",
         "terms: [{name: kl_k2, coef: 0.01}]\n",
+        "shaping: [{name: kl_penalty}]\nterms: [{name: kl_k2, coef: 0.1, to: old}]\n" + TWO,
         LEARNS + GAE + ERROR,
         LEARNS + ERROR,  # learns beside another advantage, to be looked at
         FROZEN + GAE,
