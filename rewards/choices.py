@@ -13,7 +13,10 @@ _ANSWER = re.compile(
     r"(?P<rest>(?:\s.*|$))",
     re.DOTALL,
 )
-_ANOTHER = re.compile(r"\([A-J]\)|(?<![A-Za-z\\])[A-J][).](?=\s)|\bor\b|\band\b|\bnot\b")
+_ANOTHER = re.compile(
+    r"\([A-J]\)|(?<![A-Za-z\\])[A-J][).](?=\s|$)|n't\b"
+    r"|\b(?:or|and|not|but|wrong|false|incorrect|maybe|[Nn]o,)(?!\w)"
+)
 
 
 def _flat(text: str) -> str:

@@ -63,7 +63,8 @@ _CLAIMED = re.compile(
     re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"(?:n't|n\u2019t|\bnot|\bnever)\s+(?:think|believe|say|claim|mean|agree)\b|\bdoubt\b|\bdeny\b",
+    r"(?:n't|n\u2019t|\bnot|\bnever)\s+(?:think|believe|say|claim|mean|agree)\b"
+    r"|(?<!no )\bdoubt\b|\bdeny\b",
     re.IGNORECASE,
 )
 _OTHERS = re.compile(
@@ -74,6 +75,10 @@ _BUT = re.compile(r"\s*,?\s*\b(?:but|however|although)\b[^.!?\n]*\d")
 _ANOTHER = re.compile(
     r"[\s.,;!?]*(?:\b(?:or|alternatively|otherwise|maybe|perhaps|possibly|actually|wait|no)\b"
     r"[^!?\n]*?|(?<=;)\s*)(?P<number>\d[\d.,]*)(?!.*\d)",
+    re.IGNORECASE,
+)
+_TAKEN_BACK = re.compile(
+    r"\s*\?|\s*[.;]\s*(?:or|alternatively)\b(?!,? (?:in|simply|equivalently))|\s*[.;,!]\s*no[,.!]",
     re.IGNORECASE,
 )
 _NOT_THIS = re.compile(
@@ -277,7 +282,7 @@ def _disowned(text: str, end: int) -> bool:
     another = _ANOTHER.match(after)
     if another is not None and another["number"].rstrip(".,") not in said:
         return True
-    return bool(_BUT.match(after)) if rest else False
+    return bool(_BUT.match(after) or _TAKEN_BACK.match(after)) if rest else False
 
 
 def _whole(text: str) -> tuple[str, ...] | None:

@@ -6,13 +6,13 @@ _WINDOW = 4000  # characters at the end of a response that are searched for a la
 _HEDGE = re.compile(
     r"\b(?:not|cannot|never|neither|nor|either|unsure|unknown|wrong|incorrect|whatever|"
     r"one of|any of|some of|between|among|possibly|perhaps|guess(?:es|ing)?|candidates?|"
-    r"might|could be|or so|something else|anything)\b"
+    r"might|could be|or so|(?<!no )doubt|deny|something else|anything)\b"
     r"|\bmaybe\b|\bmay be\b|n't\b|n\u2019t\b|\?",
     re.IGNORECASE,
 )
 _REFUSAL = re.compile(
     r"\b(?:not sure|unsure|do not know|cannot|no idea|give up|that is wrong|is incorrect|"
-    r"is wrong|mistake)\b|n't know|n\u2019t know|can't|can\u2019t",
+    r"is wrong|mistake|no,? wait)\b|n't know|n\u2019t know|can't|can\u2019t",
     re.IGNORECASE,
 )
 _STOP = re.compile(

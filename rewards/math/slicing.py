@@ -5,16 +5,8 @@ from dataclasses import replace
 
 from rewards.math.tokens import Token, Unreadable
 from rewards.math.words import word_set
+from rewards.unsettled import CHANGING, NEGATIONS, ONE_OF, VAGUE
 
-_NEGATIONS = word_set("not neither nor cannot never isn't aren't")
-_VAGUE = word_set(
-    "one-of among between least most maybe perhaps possibly either whatever something "
-    "anything wrong incorrect guess some any might may could can than less more greater fewer "
-    "under over below above up page grader reward false untrue nearly almost"
-)
-_CHANGING = word_set(
-    "twice double triple half third quarter square cube root reciprocal inverse opposite"
-)
 _VERBS = word_set("is are equals equal be was gives yields")
 _CONDITIONS = word_set("where for with when whenever provided")
 
@@ -125,17 +117,19 @@ def without_gloss(tokens: list[Token]) -> list[Token]:
 
 
 def refuse_vague(tokens: list[Token]) -> None:
+    if ONE_OF.search(" ".join(token.text for token in tokens)):
+        raise Unreadable("one of several")
     for token in tokens:
-        if token.text.lower() in _NEGATIONS or token.text.lower() in _VAGUE:
+        if token.text.lower() in NEGATIONS or token.text.lower() in VAGUE:
             raise Unreadable(f"{token.text!r} settles nothing")
 
 
 def without_leading_words(tokens: list[Token]) -> list[Token]:
     """Without the words before a number; `negative 5` is -5, and `twice 5` is refused."""
     while len(tokens) > 1 and tokens[0].kind == "word":
+        refuse_vague(tokens[:2])
         word, tokens = tokens[0], tokens[1:]
-        refuse_vague([word])
-        if word.text.lower() in _CHANGING:
+        if word.text.lower() in CHANGING:
             raise Unreadable(f"{word.text!r} changes what follows")
         if word.text.lower() in ("negative", "minus"):
             return [replace(word, kind="op", text="-"), *tokens]

@@ -3,7 +3,8 @@ r"""What follows a number: units with a size, currencies, number words, and plai
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from rewards.math.words import word_list, word_set
+from rewards.math.words import word_list
+from rewards.unsettled import AFTER
 
 _TABLE = """
 length  mm 1/1000 millimeter millimetre
@@ -76,11 +77,6 @@ NUMBER_WORDS: dict[str, int | Fraction] = {
     "hundredths": Fraction(1, 100), "thousandths": Fraction(1, 1000),
 }  # fmt: skip
 NEUTRAL = frozenset({"unit", "units"})
-_BLOCKING = word_set(
-    "or not either neither nor maybe perhaps possibly but wrong incorrect else other others "
-    "any between least most over under approximately if unless without minus plus divided and "
-    "squared cubed factorial false untrue half"
-)
 _SMALL = word_list(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
     "fifteen sixteen seventeen eighteen nineteen"
@@ -202,7 +198,7 @@ def _blocked(words: list[str]) -> bool:
         after = words[place + 1 : place + 2]
         power = word in ("squared", "cubed") and place and _lookup(words[place - 1]) is not None
         left_over = word == "over" and words[place - 1 : place] == ["left"]
-        if word in _BLOCKING and not power and not left_over:
+        if word in AFTER and not power and not left_over:
             return True
         if word == "than" and (not after or len(after[0]) < 3):
             return True

@@ -10,10 +10,12 @@ from rewards.extract import Extraction, Where, final_answer
 from rewards.normalize import Number, number, unstyled
 from rewards.signs import plain
 from rewards.types import Problem, Verdict
+from rewards.unsettled import unsettled
 from rewards.verifiers import verifier
 
 _NAME = re.compile(r"^[A-Za-z_ ()\\]{0,40}=\s*")
 _UNIT = re.compile(r"\s*(?:\\(?:text|mathrm|mbox)\s*\{[A-Za-z /^.\d]*\}|[A-Za-z][A-Za-z /.\-']*)$")
+_MINUS = re.compile(r"\b(?:negative|minus) (?=[$.\d\\])")
 _WORDS = re.compile(r"^(?:[A-Za-z]+\s+){1,8}(?=[-+$\d.\\\u20ac\u00a3])")
 
 
@@ -36,8 +38,9 @@ async def numeric(
     Cheaper than `math_equal`, which also knows expressions, and the only one with a tolerance.
     Reads thousands separators, fractions, mixed numbers, percent, currency signs, exponents, and
     takes a name before (`x =`) and a unit after the number away. An answer with two numbers is
-    none. `50%` is 0.5, and also 50 where one side alone has the sign and the gold is above 1. A
-    gold answer that is no number gives a missing verdict.
+    none, and so is one beside `not`, `at least`, `twice` and their kin. `50%` is 0.5, and also 50
+    where one side alone has the sign and the gold is above 1. A gold answer that is no number gives
+    a missing verdict.
 
     Returns a verdict of reward 0 or 1. The tolerance is the larger of the two, exact arithmetic.
     """
@@ -66,10 +69,17 @@ def _first_number(found: Extraction) -> tuple[str, Number | None]:
 def _read(text: str) -> Number | None:
     """The one number in a short text."""
     text = unstyled(plain(text[:2000])).strip().strip("$").strip()
+    text = _MINUS.sub("-", text, count=1)
     for pattern in (_NAME, _WORDS, _UNIT):
         value = number(text)
         if value is not None:
             return value
+        match = pattern.search(text)
+        if match is None:
+            continue
+        removed = match.group()
+        if unsettled(*(("", removed) if match.start() else (removed, ""))):
+            return None
         text = pattern.sub("", text).strip().strip("$").strip()
     return number(text)
 

@@ -27,6 +27,12 @@ def judge(answer: str, response: str, **options: object) -> Verdict:
         ("C", "The answer is (B).", False),
         ("A", "A good way to begin is to expand the product.", False),
         ("C", "", False),
+        ("C", "(C) 12 is wrong", False),
+        ("C", "C. No, B.", False),
+        ("C", "The answer is C. Or B.", False),
+        ("C", r"Either \boxed{B} or \boxed{C}", False),
+        ("C", r"\boxed{\text{not C}}", False),
+        ("C", "The answer is (C), not (B).", True),
     ],
 )
 def test_the_letter_decides(answer: str, response: str, correct: bool) -> None:

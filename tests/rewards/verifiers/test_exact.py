@@ -28,6 +28,14 @@ def judge(answer: str, response: str, **options: object) -> Verdict:
         ("a b", "a   b", True),
         ("a b", "ab", False),
         ("5", "", False),
+        ("5", "The answer is 5? No.", False),
+        ("5", "5, no wait", False),
+        ("5", "I doubt it is 5.", False),
+        ("5", "There is no doubt that the answer is 5.", True),
+        ("cat", "The answer is cat. Or dog.", False),
+        ("cat", r"The answer is not \boxed{cat}.", False),
+        ("cat", r"\boxed{cat} is wrong.", False),
+        ("cat", r"It is not a dog but a \boxed{cat}.", True),
     ],
 )
 def test_letters_decide(answer: str, response: str, correct: bool) -> None:

@@ -63,6 +63,30 @@ def test_tolerances_are_inclusive(response: str, options: dict[str, float], corr
     assert judge("100", response, **options).correct is correct
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "not 902", "never 902", "anything but 902", "at least 902", "more than 902", "one of 902",
+        "twice 902", "half of 902", "negative 902", "minus 902", "902 squared", "902 dozen",
+        "902 thousand", "902 is wrong", "902 or less", "902 or 903", "902, 903", "902?",
+        "not x = 902", "x > 902", "no 902", "maybe 902", "all except 902", "either 902",
+    ],
+)  # fmt: skip
+def test_what_stands_beside_a_number_may_take_it_back(said: str) -> None:
+    assert not judge("902", f"12#{said}", marker="#").correct
+    assert not judge("902", rf"\boxed{{\text{{{said}}}}}").correct
+
+
+@pytest.mark.parametrize("said", ["902 apples", "x = 902", "about 902", "exactly 902", "902."])
+def test_other_words_beside_a_number_do_not(said: str) -> None:
+    assert judge("902", f"12#{said}", marker="#").correct
+
+
+def test_a_sign_may_be_a_word() -> None:
+    assert judge("-5", "The answer is negative 5.").correct
+    assert judge("-5", "#minus 5", marker="#").correct
+
+
 def test_the_answer_after_a_marker() -> None:
     assert judge("42", "12+30#42", marker="#").correct
     assert not judge("42", "42", marker="#").correct
