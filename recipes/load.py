@@ -10,6 +10,7 @@ recipe over its fragments, the command line over all. How two layers meet is `lo
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -71,6 +72,15 @@ def attach(error: RecipeError, loaded: Loaded, prefix: str = "") -> RecipeError:
     return RecipeError([_placed(fault, loaded, prefix) for fault in error.faults])
 
 
+@contextmanager
+def placed(loaded: Loaded, prefix: str = "") -> Iterator[None]:
+    """Within it a RecipeError about the section at `prefix` gets its file and line."""
+    try:
+        yield
+    except RecipeError as error:
+        raise attach(error, loaded, prefix) from error
+
+
 def _placed(fault: Fault, loaded: Loaded, prefix: str) -> Fault:
     if fault.where:
         return fault
@@ -108,7 +118,10 @@ def _near(file: str, folders: Sequence[Path]) -> list[str]:
     known = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.yaml")}
     for folder in folders:
         beside = (folder / file).parent.glob("*.y*ml")
-        known |= {path.relative_to(folder).as_posix() for path in beside}
+        known |= {
+            path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+            for path in beside
+        }
     words: dict[str, list[str]] = {}
     for name in sorted(known):
         for word in {name, Path(name).stem}:

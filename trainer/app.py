@@ -20,7 +20,7 @@ import yaml
 from rich.console import Console
 
 from recipes.errors import Fault, RecipeError
-from recipes.load import Loaded, attach
+from recipes.load import Loaded, placed
 from recipes.registry import Bound, build, describe, function_of, make_ready, relative
 from recipes.spec import JSON
 from rewards.plugins import announce_step
@@ -53,6 +53,7 @@ from trainer.oversight import Oversight, oversee, refuse_another_verifier
 from trainer.policy import Policy
 from trainer.progress import RESUME_ME, Progress, StopSignal
 from trainer.publish import ProbeFailed, Publisher
+from trainer.readable import readable_model
 from trainer.record import Recorder, named_checkpoints
 from trainer.replay import differences
 from trainer.run import Run, RunStopped
@@ -124,24 +125,28 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     if newest is not None:
         _refuse_another_recipe(load_host(newest)["recipe"], describe(recipe), newest)
         _say(refuse_another_verifier(recipe, load_host(newest)["oversight"]))
-    problems = load_problems(recipe.problems, recipe.verifier)
+    with placed(loaded, "problems"):
+        problems = load_problems(recipe.problems, recipe.verifier)
     _try_verifier(recipe, loaded, problems)
-    tokenizer = load_tokenizer(recipe.model)
+    with placed(loaded), readable_model(recipe.model.path):
+        tokenizer = load_tokenizer(recipe.model)
     renderer = ChatRenderer(tokenizer, plain=recipe.model.plain)
-    fitting = drop_overlong(problems, renderer, _prompt_room(recipe))
+    with placed(loaded, "problems"):
+        fitting = drop_overlong(problems, renderer, _prompt_room(recipe))
     evaluation = Evaluation(recipe.evaluate, renderer, folder, recipe.steps)
     algorithm = Algorithm(recipe.slots, updates_per_step=recipe.minibatches)
-    policy = Policy(
-        recipe.model,
-        recipe.optimizer,
-        recipe.sharding,
-        critic=recipe.critic,
-        teacher=recipe.teacher_model,
-        needs=algorithm.needs,
-        seed=recipe.seed,
-        max_tokens=recipe.max_tokens_per_microbatch,
-        adapters=folder / "adapters",
-    )
+    with placed(loaded), readable_model(recipe.model.path):
+        policy = Policy(
+            recipe.model,
+            recipe.optimizer,
+            recipe.sharding,
+            critic=recipe.critic,
+            teacher=recipe.teacher_model,
+            needs=algorithm.needs,
+            seed=recipe.seed,
+            max_tokens=recipe.max_tokens_per_microbatch,
+            adapters=folder / "adapters",
+        )
     checkpoints = Checkpoints(
         folder=folder / "checkpoints",
         keep=recipe.checkpoint.keep,
@@ -162,7 +167,8 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         _write_provenance(recipe, loaded, folder, oversight.provenance)
         shutil.rmtree(folder / "adapters", ignore_errors=True)  # of weights that are gone
         _say(fitting.report)
-        _check_gold(recipe, fitting.problems)
+        with placed(loaded, "problems"):
+            _check_gold(recipe, fitting.problems)
         scorer = oversight.scorer
         engine = _engine(recipe, policy, renderer)
         collector = _collector(recipe, algorithm, engine, renderer, scorer, fitting.problems)
@@ -213,18 +219,19 @@ def _try_verifier(recipe: Recipe, loaded: Loaded, problems: Sequence[Problem]) -
     announce_step(0, recipe.steps)
     named = {f"evaluate.{i}": spec.resolve().verifier for i, spec in enumerate(recipe.evaluate)}
     for path, bound in {"verifier": recipe.verifier, **named}.items():
-        try:
+        with placed(loaded, path):
             make_ready(bound)
-        except RecipeError as error:
-            raise attach(error, loaded, path) from None
     gold = recipe.problems.gold_response
     function = function_of(recipe.verifier)
-    asyncio.run(try_out(function, recipe.verifier.name, problems, gold))
+    with placed(loaded):
+        asyncio.run(try_out(function, recipe.verifier.name, problems, gold))
 
 
 def _newest(folder: Path, resume: bool) -> Path | None:
     """The checkpoint to go on from; a folder in use is never written over by accident."""
     newest = latest(folder / "checkpoints")
+    if newest is None:
+        _refuse_what_is_no_run(folder)
     if resume:
         _say("" if newest else f"no checkpoint in {folder}: starting from the first step")
         return newest
@@ -235,6 +242,21 @@ def _newest(folder: Path, resume: bool) -> Path | None:
             fix="go on with --resume, or write elsewhere with --set output=<folder>",
         )
     return None
+
+
+def _refuse_what_is_no_run(folder: Path) -> None:
+    """A run is not written into a model, and nowhere where there is a file already."""
+    found = ""
+    if folder.exists() and not folder.is_dir():
+        found = "a file"
+    elif (folder / "config.json").exists():
+        found = "a folder with a model in it"
+    if found:
+        raise RecipeError.of(
+            f"{folder} is {found}, and no run",
+            path="output",
+            fix="name a folder of its own for the run, --set output=<folder>",
+        )
 
 
 def _refuse_another_recipe(

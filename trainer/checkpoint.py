@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Annotated, Any
 
 import torch
@@ -150,14 +151,22 @@ def _is_full(error: OSError | RuntimeError, folder: Path) -> bool:
 
 
 def load_host(folder: Path) -> dict[str, Any]:
-    """The plain state of a checkpoint."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    if manifest["format"] != FORMAT:
+    """The plain state of a checkpoint. Raises RecipeError for another format, or broken files."""
+    try:
+        found = json.loads((folder / "manifest.json").read_text())["format"]
+        if found != FORMAT:
+            raise RecipeError.of(
+                f"{folder} has checkpoint format {found}, this version reads {FORMAT}",
+                fix="resume with the version that wrote it",
+            )
+        state: dict[str, Any] = torch.load(folder / "host.pt", weights_only=True)
+    except RecipeError:
+        raise
+    except (ValueError, KeyError, TypeError, EOFError, RuntimeError, UnpicklingError) as error:
         raise RecipeError.of(
-            f"{folder} has checkpoint format {manifest['format']}, this version reads {FORMAT}",
-            fix="resume with the version that wrote it",
-        )
-    state: dict[str, Any] = torch.load(folder / "host.pt", weights_only=True)
+            f"the checkpoint {folder} is damaged ({type(error).__name__})",
+            fix="move it away, and --resume goes on from the one before",
+        ) from error
     return state
 
 

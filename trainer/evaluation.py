@@ -32,6 +32,7 @@ from rollout.render import Renderer
 from rollout.scoring import Scorer
 from trainer.model import ModelSpec, load_model, load_tokenizer, model_folder
 from trainer.picture import picture
+from trainer.readable import readable_model
 from trainer.weights import PolicyWeights, full_tensors
 
 
@@ -124,7 +125,9 @@ def run_evaluation(
     """Evaluate a model folder, print the table, keep the report, compare with an earlier one."""
     settings: Mapping[str, JSON] = parse_overrides(overrides)
     chosen = load_suite(suite, settings)
-    report = asyncio.run(evaluate_folder(spec_of(model), chosen, engine_name))
+    with readable_model(model):
+        spec = spec_of(model)
+    report = asyncio.run(evaluate_folder(spec, chosen, engine_name))
     console.print(report.table())
     if out is not None:
         report.write(out)
@@ -154,9 +157,10 @@ async def evaluate_folder(spec: ModelSpec, suite: Suite, engine_name: str) -> Re
 
     problems = load_problems(suite.problems, suite.verifier)
     make_ready(suite.verifier)
-    renderer = ChatRenderer(load_tokenizer(spec))
     scorer = Scorer(function_of(suite.verifier))
-    model = load_model(spec)
+    with readable_model(spec.path):
+        renderer = ChatRenderer(load_tokenizer(spec))
+        model = load_model(spec)
     if torch.cuda.is_available():
         model.to("cuda")
     weights = PolicyWeights(

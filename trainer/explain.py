@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recipes.load import Loaded, find, load
+from recipes.load import Loaded, find, load, placed
 from recipes.registry import Bound, Registered, describe, function_of, relative, tags_of
 from recipes.spec import JSON
 from rewards.trial import try_out
@@ -36,7 +36,8 @@ def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
         return
     verifier, gold = function_of(recipe.verifier), recipe.problems.gold_response
     if recipe.problems.is_local:
-        problems = load_problems(recipe.problems, recipe.verifier)
+        with placed(loaded, "problems"):
+            problems = load_problems(recipe.problems, recipe.verifier)
         tried = try_out(verifier, recipe.verifier.name, problems, gold)
     else:  # the data is elsewhere; the verifier can still show that it works, or what it lacks
         problems = [Problem(id="a made-up problem", messages=(), answer="42")]

@@ -103,6 +103,8 @@ def _asked(
 ) -> list[Probe]:
     asked = probes(problems, spec.gold_response, sample=sample, seed=spec.seed)
     if responses is not None:
+        if not responses.is_file():
+            raise RecipeError.of(f"--responses: no file {responses}", fix="correct the path")
         lines = [
             (line.where, dict(line.values))
             for line in read(str(responses), split="train", subset="")

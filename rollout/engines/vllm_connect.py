@@ -17,6 +17,7 @@ from rollout.engines.vllm_push import Backend, Named, Push, in_thread, make_push
 from rollout.types import EngineDied
 
 _REQUESTS = 512  # under way at one server; more sockets would meet the usual limit of open files
+_CLOSE_S = 10.0
 _CONTROL_S = 120.0  # a pause waits for a step of the model, not for a sample
 
 
@@ -49,13 +50,13 @@ class Connection:
         if site.launched is not None:
             children = await launch(site.launched, context, site.backend)
         loop = Loop()
+        servers = Servers(
+            children.urls if children else site.urls,
+            end=_end_of(children),
+            request_s=site.request_s,
+            control_s=max(_CONTROL_S, site.push_s),
+        )
         try:
-            servers = Servers(
-                children.urls if children else site.urls,
-                end=_end_of(children),
-                request_s=site.request_s,
-                control_s=max(_CONTROL_S, site.push_s),
-            )
             await loop.run(check_servers(servers, context, site.backend))
             flight = Flight(servers, context.stop_ids, _REQUESTS)
             flight.open(0, None)  # the folder's own weights
@@ -63,6 +64,7 @@ class Connection:
                 site.backend, loop, servers, address=site.address, timeout_s=site.push_s
             )
         except BaseException:
+            loop.submit(servers.close()).result(timeout=_CLOSE_S)
             loop.close()
             if children:
                 children.close()
@@ -103,7 +105,7 @@ class Connection:
 
     def close(self) -> None:
         """End the requests, the loop and the launched servers."""
-        self.loop.submit(self.servers.close()).result(timeout=10)
+        self.loop.submit(self.servers.close()).result(timeout=_CLOSE_S)
         self.loop.close()
         if self.children is not None:
             self.children.close()

@@ -152,7 +152,7 @@ class Servers:
         except TimeoutError as error:
             raise EngineError(f"{url}: no answer within {limit:g} s") from error
         except aiohttp.ClientError as error:
-            raise ConnectionError(f"{url}: {error!r}") from error
+            raise ConnectionError(f"{url}: {type(error).__name__}: {error}") from error
         if status >= 500:
             why = self._end() or f"{url} answers {status}: {text[:_EXCERPT]}"
             raise EngineDied(why)

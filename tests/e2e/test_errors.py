@@ -123,3 +123,36 @@ def test_a_checkpoint_that_cannot_be_written_ends_every_rank_with_the_cause(tmp_
     assert "error: checkpoint step 1 cannot be written to" in done.stderr
     assert done.stderr.count("another rank could not write to it") == processes - 1
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_a_model_whose_files_are_damaged_is_named(tmp_path, file):
+    base = tiny_base(tmp_path / "base")
+    (base / file).write_bytes((base / file).read_bytes()[:100])
+    done = launch(smoke(base, tmp_path / "run"))
+    assert done.returncode == 1
+    assert f"model.path: a file of the model '{base}' cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = temper("eval", str(base), "sums")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("output", "words"), [("base", "a model in it"), ("file", "a file")])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_is_not_written_over_what_is_no_run(tmp_path, output, words, resume):
+    base = tiny_base(tmp_path / "base")
+    (tmp_path / "file").write_text("mine")
+    done = launch(smoke(base, tmp_path / output), resume=resume)
+    assert done.returncode == 1
+    assert f"output: {tmp_path / output} is " in done.stderr and words in done.stderr
+    assert not (base / "checkpoints").exists()
+
+
+@pytest.mark.slow
+def test_data_that_is_not_there_is_named_with_the_setting_that_asks_for_it(tmp_path):
+    source = "problems.source={name: dataset, path: gone.jsonl}"
+    done = launch([*smoke(tmp_path, tmp_path / "run"), source])
+    assert done.returncode == 1
+    assert f"--set {source}: problems.source.path: no file or folder 'gone.jsonl'" in done.stderr

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recipes.errors import Fault, RecipeError
-from recipes.load import PACKAGE, Loaded, attach, find, load, parse_overrides
+from recipes.load import PACKAGE, Loaded, attach, find, load, parse_overrides, placed
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -332,3 +332,23 @@ def test_all_faults_are_attached_in_their_order(tmp_path: Path) -> None:
     assert str(attach(error, layered(tmp_path))) == (
         "run.yaml:3: steps: one\nbase.yaml:5: terms.0: two"
     )
+
+
+@pytest.mark.parametrize("name", ["grpo.yml", "gone/grpo", "."])
+def test_a_recipe_that_is_not_where_its_whole_path_says_is_a_message(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "grpo.yaml").write_text("steps: 1\n")
+    with pytest.raises(RecipeError, match="no recipe file"):
+        load(tmp_path / name)
+
+
+def test_a_fault_of_a_section_gets_the_line_of_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("steps: 1\nproblems:\n  source: {path: gone}\n")
+    loaded = load(tmp_path / "run.yaml")
+    expected = r"run\.yaml:3: problems\.source\.path: no file"
+    with pytest.raises(RecipeError, match=expected), placed(loaded, "problems"):
+        raise RecipeError.of("no file", path="source.path")
+    expected = r"^rows\.jsonl:2: no answer"
+    with pytest.raises(RecipeError, match=expected), placed(loaded, "problems"):
+        raise RecipeError.of("no answer", where="rows.jsonl:2")

@@ -108,3 +108,19 @@ def test_saving_the_same_step_twice_writes_once(tmp_path):
     store.save(1, {"a": 1}, write_policy)
     store.save(1, {"a": 2}, write_policy)
     assert load_host(tmp_path / "step_000001") == {"a": 1}
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "host.pt"])
+@pytest.mark.parametrize("content", ["", "x", "[]"])
+def test_a_damaged_checkpoint_is_named(tmp_path, file, content):
+    saved = checkpoints(tmp_path).save(1, {}, write_policy)
+    (saved / file).write_text(content)
+    with pytest.raises(RecipeError, match=r"step_000001 is damaged .*--resume"):
+        load_host(saved)
+
+
+def test_another_format_is_not_read(tmp_path):
+    saved = checkpoints(tmp_path).save(1, {}, write_policy)
+    (saved / "manifest.json").write_text('{"format": 1}')
+    with pytest.raises(RecipeError, match=r"has checkpoint format 1, this version reads 2"):
+        load_host(saved)

@@ -119,3 +119,8 @@ def test_rows_of_several_kinds_are_tried_with_their_own_verifier(tmp_path):
     run_bench(str(file), [], bounds=STRICT, out=out, console=Console(quiet=True), **options)
     failed = json.loads(out.read_text())["gold_failures"]
     assert len(failed) == 3  # the kind b, whose answers want a mark
+
+
+def test_responses_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(RecipeError, match=r"--responses: no file .*said\.jsonl"):
+        bench(tmp_path, ANYTHING, responses=tmp_path / "said.jsonl")
