@@ -10,8 +10,7 @@
 """
 
 import json
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -26,29 +25,16 @@ from trainer.batch import TokenBatch
 from trainer.critic import Critic, CriticSpec, before_and_after
 from trainer.metrics import AnyMetric, Mean, Metrics, Sum
 from trainer.microbatches import share_out, trained_sequences
-from trainer.model import (
-    ModelSpec,
-    add_adapter,
-    load_tokenizer,
-    model_folder,
-    path_of,
-    same_vocabulary,
-)
+from trainer.model import ModelSpec, add_adapter, model_folder, path_of, same_vocabulary
 from trainer.optimizer import Optimizers, OptimizerSpec
+from trainer.outlet import Outlet
 from trainer.outputs import PolicyOutput
 from trainer.random_state import load_random_state, save_random_state
 from trainer.replicas import Replicas
 from trainer.scorer import Scorer, check_head
 from trainer.sharding import Processes, Sharded, ShardingSpec, Update
 from trainer.value_model import ValueHead
-from trainer.weights import (
-    PolicyWeights,
-    adapter_tensors,
-    checkpoint_names,
-    collected,
-    save_adapter,
-    save_model,
-)
+from trainer.weights import PolicyWeights
 from trainer.zero import Zero
 
 if TYPE_CHECKING:
@@ -96,14 +82,21 @@ class Policy:
         self._model, self._sharding = model, sharding
         self._max_tokens = max_tokens
         self._processes = Processes.start(sharding)
-        self._adapters = adapters
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._values = critic
         torch.manual_seed(seed)  # the same on every rank: the adapter's first weights
         causal_lm = load_causal_lm(model, sharding, self._processes)
         self._adapted = add_adapter(causal_lm, model.lora) if model.lora else None
         self._scorer = Scorer(causal_lm, self._shared_head(causal_lm))
         self._sharded = self._shard(optimizer)
+        self._outlet = Outlet(
+            causal_lm=causal_lm,
+            adapted=self._adapted,
+            sharded=self._sharded,
+            processes=self._processes,
+            model=model,
+            folder=self.folder,
+            adapters=adapters,
+        )
         self._reference: Score | None = None
         if "ref_logprobs" in needs and self._adapted is None:
             self._reference = self._fixed(model)
@@ -304,47 +297,13 @@ class Policy:
     # -- giving the weights away -----------------------------------------------------------------
 
     def weights(self, version: int) -> PolicyWeights:
-        """The weights for the engine; every rank calls, rank 0 uses what comes back.
-
-        Whole weights are handed over as they are, without a copy; sharded ones are gathered to
-        rank 0's CPU memory first.
-        """
+        """The weights for the engine, see `Outlet`; every rank calls."""
         self._scorer.eval()
-        whole, adapted, causal_lm = self._sharded.whole, self._adapted, self._scorer.causal_lm
-        tensors = self._tensors
-        adapter: Callable[[], dict[str, Tensor]] = self._adapter_tensors
-        if not whole:
-            gathered, gathered_adapter = tensors(), adapter() if adapted else {}
-            tensors, adapter = (lambda: gathered), (lambda: gathered_adapter)
-        if self._adapters is None and adapted is not None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="adapters-")
-            self._adapters = Path(self._temporary.name)
-        return PolicyWeights(
-            folder=self.folder,
-            shared_module=causal_lm if whole else None,
-            tensors=lambda: checkpoint_names(causal_lm, tensors()),
-            save_adapter=(lambda to: save_adapter(adapted, adapter(), to)) if adapted else None,
-            adapters=self._adapters or Path(),
-        )
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return collected(self._scorer.causal_lm, self._sharded, self.is_main)
-
-    def _adapter_tensors(self) -> dict[str, Tensor]:
-        return adapter_tensors(self._scorer.causal_lm, self._sharded.gathered)
+        return self._outlet.weights()
 
     def export(self, folder: Path, *, merge: bool = False) -> None:
         """Write a Hugging Face folder with tokenizer; of an adapter, it alone unless `merge`."""
-        adapter_alone = self._adapted is not None and not merge
-        tensors = self._adapter_tensors() if adapter_alone else self._tensors()
-        if self.is_main:
-            folder.mkdir(parents=True, exist_ok=True)
-            if adapter_alone and self._adapted is not None:
-                save_adapter(self._adapted, tensors, folder)
-            else:
-                save_model(self._scorer.causal_lm, tensors, self.folder, folder)
-            load_tokenizer(self._model).save_pretrained(folder)
-        self.barrier()
+        self._outlet.export(folder, merge=merge)
 
     def export_critic(self, folder: Path) -> None:
         """Write the critic as a Hugging Face folder of a token classifier, adapters merged."""
