@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from recipes.load import load
+from trainer.check import check
+from trainer.config import read
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipes-format.md"
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
@@ -17,9 +19,10 @@ OVERRIDES = [line for line in LINES if not re.match(r"--set [^ ']+: ", line)]  #
 def test_the_example_recipe_loads(tmp_path: Path) -> None:
     (recipe,) = [text for language, text in BLOCKS if language == "yaml"]
     (tmp_path / "mine.yaml").write_text(recipe)
-    tree = load(tmp_path / "mine.yaml").tree
-    assert tree["advantage"]["name"] == "grpo"
-    assert tree["optimizer"]["lr"]["peak"] == 0.00002
+    loaded = load(tmp_path / "mine.yaml")
+    assert loaded.tree["advantage"]["name"] == "grpo"
+    assert loaded.tree["optimizer"]["lr"]["peak"] == 0.00002
+    check(read(loaded), loaded)
 
 
 @pytest.mark.parametrize("line", OVERRIDES)
