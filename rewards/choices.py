@@ -13,6 +13,11 @@ _ANSWER = re.compile(
     r"(?P<rest>(?:\s.*|$))",
     re.DOTALL,
 )
+_OPTION = re.compile(
+    r"[\s$]*(?:\\(?:text|textbf|textrm|mathrm|mathbf)\s*\{\s*\((?P<styled>[A-J])\)[.:]?\s*\}"
+    r"|\((?P<plain>[A-J])\)(?=[\s~\\]))(?:\s|~|\\[ ,;:!]|\\quad)*(?P<value>[^\s].*)",
+    re.DOTALL,
+)
 _ANOTHER = re.compile(
     r"\([A-J]\)|(?<![A-Za-z\\])[A-J][).](?=\s|$)|n't\b"
     r"|\b(?:or|and|not|but|wrong|false|incorrect|maybe|[Nn]o,)(?!\w)"
@@ -42,6 +47,14 @@ def chosen(answer: str) -> str:
     if match["bare"]:
         return match["bare"] if not match["rest"].strip(" .") else ""
     return (match["round"] or match["square"] or match["marked"]).upper()
+
+
+def option(text: str) -> tuple[str, str]:
+    """Letter and value of `\\textbf{(A) } 3`; the letter is empty when there are not both."""
+    match = _OPTION.fullmatch(text[:2000])
+    if match is None or _ANOTHER.search(_flat(match["value"])):
+        return "", text
+    return match["styled"] or match["plain"], match["value"].strip(" $")
 
 
 def same_choice(gold: str, answer: str) -> bool:

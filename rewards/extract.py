@@ -48,7 +48,9 @@ _YES_NO = re.compile(
     r"(?:\\text\w*\s*\{)?\s*(yes|no|true|false)\s*[,;.:]\s+(?!(?:yes|no|true|false)\b)[a-z]",
     re.IGNORECASE,
 )
-_CONNECTIVE = re.compile(r"[,;.]\s+(?:so|thus|hence|therefore|then)\b", re.IGNORECASE)
+_CONNECTIVE = re.compile(
+    r"[,;.]\s+(?:so|thus|hence|therefore|then|i\.e\.,?|that is,?)(?!\w)", re.IGNORECASE
+)
 _BOUND = re.compile(
     r"(?:at least|at most|less than|more than|greater than|fewer than|up to|over|under|below|above)"
     r"\b",

@@ -132,7 +132,9 @@ def _sentences(text: str) -> list[str]:
 def _last_formula(sentence: str) -> str:
     """The last formula that is more than one letter, if no plain number follows it."""
     found = list(
-        re.finditer(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$([^$\n]+)\$", sentence, re.DOTALL)
+        re.finditer(
+            r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$([^$\n]+)\$(?!\d)", sentence, re.DOTALL
+        )
     )
     telling = [m for m in found if not re.fullmatch(r"[\s$\\()\[\]]*[A-Za-z]?[\s$\\()\[\]]*", m[0])]
     if not telling:

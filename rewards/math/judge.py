@@ -3,7 +3,7 @@ r"""Gold and response in, verdict out: what a worker runs for `math_equal`."""
 import re
 import sys
 
-from rewards.choices import same_choice
+from rewards.choices import gold_letter, option, same_choice
 from rewards.extract import Where, final_answer, last_boxed
 from rewards.math import compare, fallback
 from rewards.math.forms import Form, Group, Unknown, Words
@@ -24,15 +24,20 @@ def judge(gold: str, response: str, where: Where, marker: str) -> dict[str, JSON
     if not found.candidates:
         empty = "no answer found" if found.place == "none" else f"{found.place}: empty or cut off"
         return {"correct": False, "answer": "", "reason": empty}
-    target = gold_text(gold)
+    letter, target = option(gold_text(gold))
     wanted = readings(target)
     in_words = any(_has_words(form) for form in wanted)
     answer = found.answer
     for candidate in found.candidates:
-        given = readings(candidate, comma_decimal=True)
         answer = candidate
-        if same_text(target, candidate) or same_choice(target, candidate):
+        own, bare = option(candidate)
+        if own and letter and own != letter:
+            return {"correct": False, "answer": answer, "reason": f"{found.place}: option {own}"}
+        chosen = not (own and letter) and same_choice(letter or target, candidate)
+        if chosen or same_text(target, candidate):
             return {"correct": True, "answer": answer, "reason": f"{found.place}: the same text"}
+        candidate = candidate if gold_letter(target) else bare
+        given = readings(candidate, comma_decimal=True)
         unread = all(_has_words(form) for form in given) and not in_words
         if unread and not fallback.is_heavy(candidate):
             continue

@@ -16,6 +16,7 @@ from mpmath import mp
 from sympy import Expr
 
 _LOW, _HIGH = 60, 300  # decimal digits
+_LOST = 40  # of the digits, that rounding may cost two equal constants
 _TRIES = 40  # points tried
 _ENOUGH = 6  # points at which both must be defined and equal
 _MOST_NODES = 20_000
@@ -154,9 +155,9 @@ def _close(left: Expr, right: Expr, point: Mapping[str, Any]) -> bool:
             if stays and gap:
                 return False  # the same difference at both precisions: it is no rounding error
             gaps.append(gap)
-            if digits == _HIGH and size and gap <= size * mpmath.mpf(10) ** (-_HIGH // 2):
+            if digits == _HIGH and size and gap <= size * mpmath.mpf(10) ** (_LOST - _HIGH):
                 return True
-    return bool(gaps[2] == 0 or gaps[2] < gaps[1] * mpmath.mpf(10) ** -100)
+    return bool(gaps[2] == 0 or gaps[2] < gaps[1] * mpmath.mpf(10) ** (_LOST + _LOW - _HIGH))
 
 
 class _Evaluator:

@@ -45,7 +45,7 @@ def test_the_table_covers_every_category_with_right_and_wrong_answers() -> None:
     cases = load(TABLE)
     counts = Counter(case.category for case in cases)
     assert sorted(counts) == CATEGORIES.split()
-    assert len(cases) >= 1900
+    assert len(cases) >= 3600
     assert min(counts.values()) >= 15
     assert all(case.reason for case in cases)
     assert {case.correct for case in cases} == {True, False}

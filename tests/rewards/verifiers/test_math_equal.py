@@ -51,6 +51,44 @@ def test_it_works_off_the_main_thread() -> None:
     assert found[0].correct
 
 
+HANGS = [
+    r"9^{9^{9^9}}",
+    r"((10^9)!)!",
+    r"\sqrt{2+" * 400 + "2" + "}" * 400,
+    r"(x+1)^{100000}(x+2)^{100000}",
+    r"\prod_{k=1}^{5000} (x+k)",
+    r"x^{57}-3x^{31}+2x^{7}-1>0",
+    r"\int_0^1 \sin(\cos(\tan(x^x))) \ln(x^{x^x}+1) dx",
+    "(" * 50_000 + "4" + ")" * 50_000,
+    r"\text{" * 20_000,
+    r"\frac{" * 30_000,
+    r"\frac{1}{x+" * 400 + "1" + "}" * 400,
+    "9" * 100_000,
+    "a" * 100_000,
+    "1+" * 50_000 + "1",
+]
+
+
+def test_what_hangs_ends_at_the_deadline_from_several_threads_at_once() -> None:
+    found: dict[str, Verdict] = {}
+
+    def ask(part: list[str]) -> None:
+        for text in part:
+            found[text] = judge("7", rf"\boxed{{{text}}}", deadline_s=0.4)
+
+    threads = [threading.Thread(target=ask, args=(HANGS[k::4],)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    assert found.keys() == set(HANGS)
+    assert not any(verdict.correct for verdict in found.values())
+    undecided = [verdict for verdict in found.values() if verdict.is_missing]
+    assert undecided
+    assert all("0.4 s" in verdict.reason for verdict in undecided)
+    assert judge("4", r"\boxed{4}").correct
+
+
 def test_an_empty_gold_answer_gives_no_verdict() -> None:
     assert judge(" ", r"\boxed{5}").is_missing
 
