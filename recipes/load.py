@@ -74,11 +74,16 @@ def attach(error: RecipeError, loaded: Loaded, prefix: str = "") -> RecipeError:
 
 @contextmanager
 def placed(loaded: Loaded, prefix: str = "") -> Iterator[None]:
-    """Within it a RecipeError about the section at `prefix` gets its file and line."""
+    """Within it a RecipeError about the section at `prefix` gets its file and line.
+
+    A fault that names no setting, such as one more example, stays as it is.
+    """
     try:
         yield
     except RecipeError as error:
-        raise attach(error, loaded, prefix) from error
+        raise RecipeError(
+            [_placed(fault, loaded, prefix) if fault.path else fault for fault in error.faults]
+        ) from error
 
 
 def _placed(fault: Fault, loaded: Loaded, prefix: str) -> Fault:

@@ -112,7 +112,8 @@ async def _carry(run: Run) -> int:
 def _stopped(run: Run, cause: str) -> int:
     """Say why; between two steps the state is whole, and is saved where one process can do it."""
     _say(f"stopped: {cause}")
-    if run.collecting and run.boundary and run.policy.world_size == 1:
+    evaluating = bool(run.boundary.get("unlogged"))
+    if (run.collecting or evaluating) and run.boundary and run.policy.world_size == 1:
         run.save()
     _say(f"last checkpoint: {run.checkpoints.latest() or 'none'}")
     return STOPPED

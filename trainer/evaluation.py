@@ -125,14 +125,15 @@ def run_evaluation(
     """Evaluate a model folder, print the table, keep the report, compare with an earlier one."""
     settings: Mapping[str, JSON] = parse_overrides(overrides)
     chosen = load_suite(suite, settings)
+    earlier = Report.read(against) if against is not None else None
     with readable_model(model):
         spec = spec_of(model)
     report = asyncio.run(evaluate_folder(spec, chosen, engine_name))
     console.print(report.table())
     if out is not None:
         report.write(out)
-    if against is not None:
-        found = diff(Report.read(against), report)
+    if earlier is not None:
+        found = diff(earlier, report)
         console.print(found.table())
         console.print(found.words)
 

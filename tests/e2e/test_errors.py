@@ -156,3 +156,10 @@ def test_data_that_is_not_there_is_named_with_the_setting_that_asks_for_it(tmp_p
     done = launch([*smoke(tmp_path, tmp_path / "run"), source])
     assert done.returncode == 1
     assert f"--set {source}: problems.source.path: no file or folder 'gone.jsonl'" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_report_to_compare_with_is_looked_for_before_the_model(tmp_path):
+    done = temper("eval", str(tmp_path / "gone"), "sums", "--against", str(tmp_path / "old.json"))
+    assert done.returncode == 1
+    assert "old.json: cannot read the report" in done.stderr and "gone" not in done.stderr

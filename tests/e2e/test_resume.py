@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.runs import command, environment, launch, numbers, smoke, tiny_base
+from trainer.app import STOPPED
 from trainer.progress import RESUME_ME
 
 KILLS = int(os.environ.get("TEMPER_KILLS", "4"))
@@ -55,6 +56,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 def score(response):
+    if (HERE / "broken").exists():
+        raise RuntimeError("out of order")
     if (HERE / "slow").exists():
         (HERE / "asked").touch()
         time.sleep(5)
@@ -173,3 +176,19 @@ def test_a_stop_request_does_not_wait_for_an_evaluation(tmp_path, step):
     assert launch(options, resume=True).returncode == 0
     assert_equal_runs(undisturbed, stopped, steps=4)
     assert "eval/slow/pass@1" in dict(numbers(stopped))[step]
+
+
+@pytest.mark.slow
+def test_an_evaluation_that_fails_costs_no_step(tmp_path):
+    base, plugin = tiny_base(tmp_path / "base"), tmp_path / "reward.py"
+    plugin.write_text(SLOW)
+    undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
+    assert launch(evaluated(base, undisturbed, plugin)).returncode == 0
+    (tmp_path / "broken").touch()
+    done = launch(evaluated(base, stopped, plugin))
+    assert done.returncode == STOPPED, done.stderr
+    assert "no answer got a verdict" in done.stderr and "out of order" in done.stderr
+    assert "last checkpoint" in done.stderr and "step_000002" in done.stderr
+    (tmp_path / "broken").unlink()
+    assert launch(evaluated(base, stopped, plugin), resume=True).returncode == 0
+    assert_equal_runs(undisturbed, stopped, steps=4)

@@ -352,3 +352,5 @@ def test_a_fault_of_a_section_gets_the_line_of_its_setting(tmp_path: Path) -> No
     expected = r"^rows\.jsonl:2: no answer"
     with pytest.raises(RecipeError, match=expected), placed(loaded, "problems"):
         raise RecipeError.of("no answer", where="rows.jsonl:2")
+    with pytest.raises(RecipeError, match=r"^and 3 more faults$"), placed(loaded, "problems"):
+        raise RecipeError.of("and 3 more faults")
