@@ -63,6 +63,7 @@ class Trial:
             "reward": self.verdict.reward,
             "correct": self.verdict.correct,
             "reason": self.verdict.reason[:_SHOWN],
+            "second_correct": self.second.correct if self.second else None,
             "seconds": round(self.seconds, 6),
         }
 
@@ -188,6 +189,17 @@ class Report:
             first_only=int((first > other).sum()),
             second_only=int((other > first).sum()),
         )
+
+    @cached_property
+    def disagreements(self) -> list[Trial]:
+        """Responses that one of the two verifiers calls correct and the other wrong."""
+        return [
+            t
+            for t in self.trials
+            if t.second is not None
+            and not (t.second.is_missing or t.verdict.is_missing)
+            and t.second.correct != t.verdict.correct
+        ]
 
     def share(self, of: Callable[[Trial], bool], among: Callable[[Trial], bool]) -> float:
         """Of the trials `among`, those that are `of`; 0 where there are none."""

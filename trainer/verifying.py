@@ -151,6 +151,7 @@ def _show(report: Report, name: str, second: str, console: Console) -> None:
             f"agreement with {second}: {a.share:.1%} of {a.both} (kappa {a.kappa:.2f}); only "
             f"{name} accepts {a.first_only}, only {second} accepts {a.second_only}"
         )
+    _list(f"not as {second} says", report.disagreements, console)
     _list("gold answers that fail", report.gold_failures, console)
     _list("wrong answers accepted", report.accepted_wrong, console)
     reasons = Counter(t.verdict.reason for t in report.trials if t.verdict.is_missing)
@@ -187,6 +188,7 @@ def _plain(
         "kinds": [dataclasses.asdict(kind) for kind in report.kinds],
         "seconds": {str(p): seconds for p, seconds in report.seconds.items()},
         "agreement": dataclasses.asdict(agreement) if agreement else None,
+        "disagreements": [trial.plain() for trial in report.disagreements],
         "gold_failures": [trial.plain() for trial in report.gold_failures],
         "accepted_wrong": [trial.plain() for trial in report.accepted_wrong],
         "missing": [trial.plain() for trial in report.trials if trial.verdict.is_missing],

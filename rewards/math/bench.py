@@ -1,6 +1,8 @@
 r"""Plain math-verify and `math_equal` side by side on a table of labelled cases.
 
-    python -m rewards.math.bench tests/rewards/math_cases.jsonl
+    python -m rewards.math.bench tests/rewards/math_cases.jsonl [docs/math-answers.md]
+
+A page that is named has its measured table, between two comments, written anew.
 
 Both run in killable workers, one case at a time. Plain math-verify is called as its documentation
 shows: the gold boxed, the response as it is, boxes first, its own time limits (5 s for each of
@@ -10,7 +12,7 @@ three steps). A case with `"policy": true` is one that reasonable people label d
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from rewards.types import JSON
 from rewards.worker_process import Outcome
 from rewards.workers import Workers
 
+_BEGIN, _END = "<!-- measured -->", "<!-- end -->"
 _KILL_S = 20.0  # no verdict by then counts as wrong
 
 
@@ -104,9 +107,46 @@ def summary(name: str, judged: Sequence[Judged]) -> str:
     )
 
 
-def report(cases: Sequence[Case]) -> str:
+def judge_both(cases: Sequence[Case]) -> dict[str, list[Judged]]:
+    """Every case by each contestant."""
+    return {"math-verify": judge(cases, run_plain), "math_equal": judge(cases, run_ours)}
+
+
+def page_table(contestants: Mapping[str, Sequence[Judged]]) -> str:
+    """A Markdown table: all cases, then those that nobody disputes, for each contestant."""
+    lines = [
+        "| cases | verifier | accuracy | false positives | false negatives | no verdict "
+        "| ms, mean | median | 99% | longest |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for which, disputed in (("all", True), ("undisputed", False)):
+        for name, judged in contestants.items():
+            mine = [j for j in judged if disputed or not j.case.policy]
+            wrong = [j for j in mine if not j.case.correct]
+            accepted = sum(j.correct for j in wrong)
+            refused = sum(not j.correct for j in mine if j.case.correct)
+            times = sorted(1000 * j.seconds for j in mine)
+            lines.append(
+                f"| {which}, {len(mine)} | {name} | {1 - (accepted + refused) / len(mine):.1%} "
+                f"| {accepted} / {len(wrong)} | {refused} / {len(mine) - len(wrong)} "
+                f"| {sum(j.missing for j in mine)} | {sum(times) / len(times):.1f} "
+                f"| {times[len(times) // 2]:.1f} | {times[len(times) * 99 // 100]:.0f} "
+                f"| {times[-1]:.0f} |"
+            )
+    return "\n".join(lines)
+
+
+def write_page(page: Path, table: str) -> None:
+    """Put the table between the page's two comments."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        sys.exit(f"{page} has no {_BEGIN} and {_END}")
+    page.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
+
+
+def report(contestants: Mapping[str, Sequence[Judged]]) -> str:
     """The table: all cases, the undisputed ones, then each category."""
-    contestants = {"math-verify": judge(cases, run_plain), "math_equal": judge(cases, run_ours)}
     head = (
         f"{'':<24}{'cases':>6}{'accuracy':>11}{'false pos.':>15}{'false neg.':>14}{'none':>6}"
         f"{'mean ms':>10}{'median':>9}{'max':>9}"
@@ -116,7 +156,7 @@ def report(cases: Sequence[Case]) -> str:
         lines.append(summary(f"all, {name}", judged))
     for name, judged in contestants.items():
         lines.append(summary(f"core, {name}", [j for j in judged if not j.case.policy]))
-    for category in sorted({case.category for case in cases}):
+    for category in sorted({j.case.category for j in contestants["math_equal"]}):
         for name, judged in contestants.items():
             mine = [j for j in judged if j.case.category == category]
             lines.append(summary(f"{category[:12]}, {name[:11]}", mine))
@@ -128,10 +168,13 @@ def report(cases: Sequence[Case]) -> str:
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m rewards.math.bench CASES.jsonl")
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python -m rewards.math.bench CASES.jsonl [PAGE.md]")
     began = time.monotonic()
-    print(report(load(Path(sys.argv[1]))))
+    contestants = judge_both(load(Path(sys.argv[1])))
+    print(report(contestants))
+    if len(sys.argv) == 3:
+        write_page(Path(sys.argv[2]), page_table(contestants))
     print(f"{time.monotonic() - began:.0f} s in all")
 
 

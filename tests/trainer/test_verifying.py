@@ -56,6 +56,9 @@ def test_a_second_verifier_is_compared(tmp_path):
     assert found["second"]["name"] == "format"
     assert found["agreement"]["second_only"] == 0 < found["agreement"]["first_only"]
     assert "agreement with format" in shown
+    assert "not as format says: " in shown
+    assert len(found["disagreements"]) == found["agreement"]["first_only"]
+    assert all(t["correct"] and not t["second_correct"] for t in found["disagreements"])
 
 
 def test_responses_of_a_file_are_asked_too(tmp_path):

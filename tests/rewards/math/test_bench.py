@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from rewards.math.bench import Case, Judged, load, report, summary
+from rewards.math.bench import (
+    Case,
+    Judged,
+    judge_both,
+    load,
+    page_table,
+    report,
+    summary,
+    write_page,
+)
 
 
 def judged(correct: bool, said: bool, ms: float) -> Judged:
@@ -35,9 +44,20 @@ def test_the_report_puts_both_side_by_side_and_lists_what_ours_misses() -> None:
         Case(gold="52", response=r"\boxed{52_8}", correct=False, category="b", reason="base"),
         Case(gold="5", response=r"\boxed{6}", correct=True, category="b", reason="mislabelled"),
     ]
-    text = report(cases)
+    text = report(judge_both(cases))
     plain = next(line for line in text.splitlines() if line.startswith("all, math-verify"))
     ours = next(line for line in text.splitlines() if line.startswith("all, math_equal"))
     assert "33.3 %" in plain
     assert "66.7 %" in ours
     assert "math_equal misses: '5'" in text
+
+
+def test_a_page_gets_the_measured_table_between_its_comments(tmp_path: Path) -> None:
+    said = [judged(True, True, 1), judged(True, False, 2), judged(False, True, 6)]
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- measured -->\nold\n<!-- end -->\nafter\n")
+    write_page(page, page_table({"ours": said}))
+    lines = page.read_text().splitlines()
+    assert lines[0] == "before" and lines[-1] == "after" and "old" not in lines
+    assert lines[4] == "| all, 3 | ours | 33.3% | 1 / 1 | 1 / 2 | 0 | 3.0 | 2.0 | 6 | 6 |"
+    assert lines[5] == "| undisputed, 3 | ours | 33.3% | 1 / 1 | 1 / 2 | 0 | 3.0 | 2.0 | 6 | 6 |"
