@@ -49,7 +49,9 @@ _YES_NO = re.compile(
     re.IGNORECASE,
 )
 _CONNECTIVE = re.compile(
-    r"[,;.]\s+(?:so|thus|hence|therefore|then|i\.e\.,?|that is,?)(?!\w)", re.IGNORECASE
+    r"[,;.]\s+(?:so|thus|hence|therefore|then|i\.e\.,?|that is,?"
+    r"|which (?:simplifies|reduces) to)(?!\w)",
+    re.IGNORECASE,
 )
 _BOUND = re.compile(
     r"(?:at least|at most|less than|more than|greater than|fewer than|up to|over|under|below|above)"
@@ -186,7 +188,7 @@ def _last_box(text: str) -> tuple[str, int, int] | None:
 
 
 def _unboxed(content: str) -> str:
-    """Strip boxes that hold all of the content."""
+    """Strip boxes and braces that hold all of the content."""
     closes = _matching_braces(content)
     low, high = 0, len(content)
     while (inner := _INNER.match(content, low)) is not None and inner.end() <= high:
@@ -194,6 +196,8 @@ def _unboxed(content: str) -> str:
         if closing < 0 or content[closing + 1 : high].strip(" $\n\t"):
             break
         low, high = inner.end(), closing
+    while content[low:high].startswith("{") and closes.get(low) == high - 1:
+        low, high = low + 1, high - 1
     return content[low:high].strip()
 
 

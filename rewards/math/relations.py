@@ -9,6 +9,7 @@ from rewards.math.forms import Chain, Form, Group, Named, Relation
 from rewards.math.slicing import at_top, split
 from rewards.math.tokens import Token, Unreadable, spelling
 
+_DERIVATIVE = re.compile(r"frac \{ d \w+ \{ \{ d \w+ \{|d \w+ / d \w+")
 Reader: TypeAlias = Callable[[list[Token]], Form]
 
 
@@ -85,6 +86,8 @@ def _chain(parts: list[list[Token]], signs: list[str], read: Reader) -> Form:
 def _is_name(tokens: list[Token]) -> bool:
     """A letter, `f(x)`, `(x, y)`, words: something that is called, not computed."""
     kinds = [t.kind for t in tokens]
+    if _DERIVATIVE.fullmatch(spelling(tokens)):
+        return True
     if kinds == ["sym"]:
         return tokens[0].text != "pi"
     if "num" in kinds and not any(t.kind == "word" for t in tokens[:1]):
