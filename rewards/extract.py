@@ -53,6 +53,7 @@ _CONNECTIVE = re.compile(
     r"|which (?:simplifies|reduces) to)(?!\w)",
     re.IGNORECASE,
 )
+_NEXT_SENTENCE = re.compile(r"[a-z\d][.!?]\s+[A-Z][a-z]")
 _BOUND = re.compile(
     r"(?:at least|at most|less than|more than|greater than|fewer than|up to|over|under|below|above)"
     r"\b",
@@ -300,7 +301,8 @@ def _whole(text: str) -> tuple[str, ...] | None:
     plain = without_place(_OPENING.sub("", _CONNECTIVE.split(plain)[-1], count=1))
     plain = _GIVEN.sub("", plain, count=1) if _GIVEN.match(plain) else plain
     math = closing_math(plain)
-    return (math or plain, *(() if hedges(plain) else last_said(plain)))
+    said = () if hedges(plain) else last_said(plain)
+    return (*said, plain) if _NEXT_SENTENCE.search(plain) else (math or plain, *said)
 
 
 def _last(text: str) -> tuple[str, ...] | None:
