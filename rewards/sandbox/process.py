@@ -25,7 +25,8 @@ from rewards.sandbox.commands import command, environment
 from rewards.sandbox.inside.order import Order
 
 FOLDER_PREFIX = "sandbox-"  # of a program's temporary folder; nothing else is ever removed
-_GRACE_S = 0.5  # for a process that was told to end, before it is killed
+_GRACE_S = 0.5  # for a process that has no more to do
+_REAP_S = 5.0  # for the outermost process to end by itself; on a busy machine that can take a while
 _GLANCE_S = 0.25  # between looks at whether anybody still waits for the result
 
 
@@ -96,7 +97,7 @@ class Confined:
         if self._nested and len(family) > 1:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(family[1], signal.SIGKILL)
-            self.wait(_GRACE_S)
+            self.wait(_REAP_S)
         if self.wait(0) is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
