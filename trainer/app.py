@@ -79,7 +79,10 @@ def run_training(name: str, overrides: Sequence[str], *, resume: bool) -> int:
     logging.disable_progress_bar()
     run = compose(recipe, loaded, resume=resume)
     with run.stop.watching():
-        return asyncio.run(_carry(run))
+        code = asyncio.run(_carry(run))
+        if code in (0, RESUME_ME):  # every rank came this far
+            run.policy.leave()
+        return code
 
 
 async def _carry(run: Run) -> int:

@@ -29,6 +29,7 @@ def export_checkpoint(run: Path, to: Path, *, merge: bool, critic: bool = False)
         policy.export(to, merge=merge)
     if policy.is_main:
         print(f"{checkpoint} -> {to}")
+    policy.leave()
 
 
 def _checkpoint(run: Path) -> Path:

@@ -121,6 +121,10 @@ class Policy:
     def barrier(self) -> None:
         self._processes.barrier()
 
+    def leave(self) -> None:
+        """Part from the other ranks, when all of them are done."""
+        self._processes.leave()
+
     def broadcast(self, value: T) -> T:
         """Rank 0's value, on every rank."""
         return self._processes.broadcast(value)
