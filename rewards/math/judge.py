@@ -5,7 +5,7 @@ import sys
 
 from rewards.choices import gold_letter, option, same_choice
 from rewards.extract import Where, final_answer, last_boxed
-from rewards.math import compare, fallback
+from rewards.math import compare, dates, fallback
 from rewards.math.forms import Form, Group, Unknown, Words
 from rewards.math.lexer import tokenize
 from rewards.math.reading import readings
@@ -36,6 +36,8 @@ def judge(gold: str, response: str, where: Where, marker: str) -> dict[str, JSON
         chosen = not (own and letter) and same_choice(letter or target, candidate)
         if chosen or same_text(target, candidate):
             return {"correct": True, "answer": answer, "reason": f"{found.place}: the same text"}
+        if dates.differ(target, candidate):
+            return {"correct": False, "answer": answer, "reason": f"{found.place}: another date"}
         candidate = candidate if gold_letter(target) else bare
         given = readings(candidate, comma_decimal=True)
         unread = all(_has_words(form) for form in given) and not in_words
