@@ -199,6 +199,8 @@ def test_two_servers_take_an_untied_model_and_one_that_dies_ends_the_engine(tmp_
         calls = [made.generate(LONG, Sampling(max_tokens=8, seed=s), 2) for s in range(2)]
         groups = await asyncio.gather(*calls)  # one to each server
         children = made._connection.children._children
+        for child in children:  # stopped first: else the answer may be there before they die
+            os.killpg(child.process.pid, signal.SIGSTOP)
         pending = asyncio.create_task(made.generate(SHORT, Sampling(max_tokens=390), 2))
         await asyncio.sleep(0.2)
         for child in children:
