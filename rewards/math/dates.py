@@ -11,7 +11,7 @@ _MONTHS = (
     r"(Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
     r"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
 )
-_DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
+_DAY = r"(\d{1,2})(?:st|[nr]d|th)?"
 _YEAR = r"(?:,? (\d{4}))?"
 _MONTH_FIRST = re.compile(rf"{_MONTHS} {_DAY}{_YEAR}")
 _DAY_FIRST = re.compile(rf"{_DAY} (?:of )?{_MONTHS}{_YEAR}")
