@@ -1,4 +1,4 @@
-"""The policy: the model that learns, over however many ranks. The only place that knows of ranks.
+"""The policy: the model that learns, over however many ranks. The loop knows of none.
 
     annotate   what the model says before the update, each rank a share, all ranks get the whole
     split      this rank's microbatches of a minibatch; the same number on every rank
