@@ -5,26 +5,20 @@ data is read, data before a model is loaded.
 """
 
 import asyncio
-import importlib.metadata
-import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
 from rich.console import Console
 
 from recipes.errors import Fault, RecipeError
 from recipes.load import Loaded, placed
-from recipes.registry import Bound, build, describe, function_of, make_ready, relative
+from recipes.registry import Bound, build, describe, function_of, make_ready
 from recipes.spec import JSON
 from rewards.plugins import announce_step
-from rewards.provenance import Provenance
 from rewards.remote.answers import keep_answers_in
 from rewards.trial import try_out
 from rewards.types import Problem
@@ -49,6 +43,7 @@ from trainer.loop import train
 from trainer.main_rank import MainRankFailed
 from trainer.metrics import Max
 from trainer.model import load_tokenizer
+from trainer.origin import write_origin
 from trainer.oversight import Oversight, oversee, refuse_another_verifier
 from trainer.policy import Policy
 from trainer.progress import RESUME_ME, Progress, StopSignal
@@ -168,7 +163,7 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     loggers: list[Logger] = []
     if policy.is_main:
         oversight = oversee(recipe)
-        _write_provenance(recipe, loaded, folder, oversight.provenance)
+        write_origin(recipe, loaded, folder, oversight.provenance)
         shutil.rmtree(folder / "adapters", ignore_errors=True)  # of weights that are gone
         _say(fitting.report)
         with placed(loaded, "problems"):
@@ -368,41 +363,6 @@ def _collector(
         greedy="greedy_rewards" in algorithm.needs,
         breaker=scorer.breaker,
     )
-
-
-def _write_provenance(recipe: Recipe, loaded: Loaded, folder: Path, verifier: Provenance) -> None:
-    """The resolved recipe, the code's revision and the packages' versions, beside the run."""
-    folder.mkdir(parents=True, exist_ok=True)
-    resolved = yaml.safe_dump(describe(recipe), sort_keys=False)
-    (folder / "recipe.yaml").write_text(resolved)
-    names = ("torch", "transformers", "trl", "deepspeed", "peft", "accelerate", "datasets", "vllm")
-    facts: dict[str, Any] = {
-        "recipe": relative(str(loaded.root)),
-        "revision": _revision(),
-        "packages": {name: _version(name) for name in names},
-        "verifier": {"hash": verifier.digest, **verifier.plain()},
-    }
-    (folder / "versions.json").write_text(json.dumps(facts, indent=2))
-
-
-def _version(package: str) -> str:
-    for name in (package, f"{package}-cpu"):
-        try:
-            return f"{name} {importlib.metadata.version(name)}"
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return "not installed"
-
-
-def _revision() -> str:
-    asked = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return asked.stdout.strip() or "unknown"
 
 
 def _say(line: str) -> None:
