@@ -16,7 +16,8 @@ from rollout.engines.hf import hf
 from rollout.engines.vllm import vllm
 from rollout.engines.vllm_start import Placement, check_placement
 from rollout.types import EngineDied, EngineError, Finish, Sampling
-from tests.models import END, VOCABULARY, WIDE, Source, next_logprobs, random_model, tiny_model
+from tests.engines import gap, served
+from tests.models import END, VOCABULARY, WIDE, Source, random_model, tiny_model
 
 SHORT = [5, 6, 7, 8]
 LONG = [3 + i % 37 for i in range(300)]  # two whole blocks of the prefix cache, and more
@@ -33,25 +34,6 @@ def model(arch="qwen2", seed=0, **changes):
 
 def folder_of(tmp_path, arch="qwen2", **changes):
     return tiny_model(tmp_path / "model", arch, **{**WIDE, **changes})
-
-
-def gap(reference, prompt, completion, *, first=0, last=None):
-    """Largest difference of the engine's log-probs from the model's own, over some new tokens."""
-    ids = [*prompt, *completion.token_ids.tolist()]
-    own = next_logprobs(reference, ids)[len(prompt) - 1 :].numpy()
-    return float(np.abs(own - completion.logprobs)[first:last].max())
-
-
-def served(engine, scenario):
-    """The scenario's result; the engine is closed whatever happens."""
-
-    async def run():
-        try:
-            return await scenario(engine)
-        finally:
-            await engine.close()
-
-    return asyncio.run(run())
 
 
 @pytest.mark.slow

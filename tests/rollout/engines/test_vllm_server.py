@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -22,7 +21,8 @@ from rollout.engines.vllm_http import Servers
 from rollout.engines.vllm_launch import LaunchSpec, environment
 from rollout.engines.vllm_server import vllm_server
 from rollout.types import EngineDied, EngineError, Sampling
-from tests.models import END, VOCABULARY, WIDE, Source, next_logprobs, random_model, tiny_model
+from tests.engines import gap, served
+from tests.models import END, VOCABULARY, WIDE, Source, random_model, tiny_model
 from tests.servers import shared_server
 
 SHORT = [5, 6, 7, 8]
@@ -36,25 +36,6 @@ def context(folder, **facts):
 
 def model(seed=0, **changes):
     return random_model("qwen2", seed=seed, **{**WIDE, **changes})
-
-
-def gap(reference, prompt, completion, *, first=0, last=None):
-    """Largest difference of the engine's log-probs from the model's own, over some new tokens."""
-    ids = [*prompt, *completion.token_ids.tolist()]
-    own = next_logprobs(reference, ids)[len(prompt) - 1 :].numpy()
-    return float(np.abs(own - completion.logprobs)[first:last].max())
-
-
-def served(made, scenario):
-    """The scenario's result; the engine is closed whatever happens."""
-
-    async def run():
-        try:
-            return await scenario(made)
-        finally:
-            await made.close()
-
-    return asyncio.run(run())
 
 
 def shared(**facts):
