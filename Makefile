@@ -40,10 +40,10 @@ check: $(STAMPS)/dev
 	$(BIN)/codespell
 
 bench: $(STAMPS)/dev
-	$(QUIET) $(BIN)/python -m trainer.bench
+	$(QUIET) $(BIN)/python -m tools.bench
 
 docs: $(STAMPS)/dev
-	$(QUIET) $(BIN)/python -m trainer.docs
+	$(QUIET) $(BIN)/python -m tools.docs
 
 hooks: $(STAMPS)/dev
 	$(BIN)/pre-commit install

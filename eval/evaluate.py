@@ -20,8 +20,8 @@ from eval.progress import Progress, silent
 from eval.report import Report, Row, digest
 from eval.suite import Suite, load_suite
 from recipes.errors import RecipeError
-from recipes.registry import function_of
-from recipes.spec import JSON, Spec
+from recipes.slots.registry import function_of
+from recipes.slots.spec import JSON, Spec
 from rewards.types import Problem
 from rollout.environments import Environment, RolloutContext
 from rollout.types import RolloutError, Sample, Sampling

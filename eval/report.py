@@ -21,7 +21,7 @@ import numpy.typing as npt
 from eval.estimators import avg_at_k, majority_at_k, pass_at_k
 from eval.intervals import Estimate, bootstrap
 from recipes.errors import RecipeError
-from recipes.spec import JSON
+from recipes.slots.spec import JSON
 from rewards.types import Problem
 from rollout.types import Sampling
 

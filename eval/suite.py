@@ -16,10 +16,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from recipes.errors import RecipeError
-from recipes.load import Loaded, load
-from recipes.registry import Bound, did_you_mean
-from recipes.spec import JSON, Spec
-from recipes.validate import validate
+from recipes.loading.load import Loaded, load
+from recipes.loading.validate import validate
+from recipes.slots.registry import Bound, did_you_mean
+from recipes.slots.spec import JSON, Spec
 from rewards.verifiers import verifier
 from rollout.environments import environment
 from rollout.problems import ProblemsSpec

@@ -15,13 +15,13 @@ import numpy as np
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError
-from recipes.registry import Bound, build, did_you_mean
-from recipes.spec import Spec
+from recipes.slots.registry import Bound, build, did_you_mean
+from recipes.slots.spec import Spec
 from rewards.types import Message, Problem, Verdict
 from rewards.verifiers.by_row import names_for_rows
+from rollout.data.tables import is_local, refuse
 from rollout.render import Renderer
 from rollout.sources import Row, source
-from rollout.tables import is_local, refuse
 
 _EXAMPLES = 5  # that a message shows
 

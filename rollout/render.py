@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from recipes.errors import RecipeError
-from recipes.spec import JSON
+from recipes.slots.spec import JSON
 from rewards.types import Message
 from rollout.types import EnvError
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recipes.spec import JSON
+from recipes.slots.spec import JSON
 from rewards.types import Message, Problem, Scored, Verdict
 from rollout.types import Group, Sample, Status
 

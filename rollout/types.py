@@ -138,7 +138,7 @@ class Drop:
     """Do not train on the group; the reason is counted and logged, its bucket is in the ledger."""
 
     reason: str
-    bucket: str = "filtered"  # a bucket of rollout.ledger.Ledger
+    bucket: str = "filtered"  # a bucket of rollout.collector.ledger.Ledger
 
 
 Decision = Keep | Drop

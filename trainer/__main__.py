@@ -1,5 +1,5 @@
 """`python -m trainer` is `temper`; launchers such as torchrun and accelerate need a module."""
 
-from trainer.cli import main
+from trainer.commands.cli import main
 
 main()

@@ -4,9 +4,9 @@ Every rank runs it. Rank 0 owns the engine and hands each step's groups to the o
 between `pack` and `split` are computed on the whole step by all of them.
 """
 
+from trainer.batch.pack import pack
 from trainer.metrics import Metrics
-from trainer.pack import pack
-from trainer.run import Run
+from trainer.run.run import Run
 
 
 async def train(run: Run) -> None:

@@ -6,12 +6,12 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from recipes.spec import JSON, Incidental
+from recipes.slots.spec import JSON, Incidental
+from rewards.http.chat import AskSpec, Question, Reply, ask
+from rewards.http.endpoint import EndpointSpec
+from rewards.http.usage import meters
+from rewards.judging.parse_reply import Unreadable
 from rewards.judging.prompts import Prompt
-from rewards.judging.reading import Unreadable
-from rewards.meters import meters
-from rewards.remote.chat import AskSpec, Question, Reply, ask
-from rewards.remote.endpoint import EndpointSpec
 from rewards.types import Problem
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ A word before a number is otherwise an introduction (`Area 20`), so the reader s
 
 import re
 
-from rewards.normalize import unstyled
+from rewards.answers.normalize import unstyled
 
 _MONTHS = (
     r"(Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from sympy import Expr
 
-from rewards.math.units import Unit
+from rewards.math.parse.units import Unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from rewards.sandbox.inside.order import Order
+from rewards.sandbox.inside.launch_order import Order
 
 INSIDE = Path(__file__).resolve().parent / "inside"
 NOBODY = "65534"

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from rewards.sandbox.commands import command, environment
-from rewards.sandbox.inside.order import Order
+from rewards.sandbox.inside.launch_order import Order
 
 FOLDER_PREFIX = "sandbox-"  # of a program's temporary folder; nothing else is ever removed
 _GRACE_S = 0.5  # for a process that has no more to do

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rewards.sandbox.commands import library, site_packages
-from rewards.sandbox.inside.order import Order
+from rewards.sandbox.inside.launch_order import Order
 from rewards.sandbox.limits import Limits
 from rewards.sandbox.process import FOLDER_PREFIX, Confined, read_until
 

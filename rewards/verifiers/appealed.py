@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rewards.asking import verdict_of
+from rewards.calling import verdict_of
 from rewards.composition import Part, values_of
-from rewards.draws import draw
+from rewards.seeded import draw
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 

@@ -1,6 +1,6 @@
 """The best of several verifiers."""
 
-from rewards.asking import ask
+from rewards.calling import ask
 from rewards.composition import Parts, WhenMissing, missing_of, reason_of, values_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier

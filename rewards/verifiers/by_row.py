@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from recipes.registry import Bound, entries_of
-from rewards.asking import verdict_of
+from recipes.slots.registry import Bound, entries_of
+from rewards.calling import verdict_of
 from rewards.composition import Part, values_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier, verifier

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rewards.choices import chosen, gold_letter
-from rewards.extract import Where, final_answer
+from rewards.answers.choices import chosen, gold_letter
+from rewards.answers.extract import Where, final_answer
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from recipes.errors import RecipeError
 from rewards.sandbox import Sandbox, SandboxFailure, SandboxUnavailable, choose
-from rewards.sandbox.inside.suite import COLUMNS
+from rewards.sandbox.inside.test_cases import COLUMNS
 from rewards.sandbox.trial import Job, Trial, run_trial
 from rewards.types import JSON, Problem, Verdict
 from rewards.verifiers import verifier
@@ -64,8 +64,8 @@ async def code_tests(
     The tests and what they expect never enter the program's sandbox: calls go in, plain data comes
     out and is compared outside, so an early exit, a printed success or an object with its own idea
     of equality gains nothing. Reads MBPP, HumanEval, APPS and LiveCodeBench rows, see
-    rewards/sandbox/inside/suite.py. A program over its limits is wrong; a sandbox that fails, or a
-    row without readable tests, gives a missing verdict.
+    rewards/sandbox/inside/test_cases.py. A program over its limits is wrong; a sandbox that fails,
+    or a row without readable tests, gives a missing verdict.
 
     Returns a verdict with the parts `tests_passed` (share, 0 to 1) and `sandbox_rank` (3
     bubblewrap, 2 namespaces, 1 rlimits).

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rewards.extract import Where, final_answer
-from rewards.normalize import unstyled
-from rewards.signs import plain
+from rewards.answers.extract import Where, final_answer
+from rewards.answers.normalize import unstyled
+from rewards.answers.unicode_math import plain
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 

@@ -6,10 +6,10 @@ from typing import Annotated, NoReturn
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from rewards import workers
-from rewards.extract import last_boxed
+from rewards.answers.extract import last_boxed
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
+from rewards.workers.pool import shared
 
 _DEADLINE_S = 2.0
 
@@ -55,8 +55,8 @@ async def format(  # noqa: A001 - the word that recipes use
     """
     parts: dict[str, float] = {}
     if pattern:
-        outcome = await workers.shared().call(
-            "rewards.matching:found", pattern, response, deadline_s=_DEADLINE_S
+        outcome = await shared().call(
+            "rewards.workers.regex:found", pattern, response, deadline_s=_DEADLINE_S
         )
         if outcome.failed:
             return Verdict.missing(f"format: {outcome.reason}")

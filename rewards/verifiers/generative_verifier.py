@@ -5,7 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rewards.judging import prompts, reading
+from rewards.http.chat import AskSpec
+from rewards.http.endpoint import EndpointFailed, EndpointSpec
+from rewards.http.usage import meters
+from rewards.judging import parse_reply, prompts
 from rewards.judging.questions import (
     Attempts,
     Cache,
@@ -18,9 +21,6 @@ from rewards.judging.questions import (
     answered,
     reference_of,
 )
-from rewards.meters import meters
-from rewards.remote.chat import AskSpec
-from rewards.remote.endpoint import EndpointFailed, EndpointSpec
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 
@@ -82,7 +82,7 @@ async def generative_verifier(
         return await answered(
             endpoint,
             prompt,
-            reading.verdict,
+            parse_reply.verdict,
             sampling=sampling,
             form="words",
             attempts=attempts,

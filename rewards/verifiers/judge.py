@@ -8,8 +8,11 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.spec import Spec
-from rewards.judging import prompts, reading
+from recipes.slots.spec import Spec
+from rewards.http.chat import AskSpec, Reply
+from rewards.http.endpoint import EndpointFailed, EndpointSpec
+from rewards.http.usage import meters
+from rewards.judging import parse_reply, prompts
 from rewards.judging.prompts import Material, Prompt
 from rewards.judging.questions import (
     Attempts,
@@ -24,9 +27,6 @@ from rewards.judging.questions import (
     answered,
     reference_of,
 )
-from rewards.meters import meters
-from rewards.remote.chat import AskSpec, Reply
-from rewards.remote.endpoint import EndpointFailed, EndpointSpec
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 
@@ -170,7 +170,7 @@ class _Asking:
 async def _grade(asking: _Asking, shown: Material, criteria: str, low: int, high: int) -> _Found:
     prompt = prompts.graded(shown, criteria, low, high)
     score, reason = await asking.ask(
-        prompt, lambda reply: (reading.score(reply, low, high), reading.reason(reply))
+        prompt, lambda reply: (parse_reply.score(reply, low, high), parse_reply.reason(reply))
     )
     words = f"{prompt.version}: {score:g} on a scale from {low} to {high}. {reason}".strip()
     return (score - low) / (high - low), {}, words
@@ -186,7 +186,7 @@ async def _compare(asking: _Asking, shown: Material, criteria: str) -> _Found:
         prompts.pairwise(shown, criteria, response_first=first) for first in (True, False)
     )
     said = await asyncio.gather(
-        asking.ask(first, reading.better), asking.ask(second, reading.better)
+        asking.ask(first, parse_reply.better), asking.ask(second, parse_reply.better)
     )
     as_first, as_second = _WORTH[said[0]], 1 - _WORTH[said[1]]
     meters.observe(f"{_METER}/disagreement_frac", float(as_first != as_second))
@@ -200,7 +200,7 @@ async def _check(
 ) -> _Found:
     names = [item.name for item in items]
     prompt = prompts.rubric(shown, criteria, [(item.name, item.question) for item in items])
-    said = await asking.ask(prompt, lambda reply: reading.yes_or_no(reply, names))
+    said = await asking.ask(prompt, lambda reply: parse_reply.yes_or_no(reply, names))
     earned = sum(item.weight for item in items if said[item.name])
     most = sum(item.weight for item in items if item.weight > 0)
     yes = ", ".join(name for name in names if said[name]) or "nothing"

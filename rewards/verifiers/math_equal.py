@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rewards import workers
-from rewards.extract import Where
+from rewards.answers.extract import Where
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
+from rewards.workers.pool import shared
 
-_JUDGE = "rewards.math.judge:judge"
+_JUDGE = "rewards.math.verify:judge"
 
 
 @verifier.register()
@@ -39,7 +39,7 @@ async def math_equal(
     """
     if not problem.answer.strip():
         return Verdict.missing("the gold answer is empty")
-    outcome = await workers.shared().call(
+    outcome = await shared().call(
         _JUDGE, problem.answer, response, where, marker, deadline_s=deadline_s
     )
     if outcome.failed:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rewards.extract import Extraction, Where, final_answer
-from rewards.normalize import Number, number, unstyled
-from rewards.signs import plain
+from rewards.answers.extract import Extraction, Where, final_answer
+from rewards.answers.hedging import unsettled
+from rewards.answers.normalize import Number, number, unstyled
+from rewards.answers.unicode_math import plain
 from rewards.types import Problem, Verdict
-from rewards.unsettled import unsettled
 from rewards.verifiers import verifier
 
 _NAME = re.compile(r"^[A-Za-z_ ()\\]{0,40}=\s*")

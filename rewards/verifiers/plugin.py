@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError
-from recipes.spec import Incidental
-from rewards.plugins import Answer, PluginSpec, Pool, inspect_plugin, score
+from recipes.slots.spec import Incidental
+from rewards.plugins.functions import Answer, PluginSpec, Pool, inspect_plugin, score
 from rewards.types import JSON, Problem, Verdict
 from rewards.verifiers import verifier
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from rewards.asking import ask
+from rewards.calling import ask
 from rewards.composition import (
     Decides,
     Parts,

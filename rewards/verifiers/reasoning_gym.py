@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rewards import workers
-from rewards.extract import after_reasoning, extract
+from rewards.answers.extract import after_reasoning, extract
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
+from rewards.workers.pool import shared
 
 
 @verifier.register()
@@ -41,8 +41,8 @@ async def reasoning_gym(
     answer = _answer(response, where)
     if not answer:
         return Verdict.binary(False, reason=f"{where}: no answer found")
-    outcome = await workers.shared().call(
-        "rewards.gym_scores:score", task, entry, answer, deadline_s=deadline_s
+    outcome = await shared().call(
+        "rewards.workers.gym_score:score", task, entry, answer, deadline_s=deadline_s
     )
     if outcome.failed:
         return Verdict.missing(f"reasoning_gym: {outcome.reason}")

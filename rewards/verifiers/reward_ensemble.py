@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from rewards.asking import ask
+from rewards.calling import ask
 from rewards.composition import Parts, WhenMissing, missing_of, reason_of, values_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier, verifier

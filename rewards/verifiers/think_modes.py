@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rewards.asking import verdict_of
+from rewards.answers.thinking import split_thinking
+from rewards.calling import verdict_of
 from rewards.composition import Part, values_of
-from rewards.thinking import split_thinking
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 

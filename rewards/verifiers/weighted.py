@@ -1,6 +1,6 @@
 """A weighted sum of verifiers."""
 
-from rewards.asking import ask
+from rewards.calling import ask
 from rewards.composition import (
     Decides,
     Parts,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from recipes.registry import Registry
-from recipes.spec import JSON
+from recipes.slots.registry import Registry
+from recipes.slots.spec import JSON
 from rollout.types import Group
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from recipes.spec import JSON
+from recipes.slots.spec import JSON
 from rollout.buffers import Buffer, buffer
 from rollout.serialize import group_from_dict, group_to_dict
 from rollout.types import Group

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from recipes.registry import Registry
+from recipes.slots.registry import Registry
 from rollout.types import Completion, Sampling
 
 if TYPE_CHECKING:

@@ -21,12 +21,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from recipes.errors import RecipeError
+from rollout.attention import ATTENTION, Layout, supports
 from rollout.engines import Engine, WeightSource, engine
-from rollout.engines.attention import ATTENTION, Layout, supports
 from rollout.engines.context import EngineContext
-from rollout.engines.decoding import Batch
-from rollout.engines.prompts import NO_ROOM, check_prompt, room
-from rollout.engines.request import Request
+from rollout.engines.embedded.decode_batch import Batch
+from rollout.engines.embedded.request import Request
+from rollout.engines.prompt_checks import NO_ROOM, check_prompt, room
 from rollout.engines.stopping import StopStrings
 from rollout.types import Completion, EngineDied, Sampling
 

@@ -20,10 +20,10 @@ from pydantic import Field
 
 from rollout.engines import Engine, WeightSource, engine
 from rollout.engines.context import EngineContext
-from rollout.engines.prompts import NO_ROOM, check_prompt, room
+from rollout.engines.prompt_checks import NO_ROOM, check_prompt, room
 from rollout.engines.stopping import StopStrings
-from rollout.engines.vllm_sample import Call, FlyingSample
-from rollout.engines.vllm_start import Eager, Placement, check_placement, start, stop
+from rollout.engines.vllm_embedded.samples import Call, FlyingSample
+from rollout.engines.vllm_embedded.start import Eager, Placement, check_placement, start, stop
 from rollout.types import Completion, EngineDied, EngineError, Finish, Sampling
 
 

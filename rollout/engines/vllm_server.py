@@ -22,11 +22,11 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from rollout.engines import Engine, WeightSource, engine
 from rollout.engines.context import EngineContext
-from rollout.engines.prompts import NO_ROOM, check_prompt, room
+from rollout.engines.prompt_checks import NO_ROOM, check_prompt, room
 from rollout.engines.stopping import StopStrings
-from rollout.engines.vllm_connect import Connection, Site
-from rollout.engines.vllm_launch import LaunchSpec
-from rollout.engines.vllm_sample import FlyingSample
+from rollout.engines.vllm_embedded.samples import FlyingSample
+from rollout.engines.vllm_remote.connect import Connection, Site
+from rollout.engines.vllm_remote.launch import LaunchSpec
 from rollout.types import Completion, EngineDied, Sampling
 
 

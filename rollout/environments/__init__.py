@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from recipes.registry import Registry
+from recipes.slots.registry import Registry
 from rewards.types import Problem, Verdict
 from rollout.engines import Engine
 from rollout.render import Renderer

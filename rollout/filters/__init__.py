@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from recipes.registry import Registry
+from recipes.slots.registry import Registry
 from rollout.types import Decision, Group
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from recipes.registry import Registry
-from recipes.spec import JSON
+from recipes.slots.registry import Registry
+from recipes.slots.spec import JSON
 from rewards.types import Problem
 from rollout.types import Group
 

@@ -8,11 +8,11 @@ import numpy.typing as npt
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.spec import JSON
+from recipes.slots.spec import JSON
 from rewards.types import Problem
-from rollout.pass_rates import PassRates
+from rollout.curriculum.pass_rates import PassRates
+from rollout.curriculum.stages import Stages
 from rollout.samplers import Sampler, sampler
-from rollout.stages import Stages
 from rollout.types import Group
 
 

@@ -6,9 +6,9 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.spec import JSON
+from recipes.slots.spec import JSON
 from rewards.types import Problem
-from rollout.pass_rates import PassRates
+from rollout.curriculum.pass_rates import PassRates
 from rollout.samplers import Sampler, sampler
 from rollout.types import Group
 

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from recipes.spec import JSON
+from recipes.slots.spec import JSON
 from rewards.types import Problem
-from rollout.pass_rates import PassRates
+from rollout.curriculum.pass_rates import PassRates
 from rollout.samplers import Sampler, sampler
 from rollout.types import Group
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from recipes.spec import JSON
+from recipes.slots.spec import JSON
 from rewards.types import Problem
 from rollout.samplers import Sampler, sampler
 from rollout.types import Group

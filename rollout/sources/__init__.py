@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recipes.registry import Registry
-from recipes.spec import JSON
+from recipes.slots.registry import Registry
+from recipes.slots.spec import JSON
 from rewards.types import Message
 
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from recipes.spec import JSON
-from rollout.rows import Columns, drop_rows, to_rows
+from recipes.slots.spec import JSON
+from rollout.data.rows import Columns, drop_rows, to_rows
+from rollout.data.tables import Split, Subset, TablePath, read
 from rollout.sources import Row, source
-from rollout.tables import Split, Subset, TablePath, read
 
 _COLUMNS = Columns()
 _NOTHING: dict[str, list[JSON]] = {}

@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from rollout.rows import Columns
+from rollout.data.rows import Columns
+from rollout.data.tables import Split, Subset, TablePath
 from rollout.sources import Row, source
 from rollout.sources.dataset import dataset
-from rollout.tables import Split, Subset, TablePath
 
 _COLUMNS = Columns()
 

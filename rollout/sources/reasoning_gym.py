@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.registry import did_you_mean
-from recipes.spec import JSON
+from recipes.slots.registry import did_you_mean
+from recipes.slots.spec import JSON
 from rollout.sources import Row, source
 from rollout.sources.held_out import SHARE, Part, belongs
 

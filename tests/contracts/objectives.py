@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from tests.contracts.ragged import Case, assert_close, assert_unmodified, policy, snapshot
-from trainer.batch import TokenBatch
+from trainer.batch.outputs import LossOutput, PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import Metrics
-from trainer.outputs import LossOutput, PolicyOutput
 
 
 def check(case: Case, of: TokenBatch, out: PolicyOutput) -> tuple[LossOutput, Tensor]:

@@ -23,12 +23,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from recipes.registry import Bound, Registry
+from recipes.slots.registry import Bound, Registry
 from rollout.types import Status
-from tests.builders import annotated, batch, output
-from trainer.batch import TokenBatch
-from trainer.outputs import PolicyOutput
-from trainer.segments import group_mean
+from tests.support.builders import annotated, batch, output
+from trainer.batch.outputs import PolicyOutput
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.segments import group_mean
 
 ROOT = Path(__file__).resolve().parents[2]
 

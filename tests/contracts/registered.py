@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from recipes.registry import Registry
+from recipes.slots.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from hypothesis import given
 
-from tests.builders import batch
 from tests.contracts import stages
 from tests.contracts.ragged import PARTS, Case, batches, cases, complete, empty, quick, shuffled
+from tests.support.builders import batch
 from trainer.advantages import advantage
 
 each = pytest.mark.parametrize("case", cases(advantage))

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from recipes.registry import build
+from recipes.slots.registry import build
 from rollout.buffers import buffer
-from tests.builders import group
 from tests.contracts.registered import entries
+from tests.support.builders import group
 
 pytestmark = pytest.mark.parametrize("entry", entries(buffer))
 

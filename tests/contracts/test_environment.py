@@ -5,13 +5,13 @@ import asyncio
 import numpy as np
 import pytest
 
-from recipes.registry import function_of
+from recipes.slots.registry import function_of
 from rewards.types import Verdict
 from rollout.engines.scripted import Scripted, completion
 from rollout.environments import RolloutContext, environment
 from rollout.types import EngineDied, EngineError, Sampling, Status
-from tests.builders import CharacterRenderer, problem
 from tests.contracts.registered import entries
+from tests.support.builders import CharacterRenderer, problem
 
 pytestmark = pytest.mark.parametrize("entry", entries(environment))
 

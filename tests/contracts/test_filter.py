@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipes.registry import function_of
+from recipes.slots.registry import function_of
+from rollout.collector.ledger import BUCKETS
 from rollout.filters import filter_
-from rollout.ledger import BUCKETS
 from rollout.types import Drop, Group, Keep, Sample, Status
-from tests.builders import problem, sample
 from tests.contracts.registered import entries
+from tests.support.builders import problem, sample
 
 REWARDS = (0.0, 0.5, 1.0)
 

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.registry import build
+from recipes.slots.registry import build
 from trainer.loggers import LoggerContext, logger
 
 OPTIONS = {"wandb": {"mode": "offline"}, "live": {"view": "lines"}}

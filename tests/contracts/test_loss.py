@@ -6,7 +6,7 @@ from hypothesis import given
 from tests.contracts import objectives
 from tests.contracts.ragged import Case, batches, cases, empty, masked, policy, quick, shuffled
 from trainer.losses import loss
-from trainer.segments import to_tokens
+from trainer.ops.segments import to_tokens
 
 each = pytest.mark.parametrize("case", cases(loss))
 each_with_a_sign = pytest.mark.parametrize("case", cases(loss, without="sign_free"))

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from recipes.registry import build
+from recipes.slots.registry import build
 from rollout.samplers import sampler
-from tests.builders import group, problem
 from tests.contracts.registered import entries
+from tests.support.builders import group, problem
 
 PROBLEMS = [problem(f"p{i}", columns={"level": 1 if i < 4 else 2}) for i in range(7)]
 pytestmark = pytest.mark.parametrize("entry", entries(sampler))

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from recipes.registry import build
+from recipes.slots.registry import build
 from rollout.serialize import problem_from_dict, problem_to_dict
 from rollout.sources import source
-from tests.builders import problem
 from tests.contracts.registered import entries
+from tests.support.builders import problem
 
 pytestmark = pytest.mark.parametrize("entry", entries(source))
 

@@ -7,10 +7,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from typer.testing import CliRunner
 
-from recipes.load import load
-from tests.runs import launch, numbers, smoke, tiny_base
-from trainer.cli import app
-from trainer.config import read
+from recipes.loading.load import load
+from tests.support.runs import launch, numbers, smoke, tiny_base
+from trainer.commands.cli import app
+from trainer.recipe.config import read
 
 
 @pytest.mark.slow

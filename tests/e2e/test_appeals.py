@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import launch, numbers, smoke, tiny_base
+from tests.support.runs import launch, numbers, smoke, tiny_base
 
 # The first verifier knows two of the five digits that the second accepts.
 VERIFIER = {

@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.runs import launch, numbers, smoke, tiny_base
-from trainer.export import export_checkpoint
+from tests.support.runs import launch, numbers, smoke, tiny_base
+from trainer.commands.export import export_checkpoint
+from trainer.commands.replay import replay
 from trainer.loggers.jsonl import read_metrics
-from trainer.replay import replay
 
 pytestmark = pytest.mark.slow
 

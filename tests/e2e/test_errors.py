@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.runs import ROOT, command, environment, launch, smoke, tiny_base
+from tests.support.runs import ROOT, command, environment, launch, smoke, tiny_base
 
 BROKEN = {
     "an unknown name": (

@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-from recipes.load import PACKAGE
-from recipes.registry import relative
-from tests.runs import numbers, tiny_base
-from trainer.app import run_training
-from trainer.explain import explain_recipe, load_recipe, pipeline
+from recipes.loading.load import PACKAGE
+from recipes.slots.registry import relative
+from tests.support.runs import numbers, tiny_base
+from trainer.commands.explain import explain_recipe, load_recipe, pipeline
+from trainer.run.compose import run_training
 
 PRESETS = sorted(path.stem for path in (PACKAGE / "algorithms").glob("*.yaml"))
 STEPS = 3

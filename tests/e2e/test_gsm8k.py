@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import ROOT, launch, numbers, smoke
-from trainer.tiny import TinySpec, make_tiny
+from tests.support.runs import ROOT, launch, numbers, smoke
+from trainer.models.tiny import TinySpec, make_tiny
 
 RECIPE = "math/gsm8k_qwen2.5_0.5b"
 ROWS = ROOT / "tests" / "data" / "gsm8k_rows.jsonl"

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from recipes.registry import function_of
-from rewards.meters import meters
+from recipes.slots.registry import function_of
+from rewards.http.usage import meters
 from rewards.verifiers import verifier
-from tests.builders import problem
-from tests.model_servers import vllm_server
-from tests.openai_server import Answer, Request, serve
-from tests.reward_models import tiny_reward_model
-from tests.runs import ROOT, environment, launch, numbers, smoke, tiny_base
-from trainer.app import STOPPED
-from trainer.tiny import TinySpec, make_tiny
+from tests.support.builders import problem
+from tests.support.model_servers import vllm_server
+from tests.support.openai_server import Answer, Request, serve
+from tests.support.reward_models import tiny_reward_model
+from tests.support.runs import ROOT, environment, launch, numbers, smoke, tiny_base
+from trainer.models.tiny import TinySpec, make_tiny
+from trainer.run.compose import STOPPED
 
 KEY = "sk-0123456789-nobody-may-see-this"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.runs import launch, numbers, smoke, tiny_base
+from tests.support.runs import launch, numbers, smoke, tiny_base
 
 
 @pytest.mark.slow

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import launch, numbers, smoke
-from trainer.tiny import TinySpec, make_tiny
+from tests.support.runs import launch, numbers, smoke
+from trainer.models.tiny import TinySpec, make_tiny
 
 SERVED = "{name: vllm_server, launch: {max_sequences: 16}}"
 
 
 def wide_base(folder: Path) -> Path:
-    """As `tests.runs.tiny_base`, with heads as wide as vLLM's CPU attention needs them."""
+    """As `tests.support.runs.tiny_base`, with heads as wide as vLLM's CPU attention needs them."""
     shape = TinySpec(hidden=64, layers=2, heads=2, kv_heads=1, intermediate=64, context_length=64)
     make_tiny(shape, folder, seed=0)
     return folder

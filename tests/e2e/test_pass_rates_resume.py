@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import launch, numbers, smoke, tiny_base
+from tests.support.runs import launch, numbers, smoke, tiny_base
 
 HALVING = "{name: linear, start: 1e-3, end: 5e-4, steps: 2}"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rollout.ledger import BUCKETS
-from tests.runs import launch, numbers, smoke, tiny_base
+from rollout.collector.ledger import BUCKETS
+from tests.support.runs import launch, numbers, smoke, tiny_base
 
 pytestmark = pytest.mark.slow
 

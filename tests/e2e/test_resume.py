@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.runs import command, environment, launch, numbers, smoke, tiny_base
-from trainer.app import STOPPED
-from trainer.progress import RESUME_ME
+from tests.support.runs import command, environment, launch, numbers, smoke, tiny_base
+from trainer.monitor.progress import RESUME_ME
+from trainer.run.compose import STOPPED
 
 KILLS = int(os.environ.get("TEMPER_KILLS", "4"))
 STEPS = 4 * KILLS  # more than a killed run gets through, so that every kill finds it alive

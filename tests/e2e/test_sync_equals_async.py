@@ -6,21 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.registry import build, function_of
+from recipes.slots.registry import build, function_of
+from rollout.collector.group_task import derive_seed
 from rollout.engines.context import EngineContext
 from rollout.environments import RolloutContext
-from rollout.play import derive_seed
 from rollout.problems import load_problems
 from rollout.render import ChatRenderer
 from rollout.types import Group, Sampling
-from tests.runs import smoke, tiny_base
-from trainer.algorithm import Algorithm
-from trainer.app import compose
-from trainer.explain import load_recipe
+from tests.support.runs import smoke, tiny_base
+from trainer.batch.pack import pack
+from trainer.commands.explain import load_recipe
 from trainer.loop import train
-from trainer.model import load_tokenizer
-from trainer.pack import pack
-from trainer.policy import Policy
+from trainer.models.load import load_tokenizer
+from trainer.policy.policy import Policy
+from trainer.run.compose import compose
+from trainer.update.algorithm import Algorithm
 
 STEPS = 3
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.runs import launch, numbers, smoke, tiny_base
+from tests.support.runs import launch, numbers, smoke, tiny_base
 
 REWARDS = """
 def rising(completions, trainer_state, **kwargs):

@@ -11,7 +11,7 @@ from rewards.types import Verdict
 from rollout.engines.scripted import Scripted, completion
 from rollout.environments import RolloutContext
 from rollout.types import EngineDied, EngineError, Finish, RolloutError
-from tests.builders import problem
+from tests.support.builders import problem
 
 TREE = {
     "name": "toy",

@@ -12,7 +12,7 @@ from eval.diff import diff
 from eval.report import Report, Row, digest
 from recipes.errors import RecipeError
 from rollout.types import Sampling
-from tests.builders import problem
+from tests.support.builders import problem
 
 
 def row(name="p0", correct=(True, False), answers=None, lengths=None, truncated=None):

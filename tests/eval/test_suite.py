@@ -7,7 +7,7 @@ import pytest
 
 from eval.suite import SHIPPED, load_suite, suite_names
 from recipes.errors import RecipeError
-from recipes.registry import function_of
+from recipes.slots.registry import function_of
 from rollout.problems import check_gold, load_problems
 from rollout.sources.held_out import is_held_out
 

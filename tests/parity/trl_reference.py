@@ -17,19 +17,19 @@ from torch import Tensor
 
 from rewards.types import Verdict
 from rollout.types import Group, Sample, Status
-from tests.builders import problem
+from tests.support.builders import problem
 from trainer.advantages import advantage
-from trainer.algorithm import Algorithm, Slots, StepAlgorithm
-from trainer.batch import TokenBatch
+from trainer.batch.outputs import PolicyOutput
+from trainer.batch.pack import pack
+from trainer.batch.token_batch import TokenBatch
 from trainer.corrections import correction
 from trainer.losses import loss
 from trainer.masks import mask
-from trainer.outputs import PolicyOutput
-from trainer.pack import pack
+from trainer.models.tiny import TinySpec, make_tiny
 from trainer.reductions import reduction
 from trainer.shaping import shaping
 from trainer.terms import term
-from trainer.tiny import TinySpec, make_tiny
+from trainer.update.algorithm import Algorithm, Slots, StepAlgorithm
 
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"  # rollout_func warns that it may change
 
@@ -85,18 +85,18 @@ def reference(
     trainer = _build(folder, kind, named, settings)
     trainer.current_gradient_accumulation_steps = 1
     rows = [{"prompt": prompt} for prompt in PROMPTS for _ in range(GROUP)]
-    first = _logprobs(trainer.model)
-    _perturb(trainer.model, seed=1)
-    old = _logprobs(trainer.model)
+    first = _logprobs(trainer.models.load)
+    _perturb(trainer.models.load, seed=1)
+    old = _logprobs(trainer.models.load)
     if kind != "rloo":  # weigh the engine's log-probs as it would with an engine of its own
         trainer.use_vllm = trainer.vllm_importance_sampling_correction
         trainer._last_loaded_step = trainer.state.global_step
     scored = trainer._generate_and_score_completions(rows)
-    _perturb(trainer.model, seed=2)
-    trainer.model.zero_grad()
-    value = trainer._compute_loss(trainer.model, scored)
+    _perturb(trainer.models.load, seed=2)
+    trainer.models.load.zero_grad()
+    value = trainer._compute_loss(trainer.models.load, scored)
     value.backward()
-    gradient = {n: p.grad.clone() for n, p in trainer.model.named_parameters()}
+    gradient = {n: p.grad.clone() for n, p in trainer.models.load.named_parameters()}
     batch = pack(_groups(trainer.processing_class, named))
     return Reference(
         trainer=trainer,
@@ -104,7 +104,7 @@ def reference(
         loss=float(value.detach()),
         gradient=gradient,
         batch=batch.replace(old_logprobs=old.detach(), ref_logprobs=first.detach()),
-        forward=lambda: _output(trainer.model),
+        forward=lambda: _output(trainer.models.load),
     )
 
 

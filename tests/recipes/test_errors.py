@@ -7,8 +7,8 @@ import pytest
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError, did_you_mean, relative, without_secrets
-from recipes.load import PACKAGE, attach, load
-from recipes.registry import Registry
+from recipes.loading.load import PACKAGE, attach, load
+from recipes.slots.registry import Registry
 
 advantage: Registry[Any, Any] = Registry("advantage estimator", params=("batch",), packages=[])
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.load import PACKAGE, Loaded, load
-from tests.builders import batch
+from recipes.loading.load import PACKAGE, Loaded, load
 from tests.contracts.ragged import complete, policy
-from trainer.algorithm import Algorithm
-from trainer.batch import TokenBatch
-from trainer.check import check
-from trainer.config import Recipe, read
+from tests.support.builders import batch
+from trainer.batch.token_batch import TokenBatch
+from trainer.recipe.check import check
+from trainer.recipe.config import Recipe, read
+from trainer.update.algorithm import Algorithm
 
 FRAGMENTS = sorted((PACKAGE / "algorithms").glob("*.yaml"))
 

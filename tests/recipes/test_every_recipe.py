@@ -3,10 +3,10 @@
 import pytest
 from rich.console import Console
 
-from recipes.load import PACKAGE, load
-from trainer.check import check
-from trainer.config import read
-from trainer.explain import explain_recipe, load_recipe, recipe_schema
+from recipes.loading.load import PACKAGE, load
+from trainer.commands.explain import explain_recipe, load_recipe, recipe_schema
+from trainer.recipe.check import check
+from trainer.recipe.config import read
 
 RUNS = sorted(
     path.relative_to(PACKAGE).as_posix()

@@ -8,7 +8,7 @@ from recipes.errors import RecipeError
 from rewards.types import Message, Verdict
 from rewards.verifiers import verifier
 from rollout.problems import ProblemsSpec, check_gold, drop_overlong, load_problems
-from tests.builders import CharacterRenderer, problem
+from tests.support.builders import CharacterRenderer, problem
 
 
 def spec(folder, rows, **settings):

@@ -6,7 +6,7 @@ import pytest
 
 from rollout.serialize import group_from_dict, group_to_dict, problem_from_dict, problem_to_dict
 from rollout.types import Status
-from tests.builders import group, problem, sample
+from tests.support.builders import group, problem, sample
 
 ARRAYS = ("token_ids", "action_mask", "behavior_logprobs", "policy_version", "turn_ids")
 

@@ -4,16 +4,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes.load import PACKAGE, load
-from recipes.registry import Registry
-from tests.builders import batch, output
+from recipes.loading.load import PACKAGE, load
+from recipes.slots.registry import Registry
 from tests.contracts.objectives import part_of
 from tests.contracts.ragged import assert_close, batches, policy, quick
+from tests.support.builders import batch, output
 from trainer.advantages.best_minus_second import best_minus_second
 from trainer.advantages.grpo import grpo
 from trainer.advantages.pass_at_k import pass_at_k
 from trainer.advantages.rloo import rloo
-from trainer.batch import TokenBatch
+from trainer.batch.outputs import PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
 from trainer.losses.cispo import cispo
 from trainer.losses.dppo import dppo
@@ -25,12 +26,11 @@ from trainer.losses.nft import nft
 from trainer.losses.ppo_clip import ppo_clip
 from trainer.losses.sapo import sapo
 from trainer.metrics import Mean
-from trainer.objective import Objective, WeightedTerm
-from trainer.outputs import PolicyOutput
+from trainer.ops.segments import group_count, group_sum, seq_sum, to_tokens
 from trainer.reductions.sequence_mean import sequence_mean
 from trainer.reductions.token_mean import token_mean
-from trainer.segments import group_count, group_sum, seq_sum, to_tokens
 from trainer.terms.kl_k3 import kl_k3
+from trainer.update.objective import Objective, WeightedTerm
 
 
 def per_sequence(values: torch.Tensor, of: TokenBatch) -> torch.Tensor:

@@ -7,8 +7,8 @@ from pydantic import Field
 from torch import Tensor
 
 from trainer.advantages import advantage
-from trainer.batch import TokenBatch
-from trainer.segments import group_is_uniform, group_max, group_std, group_sum, to_tokens
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.segments import group_is_uniform, group_max, group_std, group_sum, to_tokens
 
 
 @advantage.register(paper="https://arxiv.org/abs/2503.19595", tags=("group_baseline",))

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from recipes.errors import RecipeError
 from trainer.advantages import advantage
-from trainer.batch import TokenBatch
-from trainer.parts import part
-from trainer.segments import group_mean, to_tokens
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.components import part
+from trainer.ops.segments import group_mean, to_tokens
 
 LARGEST_WEIGHT = 1e6
 FLAT = 1e-8  # a variance of the pass rates below this says nothing about their shape

@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
+from recipes.slots.spec import Number
 from trainer.advantages import advantage
-from trainer.batch import TokenBatch
-from trainer.returns import gae_advantages
-from trainer.segments import seq_count, whiten
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.gae import gae_advantages
+from trainer.ops.segments import seq_count, whiten
 
 
 @advantage.register(needs=("values",), paper="https://arxiv.org/abs/1506.02438")

@@ -6,8 +6,8 @@ from pydantic import Field
 from torch import Tensor
 
 from trainer.advantages import advantage
-from trainer.batch import TokenBatch
-from trainer.segments import group_mean, group_std, to_tokens
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.segments import group_mean, group_std, to_tokens
 
 
 @advantage.register(paper="https://arxiv.org/abs/2402.03300", tags=("group_baseline",))

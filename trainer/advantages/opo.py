@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from trainer.advantages import advantage
-from trainer.batch import TokenBatch
-from trainer.segments import group_is_uniform, group_sum, seq_count, to_tokens
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.segments import group_is_uniform, group_sum, seq_count, to_tokens
 
 
 @advantage.register(paper="https://arxiv.org/abs/2505.23585", tags=("group_baseline",))

@@ -7,10 +7,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Count
+from recipes.slots.spec import Count
 from trainer.advantages import advantage
-from trainer.batch import TokenBatch
-from trainer.segments import group_count, group_sum, to_tokens
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.segments import group_count, group_sum, to_tokens
 
 
 @advantage.register(paper="https://arxiv.org/abs/2508.10751", tags=("group_baseline",))

@@ -5,10 +5,10 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
+from recipes.slots.spec import Number
 from trainer.advantages import advantage
-from trainer.batch import TokenBatch
-from trainer.segments import actions_left, to_tokens
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.segments import actions_left, to_tokens
 
 
 @advantage.register(paper="https://doi.org/10.1007/BF00992696")

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from trainer.advantages import advantage
-from trainer.batch import TokenBatch
-from trainer.segments import group_count, group_mean, to_tokens
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.segments import group_count, group_mean, to_tokens
 
 
 @advantage.register(paper="https://arxiv.org/abs/2402.14740", tags=("group_baseline",))

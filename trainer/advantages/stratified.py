@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
+from recipes.slots.spec import Number
 from trainer.advantages import advantage
-from trainer.batch import TokenBatch
-from trainer.parts import part
-from trainer.segments import group_mean, group_std, to_tokens
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.components import part
+from trainer.ops.segments import group_mean, group_std, to_tokens
 
 
 @advantage.register(paper="https://arxiv.org/abs/2510.06214", tags=("group_baseline",))

@@ -3,7 +3,7 @@
 Factories `(*, options) -> Controller`, registered with `@number.controller()`.
 """
 
-from recipes.schedules import Controller, number
+from recipes.slots.schedules import Controller, number
 
 __all__ = ["Controller", "number"]
 

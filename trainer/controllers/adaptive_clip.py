@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.schedules import Controller, number
-from recipes.spec import JSON
+from recipes.slots.schedules import Controller, number
+from recipes.slots.spec import JSON
 
 
 def _order(*, start: float, low: float, high: float, **_: object) -> None:

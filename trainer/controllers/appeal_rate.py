@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from recipes.schedules import Controller, number
-from recipes.spec import JSON
+from recipes.slots.schedules import Controller, number
+from recipes.slots.spec import JSON
 
 
 @number.controller(paper="https://arxiv.org/abs/2510.00915")

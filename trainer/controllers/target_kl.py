@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from recipes.schedules import Controller, number
-from recipes.spec import JSON
+from recipes.slots.schedules import Controller, number
+from recipes.slots.spec import JSON
 
 LARGEST_ERROR = 0.2
 

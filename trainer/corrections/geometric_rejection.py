@@ -5,11 +5,11 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
+from recipes.slots.spec import Number
+from trainer.batch.token_batch import TokenBatch
 from trainer.corrections import correction
-from trainer.ratios import log_engine_ratio
-from trainer.segments import seq_mean
+from trainer.ops.ratios import log_engine_ratio
+from trainer.ops.segments import seq_mean
 
 
 @correction.register(needs=("old_logprobs",), paper="https://fengyao.notion.site/off-policy-rl")

@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
+from recipes.slots.spec import Number
+from trainer.batch.token_batch import TokenBatch
 from trainer.corrections import correction
-from trainer.ratios import log_engine_ratio
-from trainer.segments import seq_mean, seq_sum
+from trainer.ops.ratios import log_engine_ratio
+from trainer.ops.segments import seq_mean, seq_sum
 
 
 @correction.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2512.02556")

@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
+from recipes.slots.spec import Number
+from trainer.batch.token_batch import TokenBatch
 from trainer.corrections import correction
-from trainer.ratios import LARGEST, log_engine_ratio, sequence_log_ratio
+from trainer.ops.ratios import LARGEST, log_engine_ratio, sequence_log_ratio
 
 
 @correction.register(needs=("old_logprobs",), paper="https://fengyao.notion.site/off-policy-rl")

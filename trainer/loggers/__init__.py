@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from recipes.registry import Registry
-from recipes.spec import JSON
+from recipes.slots.registry import Registry
+from recipes.slots.spec import JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

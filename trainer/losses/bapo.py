@@ -8,12 +8,12 @@ from pydantic import Field
 from torch import Tensor
 
 from recipes.errors import RecipeError
-from recipes.spec import Number
-from trainer.batch import TokenBatch
+from recipes.slots.spec import Number
+from trainer.batch.outputs import LossOutput, PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
 from trainer.metrics import Mean
-from trainer.outputs import LossOutput, PolicyOutput
-from trainer.ratios import log_policy_ratio, log_ratio
+from trainer.ops.ratios import log_policy_ratio, log_ratio
 
 Range = Annotated[list[float], Field(min_length=3, max_length=3)]
 

@@ -6,14 +6,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
-from trainer.covariance import covariance, first, lottery
+from recipes.slots.spec import Number
+from trainer.batch.outputs import LossOutput, PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
 from trainer.losses.ppo_clip import ppo_clip
 from trainer.metrics import Mean, describe_masked
-from trainer.outputs import LossOutput, PolicyOutput
-from trainer.ratios import log_ratio
+from trainer.ops.covariance import covariance, first, lottery
+from trainer.ops.ratios import log_ratio
 
 
 def silenced(

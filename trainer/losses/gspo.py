@@ -5,13 +5,13 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
+from recipes.slots.spec import Number
+from trainer.batch.outputs import LossOutput, PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
 from trainer.metrics import Mean
-from trainer.outputs import LossOutput, PolicyOutput
-from trainer.ratios import log_policy_ratio
-from trainer.segments import seq_mean
+from trainer.ops.ratios import log_policy_ratio
+from trainer.ops.segments import seq_mean
 
 
 @loss.register(

@@ -6,12 +6,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
+from recipes.slots.spec import Number
+from trainer.batch.outputs import LossOutput, PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
 from trainer.metrics import Mean
-from trainer.outputs import LossOutput, PolicyOutput
-from trainer.ratios import log_policy_ratio
+from trainer.ops.ratios import log_policy_ratio
 
 LOWEST_RATE = 0.02  # pass rates are held inside [0.02, 0.98] before they divide
 

@@ -5,12 +5,12 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
+from recipes.slots.spec import Number
+from trainer.batch.outputs import LossOutput, PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
 from trainer.metrics import Mean
-from trainer.outputs import LossOutput, PolicyOutput
-from trainer.ratios import log_policy_ratio
+from trainer.ops.ratios import log_policy_ratio
 
 
 @loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2511.20347")

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from trainer.batch import TokenBatch
+from trainer.batch.token_batch import TokenBatch
 from trainer.masks import mask
 
 

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from rollout.types import Status
-from trainer.batch import TokenBatch
+from trainer.batch.token_batch import TokenBatch
 from trainer.masks import mask
 
 

@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
+from recipes.slots.spec import Number
+from trainer.batch.token_batch import TokenBatch
 from trainer.masks import mask
 
 

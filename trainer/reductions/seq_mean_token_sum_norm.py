@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from trainer.batch import TokenBatch
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.segments import seq_count
 from trainer.reductions import reduction
-from trainer.segments import seq_count
 
 
 @reduction.register(paper="https://arxiv.org/abs/2503.20783")

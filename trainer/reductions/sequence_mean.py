@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from trainer.batch import TokenBatch
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.segments import seq_count
 from trainer.reductions import reduction
-from trainer.segments import seq_count
 
 
 @reduction.register(paper="https://arxiv.org/abs/2402.03300")

@@ -7,11 +7,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
-from trainer.segments import seq_mean
+from recipes.slots.spec import Number
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.max_variance import most_varied
+from trainer.ops.segments import seq_mean
 from trainer.selections import selection
-from trainer.subsets import most_varied
 
 
 @selection.register(paper="https://arxiv.org/abs/2509.22115")

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trainer.batch import TokenBatch
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.max_variance import most_varied
 from trainer.selections import selection
-from trainer.subsets import most_varied
 
 
 @selection.register(paper="https://arxiv.org/abs/2504.13818")

@@ -4,9 +4,9 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from recipes.registry import Registry
-from recipes.schedules import number
-from trainer.batch import TokenBatch
+from recipes.slots.registry import Registry
+from recipes.slots.schedules import number
+from trainer.batch.token_batch import TokenBatch
 
 
 class ShapingFunction(Protocol):

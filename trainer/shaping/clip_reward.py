@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recipes.errors import RecipeError
-from trainer.batch import TokenBatch
+from trainer.batch.token_batch import TokenBatch
 from trainer.shaping import shaping
 
 

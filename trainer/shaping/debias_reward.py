@@ -7,8 +7,8 @@ from pydantic import Field
 from torch import Tensor
 
 from recipes.errors import RecipeError
-from recipes.spec import Number
-from trainer.batch import TokenBatch
+from recipes.slots.spec import Number
+from trainer.batch.token_batch import TokenBatch
 from trainer.shaping import shaping
 
 

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
-from trainer.parts import part
+from recipes.slots.spec import Number
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.components import part
 from trainer.shaping import shaping
 
 

@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
-from trainer.ratios import log_ratio, sequence_log_ratio
+from recipes.slots.spec import Number
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.ratios import log_ratio, sequence_log_ratio
 from trainer.shaping import shaping
 
 

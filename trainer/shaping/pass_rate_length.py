@@ -7,9 +7,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
-from trainer.segments import group_mean, group_sum, seq_count
+from recipes.slots.spec import Number
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.segments import group_mean, group_sum, seq_count
 from trainer.shaping import shaping
 
 

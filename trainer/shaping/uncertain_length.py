@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
-from trainer.parts import part
-from trainer.segments import seq_mean
+from recipes.slots.spec import Number
+from trainer.batch.token_batch import TokenBatch
+from trainer.ops.components import part
+from trainer.ops.segments import seq_mean
 from trainer.shaping import shaping
 
 

@@ -2,10 +2,10 @@
 
 from typing import Any, Literal, Protocol
 
-from recipes.registry import Registry
-from recipes.schedules import number
-from trainer.batch import TokenBatch
-from trainer.outputs import LossOutput, PolicyOutput
+from recipes.slots.registry import Registry
+from recipes.slots.schedules import number
+from trainer.batch.outputs import LossOutput, PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 
 
 class TermFunction(Protocol):

@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trainer.batch import TokenBatch
+from trainer.batch.outputs import LossOutput, PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import Mean
-from trainer.outputs import LossOutput, PolicyOutput
-from trainer.segments import seq_count, seq_sum
+from trainer.ops.segments import seq_count, seq_sum
 from trainer.terms import term
 
 LINEAR_FROM = 10.0  # nats; above, the exponential goes on along its tangent

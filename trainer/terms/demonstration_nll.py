@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from trainer.batch import TokenBatch
+from trainer.batch.outputs import LossOutput, PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import Mean
-from trainer.outputs import LossOutput, PolicyOutput
 from trainer.terms import term
 
 

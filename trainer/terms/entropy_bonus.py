@@ -1,7 +1,7 @@
 """Reward for a policy that stays undecided."""
 
-from trainer.batch import TokenBatch
-from trainer.outputs import LossOutput, PolicyOutput
+from trainer.batch.outputs import LossOutput, PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 from trainer.terms import term
 
 

@@ -2,10 +2,10 @@
 
 import torch
 
-from trainer.batch import TokenBatch
+from trainer.batch.outputs import LossOutput, PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import Mean
-from trainer.outputs import LossOutput, PolicyOutput
-from trainer.ratios import LARGEST, log_policy_ratio
+from trainer.ops.ratios import LARGEST, log_policy_ratio
 from trainer.terms import term
 
 

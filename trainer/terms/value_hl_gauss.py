@@ -6,12 +6,12 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.spec import Number
-from trainer.batch import TokenBatch
-from trainer.bins import bin_centres, hl_gauss, two_hot
+from recipes.slots.spec import Number
+from trainer.batch.outputs import LossOutput, PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import Mean
-from trainer.outputs import LossOutput, PolicyOutput
-from trainer.returns import returns
+from trainer.ops.gae import returns
+from trainer.ops.value_bins import bin_centres, hl_gauss, two_hot
 from trainer.terms import term
 
 

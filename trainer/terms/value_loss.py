@@ -5,11 +5,11 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.spec import Number
-from trainer.batch import TokenBatch
+from recipes.slots.spec import Number
+from trainer.batch.outputs import LossOutput, PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import Mean
-from trainer.outputs import LossOutput, PolicyOutput
-from trainer.returns import returns
+from trainer.ops.gae import returns
 from trainer.terms import term
 
 

@@ -8,12 +8,12 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.spec import Contents
+from recipes.slots.spec import Contents
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
-from rollout.pairs import PairColumns, PairsSpec, read_pairs
-from trainer.decomposition import Decomposition, Taste, fit_taste, read_decomposition
-from trainer.reward_host import LocalModelSpec, Unscored, reward_host
+from rollout.data.pairs import PairColumns, PairsSpec, read_pairs
+from trainer.reward_models.decomposition import Decomposition, Taste, fit_taste, read_decomposition
+from trainer.reward_models.host import LocalModelSpec, Unscored, reward_host
 
 _COLUMNS = PairColumns()
 

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from rewards.meters import meters
-from rewards.remote.endpoint import EndpointFailed, EndpointSpec
-from rewards.remote.pooling import pooled_score
+from rewards.http.endpoint import EndpointFailed, EndpointSpec
+from rewards.http.pooling import pooled_score
+from rewards.http.usage import meters
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
-from trainer.conversation import conversation
-from trainer.reward_host import LocalModelSpec, Unscored, reward_host
+from trainer.reward_models.conversation import conversation
+from trainer.reward_models.host import LocalModelSpec, Unscored, reward_host
 
 _METER = "reward_model"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from rewards.sandbox.inside import asserts
 from rewards.sandbox.inside.proxy import Channel, Program
-from rewards.sandbox.inside.suite import BadTests, Suite
-from rewards.sandbox.inside.tally import Tally
+from rewards.sandbox.inside.test_cases import BadTests, Suite
+from rewards.sandbox.inside.test_counter import Tally
 
 TEST_NAME = "tests.py"
 

@@ -4,10 +4,10 @@ import math
 import signal
 from typing import Any
 
-from rewards.sandbox.inside.compare import same_text, same_value
+from rewards.sandbox.inside.compare_output import same_text, same_value
 from rewards.sandbox.inside.proxy import Channel, NotStarted, Program
-from rewards.sandbox.inside.suite import Case, Suite
-from rewards.sandbox.inside.tally import Tally
+from rewards.sandbox.inside.test_cases import Case, Suite
+from rewards.sandbox.inside.test_counter import Tally
 
 
 def run(suite: Suite, channel: Channel, tally: Tally, job: dict[str, Any]) -> None:

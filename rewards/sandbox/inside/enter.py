@@ -13,7 +13,7 @@ import resource
 import sys
 
 from rewards.sandbox.inside import kernel, namespaces
-from rewards.sandbox.inside.order import Order
+from rewards.sandbox.inside.launch_order import Order
 
 THREADS = 64  # tasks a program of one process may have
 

@@ -7,7 +7,7 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from rewards.sandbox.inside.order import Order
+from rewards.sandbox.inside.launch_order import Order
 from rewards.sandbox.inside.seal import seal
 
 FILE_NAME = "program.py"

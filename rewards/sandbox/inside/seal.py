@@ -1,7 +1,7 @@
 """The last step before untrusted code: the filter of system calls."""
 
 from rewards.sandbox.inside import kernel
-from rewards.sandbox.inside.order import Order
+from rewards.sandbox.inside.launch_order import Order
 
 
 def seal(order: Order) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from rewards.sandbox.inside import program, script
 from rewards.sandbox.inside.codec import Decoder, Encoder, NotPlain
-from rewards.sandbox.inside.order import Order
+from rewards.sandbox.inside.launch_order import Order
 from rewards.sandbox.inside.seal import seal
 
 Respond = Callable[[dict[str, Any]], dict[str, Any]]

@@ -5,7 +5,7 @@ import pytest
 from rewards.judging import prompts
 from rewards.judging.prompts import Material
 from rewards.types import Message, Problem
-from tests.builders import problem
+from tests.support.builders import problem
 
 ASKED = problem(prompt="Name a prime above 10.")
 INJECTIONS = [

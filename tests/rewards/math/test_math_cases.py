@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from recipes.registry import function_of
-from rewards.math.bench import Case, load
+from recipes.slots.registry import function_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
+from tools.bench_math import Case, load
 
-TABLE = Path(__file__).parent.parent / "math_cases.jsonl"
+TABLE = Path(__file__).parent / "math_cases.jsonl"
 CATEGORIES = (
     "adversarial bases box_forms choice complex decimals degrees empty equations fractions hang "
     "huge inequalities intervals lists matrices mixed_numbers money multi_box near_miss percent "

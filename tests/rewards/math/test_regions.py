@@ -2,7 +2,7 @@
 
 import pytest
 
-from rewards.math.reading import readings
+from rewards.math.parse.parser import readings
 from rewards.math.regions import complement, of, same
 
 

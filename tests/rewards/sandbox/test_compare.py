@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rewards.sandbox.inside.compare import same_text, same_value
+from rewards.sandbox.inside.compare_output import same_text, same_value
 
 
 @pytest.mark.parametrize(

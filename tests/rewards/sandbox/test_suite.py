@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rewards.sandbox.inside.suite import BadTests, Case, read
+from rewards.sandbox.inside.test_cases import BadTests, Case, read
 
 HEAD = 'def f(x):\n    """Doc."""\n'
 TEST = "def check(candidate):\n    assert candidate(1) == 2\n"

@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from rewards.verifiers import verifier
-from tests.builders import problem
-from tests.rewards.parts import broken, judge, pays
+from tests.support.builders import problem
+from tests.support.verifiers import broken, judge, pays
 
 
 def said(first, second, **options):

@@ -1,4 +1,4 @@
-from tests.rewards.parts import broken, judge, pays, raises
+from tests.support.verifiers import broken, judge, pays, raises
 
 
 def test_the_largest_reward_counts():

@@ -2,7 +2,7 @@ import pytest
 
 from rewards.verifiers import verifier
 from rewards.verifiers.by_row import names_for_rows
-from tests.rewards.parts import broken, judge, pays, raises
+from tests.support.verifiers import broken, judge, pays, raises
 
 NAMED = {"maths": pays(0.25, answer="7", parts={"style": 0.5}), "code": pays(1.0)}
 

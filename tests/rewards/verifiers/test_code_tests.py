@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.registry import function_of
+from recipes.slots.registry import function_of
 from rewards.sandbox import choose
 from rewards.types import Message, Problem, Verdict
 from rewards.verifiers import verifier

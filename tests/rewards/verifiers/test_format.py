@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.registry import function_of
+from recipes.slots.registry import function_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 

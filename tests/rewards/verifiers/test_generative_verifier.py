@@ -3,11 +3,11 @@ import math
 
 import pytest
 
-from recipes.registry import function_of
-from rewards.meters import meters
+from recipes.slots.registry import function_of
+from rewards.http.usage import meters
 from rewards.verifiers import verifier
-from tests.builders import problem
-from tests.openai_server import Answer, serve
+from tests.support.builders import problem
+from tests.support.openai_server import Answer, serve
 
 ASKED = problem(prompt="1+1=", answer="2")
 

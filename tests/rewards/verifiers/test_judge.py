@@ -4,11 +4,11 @@ import json
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.registry import describe, function_of, make_ready
-from rewards.meters import meters
+from recipes.slots.registry import describe, function_of, make_ready
+from rewards.http.usage import meters
 from rewards.verifiers import verifier
-from tests.builders import problem
-from tests.openai_server import Answer, serve
+from tests.support.builders import problem
+from tests.support.openai_server import Answer, serve
 
 ASKED = problem(prompt="Name a prime above 10.", answer="13", columns={"other": "17"})
 ITEMS = [

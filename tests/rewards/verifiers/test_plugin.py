@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.registry import function_of
-from rewards.plugins import announce_step
+from recipes.slots.registry import function_of
+from rewards.plugins.functions import announce_step
 from rewards.verifiers import verifier
-from tests.builders import problem
-from tests.runs import tiny_base
+from tests.support.builders import problem
+from tests.support.runs import tiny_base
 
-STRANGERS = Path(__file__).parent.parent / "strangers.py"
+STRANGERS = Path(__file__).parents[2] / "support" / "strangers.py"
 slow = pytest.mark.slow  # each starts a process
 
 

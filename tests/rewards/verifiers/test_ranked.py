@@ -2,7 +2,7 @@ import pytest
 
 from recipes.errors import RecipeError
 from rewards.verifiers import verifier
-from tests.rewards.parts import broken, judge, pays
+from tests.support.verifiers import broken, judge, pays
 
 
 def place(tests, style, words, **options):

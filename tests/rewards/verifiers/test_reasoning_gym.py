@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recipes.registry import function_of
+from recipes.slots.registry import function_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 

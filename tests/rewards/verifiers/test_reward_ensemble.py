@@ -2,7 +2,7 @@ import pytest
 
 from recipes.errors import RecipeError
 from rewards.verifiers import verifier
-from tests.rewards.parts import broken, judge, pays
+from tests.support.verifiers import broken, judge, pays
 
 MEMBERS = {"a": pays(1.0), "b": pays(2.0), "c": pays(6.0)}  # mean 3, variance 14 / 3
 

@@ -1,7 +1,7 @@
 import pytest
 
 from rewards.verifiers.think_modes import loops
-from tests.rewards.parts import broken, judge, pays
+from tests.support.verifiers import broken, judge, pays
 
 THINKS = "<think>\nTwo and two.\n</think>\n\n4"
 DIRECT = "<think>\n...\n</think>\n\n4"

@@ -3,10 +3,10 @@ import asyncio
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.registry import function_of
+from recipes.slots.registry import function_of
 from rewards.verifiers import verifier
-from tests.builders import problem
-from tests.rewards.parts import broken, judge, pays, raises
+from tests.support.builders import problem
+from tests.support.verifiers import broken, judge, pays, raises
 
 
 def test_each_part_counts_by_its_weight():

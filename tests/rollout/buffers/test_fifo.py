@@ -1,7 +1,7 @@
 import pytest
 
 from rollout.buffers.fifo import fifo
-from tests.builders import group
+from tests.support.builders import group
 
 
 def filled(*groups):

@@ -8,11 +8,11 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from recipes.errors import RecipeError
-from rollout.engines.attention import ATTENTION
+from rollout.attention import ATTENTION
 from rollout.engines.context import EngineContext
 from rollout.engines.hf import HfEngine
 from rollout.types import EngineDied, EngineError, Finish, Sampling
-from tests.models import (
+from tests.support.models import (
     ARCHITECTURES,
     END,
     VOCABULARY,

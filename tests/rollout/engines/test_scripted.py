@@ -2,12 +2,12 @@ import asyncio
 
 import pytest
 
-from recipes.registry import build
+from recipes.slots.registry import build
 from rollout.engines import engine
 from rollout.engines.context import EngineContext
 from rollout.engines.scripted import Scripted, completion
 from rollout.types import EngineDied, EngineError, Finish, Sampling
-from trainer.tiny import make_tokenizer
+from trainer.models.tiny import make_tokenizer
 
 ANY = None  # the fake takes no weights
 

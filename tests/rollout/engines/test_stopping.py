@@ -5,7 +5,7 @@ import pytest
 
 from recipes.errors import RecipeError
 from rollout.engines.stopping import StopStrings
-from tests.models import save_words
+from tests.support.models import save_words
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from recipes.errors import RecipeError
-from rollout.engines.attention import ATTENTION
+from rollout.attention import ATTENTION
 from rollout.engines.context import EngineContext
 from rollout.engines.hf import hf
 from rollout.engines.vllm import vllm
-from rollout.engines.vllm_start import Placement, check_placement
+from rollout.engines.vllm_embedded.start import Placement, check_placement
 from rollout.types import EngineDied, EngineError, Finish, Sampling
-from tests.engines import gap, served
-from tests.models import END, VOCABULARY, WIDE, Source, random_model, tiny_model
+from tests.support.engines import gap, served
+from tests.support.models import END, VOCABULARY, WIDE, Source, random_model, tiny_model
 
 SHORT = [5, 6, 7, 8]
 LONG = [3 + i % 37 for i in range(300)]  # two whole blocks of the prefix cache, and more

@@ -14,16 +14,17 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from recipes.errors import RecipeError
-from rollout.engines import engine, vllm_guard
+from rollout.engines import engine
 from rollout.engines.context import EngineContext
-from rollout.engines.vllm_flight import Flight
-from rollout.engines.vllm_http import Servers
-from rollout.engines.vllm_launch import LaunchSpec, environment
+from rollout.engines.vllm_remote import guard
+from rollout.engines.vllm_remote.flight import Flight
+from rollout.engines.vllm_remote.http import Servers
+from rollout.engines.vllm_remote.launch import LaunchSpec, environment
 from rollout.engines.vllm_server import vllm_server
 from rollout.types import EngineDied, EngineError, Sampling
-from tests.engines import gap, served
-from tests.models import END, VOCABULARY, WIDE, Source, random_model, tiny_model
-from tests.servers import shared_server
+from tests.support.engines import gap, served
+from tests.support.models import END, VOCABULARY, WIDE, Source, random_model, tiny_model
+from tests.support.servers import shared_server
 
 SHORT = [5, 6, 7, 8]
 LONG = [3 + i % 37 for i in range(300)]  # two whole blocks of the prefix cache, and more
@@ -298,7 +299,7 @@ class Recording(Servers):
 
 
 def flying(count):
-    from rollout.engines.vllm_sample import FlyingSample
+    from rollout.engines.vllm_embedded.samples import FlyingSample
 
     return [
         FlyingSample(prompt=SHORT, sampling=Sampling(max_tokens=4), index=i, limit=4, stops=None)
@@ -329,7 +330,7 @@ def test_a_server_goes_with_a_trainer_that_was_killed(tmp_path):
     folder.mkdir()
     note = tmp_path / "pid"
     server = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    guarded = [sys.executable, vllm_guard.__file__]
+    guarded = [sys.executable, guard.__file__]
     parent = (
         "import os, subprocess, sys, time; "
         f"subprocess.Popen([*{guarded!r}, str(os.getpid()), {str(folder)!r}, "

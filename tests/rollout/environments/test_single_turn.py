@@ -7,7 +7,7 @@ from rollout.engines.scripted import Scripted, completion
 from rollout.environments import RolloutContext
 from rollout.environments.single_turn import single_turn
 from rollout.types import EngineError, Finish, Sampling, Status
-from tests.builders import CharacterRenderer, problem
+from tests.support.builders import CharacterRenderer, problem
 
 PROBLEM = problem(prompt="ab", answer="x")
 

@@ -2,7 +2,7 @@ import dataclasses
 
 from rollout.filters.deduplicate import deduplicate
 from rollout.types import Drop, Keep
-from tests.builders import group, sample
+from tests.support.builders import group, sample
 
 
 def of(*replies, rewards=None):

@@ -2,7 +2,7 @@ import pytest
 
 from rollout.filters.drop_truncated import drop_truncated
 from rollout.types import Drop, Keep, Status
-from tests.builders import group
+from tests.support.builders import group
 
 DONE, TOKENS, TURNS = Status.COMPLETED, Status.TRUNCATED_TOKENS, Status.TRUNCATED_TURNS
 

@@ -4,7 +4,7 @@ import pytest
 
 from rollout.filters.drop_uniform import drop_uniform
 from rollout.types import Drop, Keep
-from tests.builders import group, sample
+from tests.support.builders import group, sample
 
 
 def mixed(*samples):

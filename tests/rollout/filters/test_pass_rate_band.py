@@ -6,7 +6,7 @@ from recipes.errors import RecipeError
 from rollout.filters import filter_
 from rollout.filters.pass_rate_band import pass_rate_band
 from rollout.types import Drop, Keep
-from tests.builders import group, sample
+from tests.support.builders import group, sample
 
 EXAMPLES = [{}, {"low": 0.2, "high": 0.8}, {"width": 0.5, "closed": "both"}]
 

@@ -4,7 +4,7 @@ import pytest
 
 from recipes.errors import RecipeError
 from rollout.samplers.curriculum import curriculum
-from tests.builders import group, problem
+from tests.support.builders import group, problem
 
 EXAMPLES = [
     {"column": "level"},

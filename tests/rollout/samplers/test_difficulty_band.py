@@ -5,7 +5,7 @@ import pytest
 from recipes.errors import RecipeError
 from rollout.samplers import sampler
 from rollout.samplers.difficulty_band import difficulty_band
-from tests.builders import group, problem
+from tests.support.builders import group, problem
 
 EXAMPLES = [{}, {"low": 0.0, "high": 0.5, "explore": 0.5}]
 PROBLEMS = [problem(name) for name in ("solved", "half", "hopeless", "third", "new")]

@@ -1,7 +1,7 @@
 import json
 
 from rollout.samplers.easy_to_hard import easy_to_hard
-from tests.builders import group, problem
+from tests.support.builders import group, problem
 
 EXAMPLES = [{}, {"parts": 2, "window": 2, "bound": 0.3, "review": 0.3}]
 REWARDS = {"a": [0, 0], "b": [1, 1], "c": [1, 0], "d": [1, 1], "e": [1, 0], "f": [0, 0]}

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from rollout.samplers.pass_rate_priority import pass_rate_priority
-from tests.builders import group, problem
+from tests.support.builders import group, problem
 
 EXAMPLES = [{}, {"floor": 0.25}]
 PROBLEMS = [problem(name) for name in ("solved", "half", "fifth", "new")]

@@ -1,5 +1,5 @@
 from rollout.samplers.uniform import uniform
-from tests.builders import problem
+from tests.support.builders import problem
 
 PROBLEMS = [problem(str(i)) for i in range(5)]
 

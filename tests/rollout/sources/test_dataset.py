@@ -3,7 +3,7 @@ import json
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.registry import build
+from recipes.slots.registry import build
 from rollout.sources import source
 
 EXAMPLES = [{"path": "rows.jsonl"}]  # the contract writes the file

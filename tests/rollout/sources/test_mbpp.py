@@ -5,7 +5,7 @@ import json
 import pytest
 
 from recipes.errors import RecipeError
-from rollout.rows import Columns
+from rollout.data.rows import Columns
 from rollout.sources.mbpp import mbpp
 
 EXAMPLES = [{"path": "rows.jsonl"}]  # the contract writes the file

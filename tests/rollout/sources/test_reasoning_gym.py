@@ -2,7 +2,7 @@ import pytest
 from reasoning_gym.factory import create_dataset
 
 from recipes.errors import RecipeError
-from recipes.registry import build
+from recipes.slots.registry import build
 from rollout.sources import source
 
 EXAMPLES = [{"task": "chain_sum", "size": 4}]

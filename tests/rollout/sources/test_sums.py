@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.registry import build
+from recipes.slots.registry import build
 from rollout.sources import source
 from rollout.sources.held_out import is_held_out
 from rollout.sources.sums import _lazy, _worked

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.advantages.best_minus_second import best_minus_second
 
 EXAMPLES = [{}, {"std_normalize": False}]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from recipes.errors import RecipeError
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.advantages import advantage
 from trainer.advantages.beta_norm import beta_norm
 

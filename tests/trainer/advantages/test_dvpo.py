@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.advantages.dvpo import dvpo
-from trainer.segments import whiten
+from trainer.ops.segments import whiten
 
 EXAMPLES = [{"mode": mode} for mode in ("q_after", "td", "official")]
 ACTS = torch.tensor([False, True, True, True])

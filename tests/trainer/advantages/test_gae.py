@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from rollout.types import Status
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.advantages.gae import gae
 
 EXAMPLES = [{}, {"length_adaptive": 0.5, "standardize": False}]

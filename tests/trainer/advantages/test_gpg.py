@@ -1,6 +1,6 @@
 import pytest
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.advantages.gpg import gpg
 
 EXAMPLES = [{}, {"count": "rewarded"}]

@@ -3,9 +3,9 @@ import statistics
 import pytest
 import torch
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.advantages.grpo import grpo
-from trainer.batch import TokenBatch
+from trainer.batch.token_batch import TokenBatch
 
 
 def by_loops(of: TokenBatch, std_normalize: bool, eps: float) -> list[float]:

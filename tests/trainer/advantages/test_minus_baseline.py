@@ -1,4 +1,4 @@
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.advantages.minus_baseline import minus_baseline
 
 EXAMPLES = [{}, {"baseline": 0.25, "scale": 2.0}]

@@ -3,7 +3,7 @@ import statistics
 import pytest
 import torch
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.advantages.multi_reward import multi_reward
 
 EXAMPLES = [{"weights": {"format": 1.0, "style": 0.5}}]

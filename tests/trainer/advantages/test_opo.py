@@ -1,6 +1,6 @@
 import torch
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.advantages.opo import opo
 
 

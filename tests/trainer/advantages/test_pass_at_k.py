@@ -4,7 +4,7 @@ import statistics
 import pytest
 import torch
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.advantages.grpo import grpo
 from trainer.advantages.pass_at_k import pass_at_k
 

@@ -2,7 +2,7 @@ import statistics
 
 import pytest
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.advantages.reinforce_pp import reinforce_pp
 
 EXAMPLES = [{}, {"with_baseline": True, "gamma": 0.9}]

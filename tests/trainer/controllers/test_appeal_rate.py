@@ -1,6 +1,6 @@
 import pytest
 
-from recipes.registry import Bound
+from recipes.slots.registry import Bound
 from trainer.controllers.appeal_rate import appeal_rate
 from trainer.shaping import shaping
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.corrections.off_policy_sequence_mask import off_policy_sequence_mask
 
 

@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.corrections.truncated_is import truncated_is
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from tests.builders import annotated, batch, output
+from tests.support.builders import annotated, batch, output
 from trainer.losses.clip_cov import clip_cov, silenced
 from trainer.losses.ppo_clip import ppo_clip
 

@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from tests.builders import annotated, batch, output
+from tests.support.builders import annotated, batch, output
 from trainer.losses.importance_sampling import importance_sampling
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.builders import annotated, batch, output
+from tests.support.builders import annotated, batch, output
 from trainer.losses.ppo_clip import ppo_clip
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
-from tests.builders import annotated, batch, output
-from trainer.batch import TokenBatch
-from trainer.outputs import PolicyOutput
+from tests.support.builders import annotated, batch, output
+from trainer.batch.outputs import PolicyOutput
+from trainer.batch.token_batch import TokenBatch
 
 
 def at(

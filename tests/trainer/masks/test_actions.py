@@ -1,4 +1,4 @@
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.masks.actions import actions
 
 

@@ -1,5 +1,5 @@
 from rollout.types import Status
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.masks.completed_only import completed_only
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.masks.high_product import high_product
 
 EXAMPLES = [{}, {"frac": 0.7}]

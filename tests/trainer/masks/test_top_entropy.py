@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.masks.top_entropy import top_entropy
 
 EXAMPLES = [{}, {"frac": 0.6}]

@@ -1,4 +1,4 @@
-from tests.builders import annotated, batch
+from tests.support.builders import annotated, batch
 from trainer.reductions.seq_mean_token_sum_norm import seq_mean_token_sum_norm
 
 EXAMPLES = [{"length": 8}]

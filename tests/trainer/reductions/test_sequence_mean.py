@@ -1,6 +1,6 @@
 import torch
 
-from tests.builders import annotated, batch
+from tests.support.builders import annotated, batch
 from trainer.reductions.sequence_mean import sequence_mean
 
 

@@ -1,4 +1,4 @@
-from tests.builders import annotated, batch
+from tests.support.builders import annotated, batch
 from trainer.reductions.token_mean import token_mean
 
 

@@ -4,8 +4,8 @@ import statistics
 import pytest
 import torch
 
-from tests.builders import batch
-from trainer.segments import to_tokens
+from tests.support.builders import batch
+from trainer.ops.segments import to_tokens
 from trainer.selections.advantage_variance import advantage_variance
 
 EXAMPLES = [{}, {"frac": 0.25}]

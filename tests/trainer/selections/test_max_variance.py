@@ -4,11 +4,11 @@ import statistics
 import pytest
 import torch
 
-from tests.builders import batch, group
+from tests.support.builders import batch, group
 from trainer.advantages.grpo import grpo
-from trainer.describe import outcomes
-from trainer.pack import pack
-from trainer.segments import seq_mean
+from trainer.batch.pack import pack
+from trainer.monitor.step_metrics import outcomes
+from trainer.ops.segments import seq_mean
 from trainer.selections.max_variance import max_variance
 
 EXAMPLES = [{"keep": 2}, {}]

@@ -1,7 +1,7 @@
 import pytest
 
 from recipes.errors import RecipeError
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.shaping import shaping
 from trainer.shaping.clip_reward import clip_reward
 

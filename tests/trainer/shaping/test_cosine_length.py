@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.shaping.cosine_length import cosine_length
 
 EXAMPLES = [{"limit": 6.0}]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from recipes.errors import RecipeError
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.shaping import shaping
 from trainer.shaping.heron import heron
 

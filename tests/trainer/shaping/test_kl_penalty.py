@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.builders import annotated, batch
+from tests.support.builders import annotated, batch
 from trainer.shaping.kl_penalty import kl_penalty
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from rollout.filters.drop_uniform import drop_uniform
 from rollout.types import Drop
-from tests.builders import batch, group
+from tests.support.builders import batch, group
 from trainer.advantages.grpo import grpo
-from trainer.segments import seq_mean
+from trainer.ops.segments import seq_mean
 from trainer.shaping.pass_rate_length import pass_rate_length
 
 EXAMPLES = [{}, {"frac": 0.5, "select": "threshold"}]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.shaping.repetition import repetition
 
 EXAMPLES = [{}, {"size": 2, "penalty": 1.0}]

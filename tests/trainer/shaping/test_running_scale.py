@@ -1,6 +1,6 @@
 import pytest
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.shaping.running_scale import running_scale
 
 EXAMPLES = [{"scale": 2.0, "centre": 0.5}]

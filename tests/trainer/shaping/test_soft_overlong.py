@@ -1,6 +1,6 @@
 import pytest
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.shaping.soft_overlong import soft_overlong
 
 EXAMPLES = [{"limit": 6.0, "buffer": 4.0}]

@@ -1,7 +1,7 @@
 import pytest
 
 from recipes.errors import RecipeError
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.shaping.think_stages import think_stages
 
 EXAMPLES = [{"thinks": "format"}, {"thinks": "format", "alpha": 0.05, "beta": 0.1, "gamma": 1.0}]

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from tests.builders import batch
+from tests.support.builders import batch
 from trainer.shaping.uncertain_length import uncertain_length
 
 EXAMPLES: list[dict[str, float]] = []  # no random batch has the parts; see below

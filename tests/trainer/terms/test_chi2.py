@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from tests.builders import annotated, batch, output
+from tests.support.builders import annotated, batch, output
 from tests.trainer.terms.softmax import LOGITS, REFERENCE, expected_gradient, forward_kl
 from trainer.reductions.sequence_mean import sequence_mean
 from trainer.terms.chi2 import chi2, mean_divergence

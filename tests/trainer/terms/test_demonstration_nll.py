@@ -1,6 +1,6 @@
 import torch
 
-from tests.builders import annotated, batch, output
+from tests.support.builders import annotated, batch, output
 from trainer.terms.demonstration_nll import demonstration_nll
 
 EXAMPLES = [{}, {"of": "all"}]

@@ -1,6 +1,6 @@
 import torch
 
-from tests.builders import annotated, batch, output
+from tests.support.builders import annotated, batch, output
 from trainer.terms.entropy_bonus import entropy_bonus
 
 

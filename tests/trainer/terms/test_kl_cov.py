@@ -1,6 +1,6 @@
 import torch
 
-from tests.builders import annotated, batch, output
+from tests.support.builders import annotated, batch, output
 from trainer.terms.kl_cov import highest, kl_cov
 
 EXAMPLES = [{}, {"frac": 0.3}]

@@ -1,6 +1,6 @@
 import torch
 
-from tests.builders import annotated, batch, output
+from tests.support.builders import annotated, batch, output
 from tests.trainer.terms.softmax import expected_gradient
 from trainer.terms.kl_k1 import kl_k1
 

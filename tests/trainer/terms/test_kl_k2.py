@@ -1,6 +1,6 @@
 import torch
 
-from tests.builders import annotated, batch, output
+from tests.support.builders import annotated, batch, output
 from tests.trainer.terms.softmax import expected_gradient, reverse_kl
 from trainer.terms.kl_k2 import kl_k2
 

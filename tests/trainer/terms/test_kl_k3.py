@@ -1,6 +1,6 @@
 import torch
 
-from tests.builders import annotated, batch, output
+from tests.support.builders import annotated, batch, output
 from tests.trainer.terms.softmax import expected_gradient, forward_kl, reverse_kl
 from trainer.terms.kl_k3 import kl_k3
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from recipes.errors import RecipeError
-from tests.builders import annotated, batch
-from trainer.bins import hl_gauss, two_hot
-from trainer.outputs import PolicyOutput
+from tests.support.builders import annotated, batch
+from trainer.batch.outputs import PolicyOutput
+from trainer.ops.value_bins import hl_gauss, two_hot
 from trainer.terms import term
 from trainer.terms.value_hl_gauss import value_hl_gauss
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from recipes.errors import RecipeError
-from recipes.registry import function_of, make_ready
+from recipes.slots.registry import function_of, make_ready
 from rewards.types import Message
 from rewards.verifiers import verifier
-from tests.builders import problem
-from tests.reward_models import tiny_reward_model
-from trainer.decomposition import decompose
-from trainer.reward_host import LocalModelSpec, reward_host
+from tests.support.builders import problem
+from tests.support.reward_models import tiny_reward_model
+from trainer.reward_models.decomposition import decompose
+from trainer.reward_models.host import LocalModelSpec, reward_host
 
 ASKED = problem(prompt="Say something.", answer="")
 SAID = (Message(role="user", content="Say something."),)

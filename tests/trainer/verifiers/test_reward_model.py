@@ -4,14 +4,14 @@ import json
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.registry import function_of, make_ready
-from rewards.meters import meters
-from rewards.provenance import changes, provenance_of
+from recipes.slots.registry import function_of, make_ready
+from rewards.audit.provenance import changes, provenance_of
+from rewards.http.usage import meters
 from rewards.verifiers import verifier
-from tests.builders import problem
-from tests.model_servers import vllm_server
-from tests.openai_server import Answer, serve
-from tests.reward_models import reference, tiny_reward_model
+from tests.support.builders import problem
+from tests.support.model_servers import vllm_server
+from tests.support.openai_server import Answer, serve
+from tests.support.reward_models import reference, tiny_reward_model
 
 ASKED = problem(prompt="1+1=", answer="2")
 

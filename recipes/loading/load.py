@@ -1,0 +1,266 @@
+"""From a recipe file to one tree: `extends`, then the file, then `--set a.b=c`; who set what.
+
+loaded = load("math/grpo.yaml", ["optimizer.lr=1e-5"])
+loaded.tree["advantage"]                  # {"name": "grpo", "std_normalize": False}
+str(loaded.source("advantage.name"))      # recipes/algorithms/grpo.yaml:4
+
+Later layers win: the fragments in the order they are named, each over those it extends itself, the
+recipe over its fragments, the command line over all. How two layers meet is `located.merge`.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from recipes.errors import Fault, RecipeError, relative, shown, without_secrets
+from recipes.loading.yaml_nodes import DEFAULT, Kind, Located, Source, as_entry, merge, parse
+from recipes.slots.spec import JSON
+
+PACKAGE = Path(__file__).resolve().parents[1]
+ABOUT = ("extends", "paper", "description")  # keys of a file that are not settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A recipe as plain values, with the place of each."""
+
+    tree: dict[str, JSON]
+    root: Path  # the recipe file itself
+    files: tuple[Path, ...]  # every file that was read, the recipe last
+    papers: tuple[str, ...]  # links of the recipe and of its fragments
+    description: str  # of the recipe itself; empty when it has none
+    sources: Mapping[str, Source] = field(repr=False)  # by dotted path, `terms.0.coef`
+
+    def source(self, path: str) -> Source:
+        """Who set the value at a dotted path; a path that nobody set is a default."""
+        return self.sources.get(path, DEFAULT)
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
+    """Read a recipe with everything it extends; raises RecipeError with file and line."""
+    reading = _Reading()
+    root = find(path)
+    merged = reading.layers(root, "recipe", ())
+    for override in overrides:
+        keys, value = _read_override(override)
+        merged = _assign(merged, keys, value, ())
+    tree = merged.plain()
+    return Loaded(
+        tree=tree,
+        root=root,
+        files=tuple(reading.files),
+        papers=tuple(dict.fromkeys(reading.papers)),
+        description=reading.description,
+        sources=dict(merged.walk()),
+    )
+
+
+def parse_overrides(overrides: Sequence[str]) -> dict[str, JSON]:
+    """`["sampling.temperature=0"]` as a tree of its own, `{"sampling": {"temperature": 0}}`."""
+    merged = Located({}, DEFAULT)
+    for override in overrides:
+        keys, value = _read_override(override)
+        merged = _assign(merged, keys, value, ())
+    tree: dict[str, JSON] = merged.plain()
+    return tree
+
+
+def attach(error: RecipeError, loaded: Loaded, prefix: str = "") -> RecipeError:
+    """The same faults, each with the file and line of its path or of the nearest part above it."""
+    return RecipeError([_placed(fault, loaded, prefix) for fault in error.faults])
+
+
+@contextmanager
+def placed(loaded: Loaded, prefix: str = "") -> Iterator[None]:
+    """Within it a RecipeError about the section at `prefix` gets its file and line.
+
+    A fault that names no setting, such as one more example, stays as it is.
+    """
+    try:
+        yield
+    except RecipeError as error:
+        raise RecipeError(
+            [_placed(fault, loaded, prefix) if fault.path else fault for fault in error.faults]
+        ) from error
+
+
+def _placed(fault: Fault, loaded: Loaded, prefix: str) -> Fault:
+    if fault.where:
+        return fault
+    path = ".".join(part for part in (prefix, fault.path) if part)
+    above = path
+    while above and above not in loaded.sources:
+        above = above.rpartition(".")[0]
+    where = loaded.sources[above].where if above else relative(str(loaded.root))
+    return replace(fault, path=path, where=where)
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def find(name: str | Path) -> Path:
+    """The file of a recipe: `math/grpo.yaml`, `quickstart` or a path; here first, then shipped."""
+    return _find(str(name), (Path.cwd(), PACKAGE, PACKAGE.parent), where="")
+
+
+def _find(name: str, folders: Sequence[Path], *, where: str) -> Path:
+    file = name if name.endswith((".yaml", ".yml")) else f"{name}.yaml"
+    for folder in folders:
+        if (folder / file).is_file():
+            return (folder / file).resolve()
+    near = _near(file, folders)
+    raise RecipeError.of(
+        f"no recipe file '{name}'",
+        where=where,
+        fix=f"did you mean {' or '.join(near)}?" if near else "the shipped ones lie in recipes/",
+    )
+
+
+def _near(file: str, folders: Sequence[Path]) -> list[str]:
+    """Names of up to three files that look like `file`, by whole name or by last part."""
+    known = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.yaml")}
+    for folder in folders:
+        beside = (folder / file).parent.glob("*.y*ml")
+        known |= {
+            path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+            for path in beside
+        }
+    words: dict[str, list[str]] = {}
+    for name in sorted(known):
+        for word in {name, Path(name).stem}:
+            words.setdefault(word, []).append(name)
+    wanted = [file.removeprefix("recipes/"), Path(file).stem]
+    near = [name for word in wanted for hit in _close(word, words) for name in words[hit]]
+    return [f"'{name}'" for name in dict.fromkeys(near)][:3]
+
+
+def _close(word: str, words: Mapping[str, object]) -> list[str]:
+    return difflib.get_close_matches(word, list(words), n=3, cutoff=0.75)
+
+
+class _Reading:
+    """What one `load` collects while it walks down `extends`."""
+
+    def __init__(self) -> None:
+        self.files: list[Path] = []
+        self.papers: list[str] = []
+        self.description = ""
+
+    def layers(self, file: Path, kind: Kind, chain: tuple[Path, ...]) -> Located:
+        """The file over everything that it extends; `chain` leads from the recipe to it."""
+        layer = _read(file, kind)
+        about = {key: layer.value.pop(key) for key in ABOUT if key in layer.value}
+        merged = Located({}, layer.source)
+        for name in _texts(about, "extends"):
+            folders = (PACKAGE, file.parent)
+            fragment = _find(name.value, folders, where=name.source.where)
+            if fragment in (*chain, file):
+                circle = [relative(str(path)) for path in (*chain, file, fragment)]
+                raise RecipeError.of(
+                    f"extends itself: {' -> '.join(circle)}",
+                    where=name.source.where,
+                    fix="take one of these out",
+                )
+            merged = merge(merged, self.layers(fragment, "fragment", (*chain, file)))
+        if file not in self.files:
+            self.files.append(file)
+        self.papers += [link.value for link in _texts(about, "paper")]
+        self.description = " ".join(text.value for text in _texts(about, "description"))
+        return merge(merged, layer)
+
+
+def _read(file: Path, kind: Kind) -> Located:
+    where = relative(str(file))
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError.of(
+            f"cannot be read: {error}", where=where, fix="it must be a readable UTF-8 file"
+        ) from None
+    layer = parse(text, where, kind)
+    if layer.value is None:
+        return Located({}, layer.source)
+    if not isinstance(layer.value, dict):
+        raise RecipeError.of(
+            f"a recipe is `key: value` lines, this is {shown(layer.plain())}",
+            where=layer.source.where,
+            fix="start with `extends:` or a setting",
+        )
+    return layer
+
+
+def _texts(about: Mapping[str, Located], key: str) -> Iterator[Located]:
+    """One text or a list of them."""
+    if key not in about:
+        return
+    listed = about[key].value if isinstance(about[key].value, list) else [about[key]]
+    for item in listed:
+        if not isinstance(item.value, str):
+            raise RecipeError.of(
+                f"expected text or a list of texts, got {item.plain()!r}",
+                where=item.source.where,
+                path=key,
+                fix=f"write `{key}: ...` in quotes",
+            )
+        yield item
+
+
+# -- the command line ----------------------------------------------------------------------------
+
+
+def _read_override(override: str) -> tuple[list[str], Located]:
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    where = without_secrets(f"--set {override}")
+    if not equals or not all(keys):
+        raise RecipeError.of(
+            f"{override!r} is not `path=value`", where="--set", fix="write --set optimizer.lr=1e-5"
+        )
+    if keys[0] in ABOUT:
+        raise RecipeError.of(
+            f"'{keys[0]}' is not a setting", where=where, fix="write it into a recipe file"
+        )
+    return keys, parse(text, where, "command line")
+
+
+def _assign(
+    below: Located | None, keys: list[str], value: Located, done: tuple[str, ...]
+) -> Located:
+    """`value` laid over what lies at `keys` below; `done` are the keys walked so far."""
+    if not keys:
+        return merge(below, value)
+    key, rest = keys[0], keys[1:]
+    if below is not None and isinstance(below.value, list):
+        index = _index(key, below.value, value, done)
+        items = list(below.value)
+        items[index] = _assign(items[index], rest, value, (*done, key))
+        return Located(items, below.source)
+    inner = as_entry(below).value if below is not None else None
+    if isinstance(inner, bool | int | float) and key != "name":
+        raise RecipeError.of(
+            f"{'.'.join(done)} is {inner!r}, which has no options",
+            where=value.source.where,
+            fix=f"first set {'.'.join(done)}.name, or set the whole entry",
+        )
+    if key.isdigit():
+        raise RecipeError.of(
+            f"{'.'.join(done) or 'a recipe'} is not a list",
+            where=value.source.where,
+            fix="leave the number out",
+        )
+    child = inner.get(key) if isinstance(inner, dict) else None
+    assigned = _assign(child, rest, value, (*done, key))
+    return merge(below, Located({key: assigned}, value.source))
+
+
+def _index(key: str, items: Sequence[Located], value: Located, done: tuple[str, ...]) -> int:
+    if key.isdigit() and int(key) < len(items):
+        return int(key)
+    known = f"its items are 0 to {len(items) - 1}" if items else "it is empty"
+    raise RecipeError.of(
+        f"{'.'.join(done)} is a list without an item '{key}'",
+        where=value.source.where,
+        fix=f"{known}; set the whole list to make it longer",
+    )

@@ -1,0 +1,58 @@
+"""A loaded tree as a typed section: pydantic's errors in the project's words, with their places."""
+
+from typing import Any, TypeVar, get_args
+
+from pydantic import ValidationError
+
+from recipes.errors import Fault, RecipeError, shown
+from recipes.loading.load import Loaded, attach
+from recipes.slots.registry import did_you_mean, option_path
+from recipes.slots.spec import Spec
+
+S = TypeVar("S", bound=Spec)
+
+
+def validate(root: type[S], loaded: Loaded) -> S:
+    """The file as `root`; raises RecipeError with every fault, each with file, line and remedy."""
+    try:
+        return root.model_validate(loaded.tree)
+    except ValidationError as error:
+        raise attach(RecipeError(faults_of(error, root)), loaded) from None
+
+
+def faults_of(error: ValidationError, root: type[Spec]) -> list[Fault]:
+    """Place, fact and fix of everything that pydantic found."""
+    faults: dict[str, Fault] = {}
+    for problem in error.errors():
+        path = option_path(problem["loc"])
+        inner = (problem.get("ctx") or {}).get("error")
+        if isinstance(inner, RecipeError):
+            for fault in inner.faults:
+                full = ".".join(part for part in (path, fault.path) if part)
+                faults[full] = Fault(path=full, what=fault.what, fix=fault.fix)
+        elif problem["type"] == "extra_forbidden":
+            section, _, word = path.rpartition(".")
+            known = sorted(fields_of(section, root))
+            what = f"{section or 'the file'} has no such option"
+            fix = f"{did_you_mean(word, known)}(options: {', '.join(known)})"
+            faults[path] = Fault(path=path, what=what, fix=fix)
+        elif problem["type"] == "missing":
+            faults[path] = Fault(path=path, what="this setting is required", fix="set it")
+        elif path not in faults:
+            faults[path] = Fault(
+                path=path, what=f"{problem['msg']} (got {shown(problem['input'])})"
+            )
+    return list(faults.values())
+
+
+def fields_of(section: str, root: type[Spec]) -> dict[str, Any]:
+    """The fields of the section at a dotted path below `root`; of `root` itself for ''."""
+    model: type[Spec] = root
+    for part in [p for p in section.split(".") if p and not p.isdigit()]:
+        annotation = model.model_fields[part].annotation
+        model = next((a for a in (annotation, *get_args(annotation)) if _is_spec(a)), Spec)
+    return dict(model.model_fields)
+
+
+def _is_spec(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Spec)

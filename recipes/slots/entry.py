@@ -1,0 +1,139 @@
+"""A registered function, the same with a recipe's options, and the ways to call it."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+from pydantic import BaseModel
+
+from recipes.slots.spec import JSON
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """A function of a slot, with everything that `check`, `explain` and the docs need."""
+
+    slot: str
+    name: str
+    function: Callable[..., Any]
+    schema: type[BaseModel]  # of its options
+    numbers: frozenset[str]  # options that may be schedules or controllers
+    counts: frozenset[str]  # those of them that are rounded to int
+    needs: tuple[str, ...]  # batch fields to compute first; "{to}_logprobs" follows option `to`
+    provides: tuple[str, ...]  # what it fills or promises, for cross-slot checks
+    paper: str  # link; empty when it has none
+    file: str
+    line: int
+    tags: frozenset[str]
+    prepare: Callable[..., Any] | None  # what it needs to see of a whole minibatch, if it does
+    validate: Callable[..., None] | None  # looks at all options at once, if they must agree
+    ready: Callable[..., None] | None = None  # looks for what the options name, before a run
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
+
+    def option_default(self, name: str) -> Any:
+        return self.schema.model_fields[name].get_default(call_default_factory=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """A registered function with validated options; Number options are still unresolved.
+
+    options: values as the schema validated them. A Number is a float or a Bound of the `number`
+    registry; a nested slot entry is a Bound of that slot's registry.
+    given: the names that the recipe set, the others are defaults.
+    """
+
+    entry: Registered
+    options: Mapping[str, Any] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Batch fields that somebody must compute first, given these options."""
+        return tuple(need.format(**self.options) for need in self.entry.needs)
+
+
+def describe(value: Any) -> JSON:
+    """A bound entry, or any option value, as plain JSON, every default written out."""
+    match value:
+        case Bound():
+            return {"name": value.name, **{k: describe(v) for k, v in value.options.items()}}
+        case BaseModel():
+            return value.model_dump(mode="json")
+        case Mapping():
+            return {k: describe(v) for k, v in value.items()}
+        case list() | tuple():
+            return [describe(v) for v in value]
+        case set() | frozenset():
+            return sorted(describe(v) for v in value)
+        case Enum():
+            return describe(value.value)
+        case PurePath():
+            return str(value)
+        case _:
+            return value
+
+
+def build(bound: Bound, *args: Any, **context: Any) -> Any:
+    """Call a factory with its options; nested entries are built first, with the same arguments.
+
+    Only for slots whose options hold no Number left to resolve.
+    """
+    made = _replaced(_accepted(bound), lambda inner: build(inner, *args, **context))
+    return bound.entry.function(*args, **made, **context)
+
+
+def function_of(bound: Bound) -> Callable[..., Any]:
+    """A slot function with its options filled in; nested entries become functions first.
+
+    Only for slots whose options hold no Number left to resolve (see `build` for factories).
+    """
+    return functools.partial(bound.entry.function, **_replaced(_accepted(bound), function_of))
+
+
+def make_ready(bound: Bound) -> None:
+    """Call `ready` of the function and of every entry inside its options, the inner ones first."""
+    _replaced(bound.options, make_ready)
+    if bound.entry.ready is not None:
+        bound.entry.ready(**bound.options)
+
+
+def entries_of(bound: Bound) -> list[Bound]:
+    """The entry, and every one inside its options at any depth."""
+    found = [bound]
+    _replaced(bound.options, lambda inner: found.extend(entries_of(inner)))
+    return found
+
+
+def tags_of(bound: Bound) -> frozenset[str]:
+    """The tags of the function and of every entry inside its options."""
+    return frozenset(tag for entry in entries_of(bound) for tag in entry.entry.tags)
+
+
+def _accepted(bound: Bound) -> dict[str, Any]:
+    """The options that the function takes; the others are the slot's own."""
+    accepted = inspect.signature(bound.entry.function).parameters
+    return {name: value for name, value in bound.options.items() if name in accepted}
+
+
+def _replaced(value: Any, make: Callable[[Bound], Any]) -> Any:
+    """`value` with every Bound inside it replaced by what `make` makes of it."""
+    if isinstance(value, Bound):
+        return make(value)
+    if isinstance(value, Mapping):
+        return {key: _replaced(inner, make) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_replaced(inner, make) for inner in value)
+    return value

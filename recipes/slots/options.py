@@ -1,0 +1,206 @@
+"""The pydantic side of a slot: options from a signature, and pydantic's errors in our words."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, Protocol, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import create_model as build_model
+from pydantic_core import core_schema
+
+from recipes.errors import Fault, RecipeError, did_you_mean, shown
+from recipes.slots.entry import Bound, Registered, describe
+from recipes.slots.spec import JSON, NumberMarker
+
+
+class Options(BaseModel):
+    """Base of every function's options: frozen, strict types, unknown keys refused."""
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True
+    )
+
+
+class Binder(Protocol):
+    """What the hooks below need of a registry."""
+
+    def bind(self, value: JSON) -> Bound: ...
+    def variants(self) -> Sequence[type[BaseModel]]:
+        """A model of each function's whole entry, `name` and options."""
+        ...
+
+    def bare_names(self) -> Sequence[str]:
+        """Functions that a recipe may give by their name alone."""
+        ...
+
+
+class NestedHook:
+    """An option or setting that is an entry of a slot: a raw entry in, a Bound out."""
+
+    def __init__(self, registry: Binder) -> None:
+        self._registry = registry
+        self._expanding = False  # a verifier made of verifiers lists them once, not forever
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_plain_validator_function(
+            self._registry.bind,
+            serialization=core_schema.plain_serializer_function_ser_schema(describe),
+        )
+
+    def __get_pydantic_json_schema__(self, source: Any, handler: Any) -> dict[str, JSON]:
+        bare = {"enum": list(self._registry.bare_names())}
+        if self._expanding:
+            return {"anyOf": [bare, {"type": "object", "required": ["name"]}]}
+        self._expanding = True
+        try:
+            variants = [handler(v.__pydantic_core_schema__) for v in self._registry.variants()]
+        finally:
+            self._expanding = False
+        return {"anyOf": [bare, *variants]}
+
+
+class NumberHook:
+    """A number that may be a schedule: bounds hold for the number, and all along the schedule."""
+
+    def __init__(self, numbers: Binder) -> None:
+        self._numbers = numbers
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        number = source
+        if get_origin(source) in (Union, UnionType):
+            # `Bound | float` is how a section spells the type for its readers.
+            (number,) = [part for part in get_args(source) if part is not Bound]
+        inner = handler(number) if number is source else handler.generate_schema(number)
+        plain_type = get_args(number)[0] if get_origin(number) is Annotated else number
+
+        def check(value: JSON, plain: Callable[[JSON], JSON]) -> Any:
+            if not isinstance(value, dict | Bound):
+                return plain(value)
+            bound = self._numbers.bind(value)
+            if "controller" not in bound.entry.tags:
+                _check_along(bound, round if plain_type is int else float, plain)
+            return bound
+
+        return core_schema.no_info_wrap_validator_function(
+            check,
+            inner,
+            serialization=core_schema.plain_serializer_function_ser_schema(describe),
+        )
+
+    def __get_pydantic_json_schema__(self, source: Any, handler: Any) -> dict[str, JSON]:
+        variants = [handler(v.__pydantic_core_schema__) for v in self._numbers.variants()]
+        return {"anyOf": [handler(source["schema"]), *variants]}
+
+
+def _check_along(
+    schedule: Bound, convert: Callable[[float], float], plain: Callable[[JSON], JSON]
+) -> None:
+    """Schedules turn only at the steps that their options name, so their extremes lie there."""
+    named = [n for option in schedule.options.values() for n in _integers(option) if n > 0]
+    for step in sorted({0, 10**9, *named, *(n - 1 for n in named)}):
+        number = convert(schedule.entry.function(step, **schedule.options))
+        try:
+            plain(number)
+        except ValidationError as error:
+            raise RecipeError.of(
+                f"{schedule.name} gives {number:g} at step {step}: {error.errors()[0]['msg']}",
+                fix="keep the whole schedule within the option's bounds",
+            ) from None
+
+
+def _integers(option: Any) -> Iterator[int]:
+    if isinstance(option, list):
+        for item in option:
+            yield from _integers(item)
+    elif isinstance(option, int):
+        yield option
+
+
+def check_signature(slot: str, function: Callable[..., Any], expected: tuple[str, ...]) -> None:
+    """Positional parameters are the slot's own, everything else is keyword-only and annotated."""
+    kinds = inspect.Parameter
+    parameters = inspect.signature(function).parameters.values()
+    fixed = (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
+    positional = tuple(p.name for p in parameters if p.kind in fixed)
+    loose = tuple(p.name for p in parameters if p.kind in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD))
+    name = function.__name__
+    if positional != expected or loose:
+        raise TypeError(
+            f"{slot} '{name}' must take {expected}, got {positional + loose}; "
+            "options are keyword-only"
+        )
+    for parameter in parameters:
+        if parameter.kind is kinds.KEYWORD_ONLY and parameter.annotation is kinds.empty:
+            raise TypeError(f"{slot} '{name}': option '{parameter.name}' has no type")
+
+
+def options_schema(
+    function: Callable[..., Any], numbers: Binder | None, slot_options: Mapping[str, Any]
+) -> tuple[type[BaseModel], frozenset[str], frozenset[str]]:
+    """A strict model of the keyword-only parameters; which may be schedules; which are counts."""
+    hints = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {}
+    may_change: set[str] = set()
+    counts: set[str] = set()
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        annotation = hints[parameter.name]
+        plain, *metadata = get_args(annotation) if get_origin(annotation) is Annotated else [None]
+        if any(isinstance(mark, NumberMarker) for mark in metadata):
+            may_change.add(parameter.name)
+            if plain is int:
+                counts.add(parameter.name)
+            if numbers is not None:
+                annotation = Annotated[annotation, NumberHook(numbers)]
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        fields[parameter.name] = (annotation, default)
+    schema = build_model(
+        f"{function.__name__}_options", __base__=Options, **{**fields, **slot_options}
+    )
+    return schema, frozenset(may_change), frozenset(counts)
+
+
+def option_faults(entry: Registered, error: ValidationError) -> list[Fault]:
+    """Pydantic's errors in our words: union branch names stripped, near names suggested."""
+    options = list(entry.schema.model_fields)
+    faults: dict[str, Fault] = {}
+    for problem in error.errors():
+        path = option_path(problem["loc"])
+        inner = (problem.get("ctx") or {}).get("error")
+        if isinstance(inner, RecipeError):
+            for fault in inner.faults:
+                nested = ".".join(part for part in (path, fault.path) if part)
+                faults[nested] = Fault(path=nested, what=fault.what, fix=fault.fix)
+        elif problem["type"] == "extra_forbidden" and "." in path:
+            faults[path] = Fault(path=path, what="no such option", fix="take it out")
+        elif problem["type"] == "extra_forbidden":
+            faults[path] = Fault(
+                path=path,
+                what=f"{entry.name} has no such option",
+                fix=f"{did_you_mean(path, options)}(options: {', '.join(options) or 'none'})",
+            )
+        elif problem["type"] == "missing":
+            what = f"{entry.name} needs this option"
+            faults[path] = Fault(path=path, what=what, fix="set it")
+        elif path not in faults:
+            faults[path] = Fault(
+                path=path, what=f"{problem['msg']} (got {shown(problem['input'])})"
+            )
+    return list(faults.values())
+
+
+def option_path(location: tuple[int | str, ...]) -> str:
+    """A pydantic location as a recipe path, without the names of union branches."""
+    keep = [str(part) for i, part in enumerate(location) if i == 0 or not _is_branch(part)]
+    return ".".join(keep)
+
+
+def _is_branch(part: int | str) -> bool:
+    """Branch labels are types, `float` or `list[int]`, where a recipe has a key or an index."""
+    return isinstance(part, str) and (
+        part in ("float", "int", "str", "bool", "none", "Bound", "Entry")
+        or part.startswith("constrained-")
+        or "[" in part
+    )

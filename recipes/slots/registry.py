@@ -1,0 +1,251 @@
+"""A slot's registry: name -> checked function. The signature is the schema.
+
+    @advantage.register(needs=("ref_logprobs",), paper="https://arxiv.org/abs/2402.14740")
+    def rloo(batch: TokenBatch, *, eps: Annotated[float, Field(gt=0)] = 1e-6) -> Tensor: ...
+
+Positional parameters must be the slot's own; every other parameter is a keyword-only, annotated
+option, and from those a strict pydantic model is built. The function's name is the recipe's name
+and the file's name. Importing the slot's packages is what fills the registry, the same way in
+every process. A function may also be a factory that returns a stateful object.
+"""
+
+import importlib
+import inspect
+import json
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic import create_model as build_model
+from pydantic.json_schema import models_json_schema
+
+from recipes.errors import RecipeError, did_you_mean, relative, shown
+from recipes.slots.entry import (
+    Bound,
+    Registered,
+    build,
+    describe,
+    entries_of,
+    function_of,
+    make_ready,
+    tags_of,
+)
+from recipes.slots.options import (
+    NestedHook,
+    check_signature,
+    option_faults,
+    option_path,
+    options_schema,
+)
+from recipes.slots.spec import JSON, Entry
+
+__all__ = [
+    "Registry", "Registered", "Bound", "build", "function_of", "describe", "entries_of",
+    "make_ready", "tags_of", "did_you_mean", "option_path", "relative",
+]  # fmt: skip
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Registry(Generic[P, R]):
+    """All functions of one slot.
+
+    slot:     the word a user reads in errors, "advantage estimator"
+    params:   positional parameters that each function must take, in order
+    packages: imported on first use; each module registers what it defines
+    numbers:  the registry that resolves Number options (schedules and controllers)
+    slot_options: keyword options that every entry of the slot may carry besides the function's own,
+        as (type, default); they are not passed to the function
+    """
+
+    def __init__(
+        self,
+        slot: str,
+        *,
+        params: Sequence[str],
+        packages: Sequence[str],
+        numbers: "Registry[Any, Any] | None" = None,
+        slot_options: Mapping[str, tuple[Any, Any]] | None = None,
+    ) -> None:
+        self.slot = slot
+        self.params = tuple(params)
+        self._packages = list(packages)
+        self._numbers = numbers
+        self._slot_options = dict(slot_options or {})
+        self._entries: dict[str, Registered] = {}
+        self._discovered: set[str] = set()
+
+    # -- filling ---------------------------------------------------------------------------------
+
+    def register(
+        self,
+        *,
+        needs: Sequence[str] = (),
+        provides: Sequence[str] = (),
+        paper: str = "",
+        tags: Sequence[str] = (),
+        params: Sequence[str] | None = None,
+        prepare: Callable[..., Any] | None = None,
+        validate: Callable[..., None] | None = None,
+        ready: Callable[..., None] | None = None,
+    ) -> Callable[[F], F]:
+        """Decorator: check the signature, build the options schema, file under the name.
+
+        `params` replaces the slot's positional parameters, for a slot with two kinds of functions.
+        `prepare` is a function `(logprobs, minibatch, *, options) -> [T, K]` of a loss or term
+        whose numbers depend on the whole minibatch; its options are some of the function's own.
+        `validate` is called with all options when a recipe is read, and raises RecipeError, with
+        paths relative to the entry, where they do not go together. `ready` is called with all
+        options when a run begins, before its model is loaded: it opens what they name (a key, a
+        folder, a model), or raises RecipeError.
+        """
+        expected = self.params if params is None else tuple(params)
+
+        def decorate(function: F) -> F:
+            check_signature(self.slot, function, expected)
+            parameters = inspect.signature(function).parameters
+            for option in parameters.keys() & self._slot_options.keys():
+                raise TypeError(
+                    f"{self.slot} '{function.__name__}': '{option}' is an option of the slot itself"
+                )
+            schema, numbers, counts = options_schema(function, self._numbers, self._slot_options)
+            code = inspect.unwrap(function).__code__
+            self._file_under_name(
+                Registered(
+                    slot=self.slot,
+                    name=function.__name__,
+                    function=function,
+                    schema=schema,
+                    numbers=numbers,
+                    counts=counts,
+                    needs=tuple(needs),
+                    provides=tuple(provides),
+                    paper=paper,
+                    file=code.co_filename,
+                    line=code.co_firstlineno,
+                    tags=frozenset(tags),
+                    prepare=prepare,
+                    validate=validate,
+                    ready=ready,
+                )
+            )
+            return function
+
+        return decorate
+
+    def _file_under_name(self, entry: Registered) -> None:
+        known = self._entries.get(entry.name)
+        if known is not None:
+            raise TypeError(
+                f"two {self.slot}s are called '{entry.name}': {known.file}:{known.line} and "
+                f"{entry.file}:{entry.line}; rename one"
+            )
+        self._entries[entry.name] = entry
+
+    def extend(self, package: str) -> None:
+        """Also search `package`; how a higher layer adds names to a registry of a lower one."""
+        if package not in self._packages:
+            self._packages.append(package)
+
+    def _discover(self) -> None:
+        for package_name in [p for p in self._packages if p not in self._discovered]:
+            self._discovered.add(package_name)
+            try:
+                package = importlib.import_module(package_name)
+                folders = package.__spec__.submodule_search_locations if package.__spec__ else None
+                for module in pkgutil.walk_packages(folders or [], f"{package_name}."):
+                    importlib.import_module(module.name)
+            except BaseException:
+                self._discovered.discard(package_name)  # a half-filled slot must not look whole
+                raise
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def names(self) -> tuple[str, ...]:
+        self._discover()
+        return tuple(sorted(self._entries))
+
+    def __iter__(self) -> Iterator[Registered]:
+        return iter([self._entries[name] for name in self.names()])
+
+    def get(self, name: str) -> Registered:
+        """The entry called `name`; a RecipeError with the nearest names otherwise."""
+        self._discover()
+        entry = self._entries.get(name)
+        if entry is None:
+            raise RecipeError.of(
+                f"no {self.slot} called '{name}'",
+                fix=f"{did_you_mean(name, self._entries)}(known: {', '.join(self.names())})",
+            )
+        return entry
+
+    def bind(self, value: JSON) -> Bound:
+        """Validate `{name: ..., options...}` (or a bare name) into a Bound.
+
+        Raises RecipeError whose faults' paths are relative to the entry.
+        """
+        if isinstance(value, Bound):
+            return value
+        if isinstance(value, Entry):
+            value = {"name": value.name, **value.options}
+        if isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+            article = "an" if self.slot[0] in "aeiou" else "a"
+            raise RecipeError.of(
+                f"expected {article} {self.slot}, `{{name: ..., options}}`, got {shown(value)}",
+                fix=f"known: {', '.join(self.names())}",
+            )
+        given = {key: option for key, option in value.items() if key != "name"}
+        entry = self.get(value["name"])
+        try:
+            # As JSON, which a recipe is: a list may then stand for a tuple, a word for an enum.
+            model = entry.schema.model_validate_json(json.dumps(given, default=describe))
+        except ValidationError as error:
+            raise RecipeError(option_faults(entry, error)) from None
+        options = {key: model.__dict__[key] for key in entry.schema.model_fields}
+        if entry.validate is not None:
+            entry.validate(**options)
+        return Bound(entry=entry, options=options, given=frozenset(given))
+
+    @property
+    def nested(self) -> Any:
+        """For an option that is itself an entry of this slot: `Annotated[Verifier, slot.nested]`.
+
+        Validates to a Bound; whoever builds the outer object builds the inner ones first (see
+        `build`).
+        """
+        return NestedHook(self)
+
+    def slot_option_names(self) -> frozenset[str]:
+        return frozenset(self._slot_options)
+
+    def bare_names(self) -> tuple[str, ...]:
+        """Functions without a required option: a recipe may give just the word."""
+        return tuple(
+            entry.name
+            for entry in self
+            if not any(option.is_required() for option in entry.schema.model_fields.values())
+        )
+
+    def variants(self) -> tuple[type[BaseModel], ...]:
+        """A model of each function's whole entry, `name` and options; for JSON Schema."""
+        models: list[type[BaseModel]] = []
+        for entry in self:
+            name: dict[str, Any] = {"name": (Literal[entry.name], ...)}
+            about = entry.summary
+            models.append(build_model(entry.name, __base__=entry.schema, __doc__=about, **name))
+        return tuple(models)
+
+    def json_schema(self) -> dict[str, JSON]:
+        """JSON Schema (draft 2020-12) of an entry: a bare name, or an object per function."""
+        variants = self.variants()
+        links, shared = models_json_schema([(variant, "validation") for variant in variants])
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "anyOf": [{"enum": list(self.bare_names())}, *links.values()],
+            **shared,
+        }

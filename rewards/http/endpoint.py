@@ -1,0 +1,238 @@
+"""JSON over HTTP to a model server: a turn, a limit of requests a second, retries, a deadline.
+
+    post(route, body):  wait for a turn -> [ attempt -> pause -> attempt ... ] -> reply
+                        not counted        at most `deadline_s` in all
+
+429, 408, 5xx, broken connections, time-outs and replies that are no JSON are tried again, after a
+pause that doubles, or as long as the server's Retry-After asks. Other statuses are final.
+"""
+
+import asyncio
+import random
+import re
+import time
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from recipes.errors import RecipeError
+from recipes.slots.spec import JSON, Incidental, Spec
+from rewards.http.credentials import scrubbed, secret, withhold
+from rewards.http.event_loop import background
+from rewards.http.usage import meters
+
+_AGAIN = (408, 409, 425, 429)  # and everything from 500
+_REFUSED = (401, 403)
+_EXCERPT = 200  # characters of a server's own words in a reason
+_LONGEST_PAUSE_S = 30.0
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+
+
+class EndpointSpec(Spec):
+    """A model behind an address, and how hard it may be asked."""
+
+    url: Annotated[
+        str, Field(description="base address: http://127.0.0.1:8000/v1, without /chat/completions")
+    ]
+    model: Annotated[str, Field(min_length=1, description="the name it is served under")]
+    api_key_env: Annotated[
+        str,
+        Incidental(),
+        Field(description="environment variable that holds the key, such as JUDGE_KEY"),
+    ] = ""
+    deadline_s: Annotated[
+        float,
+        Incidental(),
+        Field(gt=0, description="for one question with all its retries; then missing"),
+    ] = 120.0
+    attempt_s: Annotated[
+        float,
+        Incidental(),
+        Field(gt=0, description="for one request, after which it is tried again"),
+    ] = 60.0
+    retries: Annotated[
+        int,
+        Incidental(),
+        Field(ge=0, description="requests after the first that failed"),
+    ] = 4
+    backoff_s: Annotated[
+        float,
+        Incidental(),
+        Field(gt=0, description="pause before the first retry; doubles with each"),
+    ] = 0.5
+    concurrent: Annotated[
+        int,
+        Incidental(),
+        Field(gt=0, description="questions under way at once"),
+    ] = 32
+    requests_per_s: Annotated[
+        float,
+        Incidental(),
+        Field(ge=0, description="at most; 0 for no limit"),
+    ] = 0.0
+    price_in: Annotated[
+        float,
+        Incidental(),
+        Field(ge=0, description="of a million prompt tokens, for the metric `cost`"),
+    ] = 0.0
+    price_out: Annotated[
+        float,
+        Incidental(),
+        Field(ge=0, description="of a million sampled tokens"),
+    ] = 0.0
+
+    @field_validator("url")
+    @classmethod
+    def _plain_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        try:
+            whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is no number
+            whole = False
+        if not whole:
+            raise RecipeError.of(
+                "not an address that begins with http:// or https://",
+                fix="write it like http://127.0.0.1:8000/v1",
+            )
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise RecipeError.of(
+                "an address with a user, a password or a query",
+                fix="name the environment variable that holds the key in api_key_env",
+            )
+        return url.rstrip("/")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _name_of_a_key(cls, name: str) -> str:
+        if name and not _VARIABLE.fullmatch(name):
+            raise RecipeError.of(  # which does not show it: it may be the key itself
+                "not the name of an environment variable in capital letters, digits and _",
+                fix="put the key into a variable and write the variable's name here",
+            )
+        if name:
+            withhold(name)
+        return name
+
+    def refuse_without_key(self) -> None:
+        """Raise RecipeError when the key's variable is named but not set."""
+        if self.api_key_env:
+            secret(self.api_key_env)
+
+
+class EndpointFailed(Exception):
+    """No reply that can be used; the words are safe to show."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(scrubbed(words))
+
+
+class _TryAgain(Exception):
+    """A failure that may pass; `after_s` is what the server asks for."""
+
+    def __init__(self, words: str, after_s: float = 0.0) -> None:
+        super().__init__(words)
+        self.after_s = after_s
+
+
+class Endpoint:
+    """Connections to one server; lives on the background loop."""
+
+    def __init__(self, spec: EndpointSpec) -> None:
+        import httpx
+
+        headers = {}
+        if spec.api_key_env:
+            headers["Authorization"] = f"Bearer {secret(spec.api_key_env)}"
+        self.spec = spec
+        self._turns = asyncio.Semaphore(spec.concurrent)
+        self._chance = random.Random()  # its own: the global one belongs to the run
+        self._next = 0.0  # when the next request may start, by the loop's clock
+        self._client = httpx.AsyncClient(
+            headers=headers,
+            timeout=spec.attempt_s,
+            limits=httpx.Limits(max_connections=spec.concurrent),
+        )
+
+    @classmethod
+    def of(cls, spec: EndpointSpec) -> "Endpoint":
+        """The one endpoint with these settings; call it on the background loop."""
+        return background().opened(cls, spec, lambda: cls(spec))
+
+    async def post(self, route: str, body: JSON, *, meter: str) -> Any:
+        """The reply's JSON; raises EndpointFailed. Counts under `meter`."""
+        async with self._turns:
+            try:
+                return await self._tries(route, body, meter)
+            except EndpointFailed:
+                meters.add(f"{meter}/failed")
+                raise
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _tries(self, route: str, body: JSON, meter: str) -> Any:
+        trouble = "too slow"
+        try:
+            async with asyncio.timeout(self.spec.deadline_s):
+                for attempt in range(self.spec.retries + 1):
+                    try:
+                        return await self._attempt(route, body, meter)
+                    except _TryAgain as error:
+                        trouble = str(error)
+                        if attempt < self.spec.retries:
+                            meters.add(f"{meter}/retries")
+                            await asyncio.sleep(self._pause_s(attempt, error.after_s))
+        except TimeoutError:
+            trouble = f"no reply within {self.spec.deadline_s:g} s; {trouble}"
+        raise EndpointFailed(f"{self.spec.url}: {trouble}")
+
+    async def _attempt(self, route: str, body: JSON, meter: str) -> Any:
+        import httpx
+
+        await self._pace()
+        meters.add(f"{meter}/requests")
+        start = time.monotonic()
+        try:
+            reply = await self._client.post(f"{self.spec.url}{route}", json=body)
+        except httpx.TimeoutException as error:
+            raise _TryAgain(f"no reply within {self.spec.attempt_s:g} s") from error
+        except httpx.RequestError as error:
+            raise _TryAgain(f"cannot be reached ({type(error).__name__}: {error})") from error
+        meters.observe(f"{meter}/request_s", time.monotonic() - start)
+        status = f"HTTP {reply.status_code}"
+        if reply.is_success:
+            try:
+                return reply.json()
+            except ValueError as error:
+                raise _TryAgain(f"{status} with a reply that is no JSON") from error
+        if reply.status_code in _REFUSED:
+            key = f"the key in {self.spec.api_key_env}" if self.spec.api_key_env else "no key"
+            raise EndpointFailed(f"{self.spec.url}: {status}, access refused with {key}")
+        words = f"{status}: {' '.join(reply.text.split())[:_EXCERPT]}"
+        if reply.status_code in _AGAIN or reply.status_code >= 500:
+            raise _TryAgain(words, _seconds(reply.headers.get("retry-after", "")))
+        raise EndpointFailed(f"{self.spec.url}: {words}")
+
+    async def _pace(self) -> None:
+        """Wait until the limit of requests a second allows one more."""
+        if not self.spec.requests_per_s:
+            return
+        now = asyncio.get_running_loop().time()
+        start = max(now, self._next)
+        self._next = start + 1 / self.spec.requests_per_s
+        await asyncio.sleep(start - now)
+
+    def _pause_s(self, attempt: int, after_s: float) -> float:
+        """Doubling from `backoff_s`, up to a half more by chance, so that callers spread out."""
+        pause = min(self.spec.backoff_s * 2.0**attempt, _LONGEST_PAUSE_S)
+        return max(after_s, pause * self._chance.uniform(1, 1.5))
+
+
+def _seconds(header: str) -> float:
+    """A Retry-After in seconds; 0 for a date or nothing."""
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,250 @@
+r"""Text of an answer -> tokens. What stands in `\text{}` becomes words, the rest mathematics."""
+
+import re
+from fractions import Fraction
+
+from rewards.answers.normalize import unstyled
+from rewards.answers.unicode_math import plain
+from rewards.math.parse import decimals
+from rewards.math.parse import vocabulary as known
+from rewards.math.parse.tokens import Token, Unreadable, merged
+from rewards.math.parse.units import is_unit_word
+
+MOST_TOKENS = 6000
+_DIGITS = r"(?:(?<!\d,)\d{1,3}(?:,\d{3})+(?!\d|,\d)(?:\.\d+)?|\d+\.\d+|\d+|\.\d+)"
+_EXPONENT = re.compile(r"[eE]([+-]?\d{1,6})(?![\d.])")
+_NUMBER = re.compile(_DIGITS)
+_ASCII_DIGITS = frozenset("0123456789")
+_PLAIN_NUMBER = re.compile(r"\d+\.\d+|\d+|\.\d+")
+_COMMAND = re.compile(r"\\([A-Za-z]+)\*?|\\(.)")
+_LETTERS = re.compile(r"[A-Za-z]+")
+_TEXT_WORD = re.compile(r"[A-Za-z]+(?:[.'-][A-Za-z]+)*")
+_HALF_DAY = re.compile(r"[ap]\.\s?m\.?(?![A-Za-z])", re.IGNORECASE)
+_SIGNS = {
+    "+": ("op", "+"), "-": ("op", "-"), "*": ("op", "*"), "/": ("op", "/"), "^": ("op", "^"),
+    "_": ("op", "_"), "!": ("op", "!"), "'": ("op", "'"), "(": ("open", "("), ")": ("close", "("),
+    "[": ("open", "["), "]": ("close", "["), "{": ("open", "{"), "}": ("close", "{"),
+    "|": ("bar", "|"), ",": ("sep", ","), ";": ("sep", ";"), ":": ("sep", ":"), "=": ("rel", "="),
+    "<": ("rel", "<"), ">": ("rel", ">"), "%": ("pct", "%"), "&": ("amp", "&"),
+}  # fmt: skip
+_DOUBLE_SIGNS = {
+    "<=": ("rel", "<="), ">=": ("rel", ">="), "!=": ("rel", "!="), "==": ("rel", "="),
+    "**": ("op", "^"), "=<": ("rel", "<="), "=>": ("arrow", "=>"), "->": ("arrow", "->"),
+    "<>": ("rel", "!="), ":=": ("rel", "="), "~=": ("rel", "~"),
+}  # fmt: skip
+_CURRENCIES = {"\u20ac": "eur", "\u00a3": "gbp", "\u00a5": "jpy", "\u20b9": "inr"}
+
+
+def tokenize(text: str) -> list[Token]:
+    """The tokens of an answer; Unreadable when it is far too long to be one."""
+    text = unstyled(plain(text))
+    lexer = _Lexer(text)
+    lexer.run()
+    return merged(lexer.tokens)
+
+
+class _Lexer:
+    def __init__(self, text: str, *, roman: bool = False, depth: int = 0) -> None:
+        self.text = text
+        self.tokens: list[Token] = []
+        self.at = 0
+        self.gap = False
+        self.roman = roman
+        self.depth = depth
+        self.money = text.count("$") - text.count(r"\$") == 1
+        self.follows = False  # whether something stands before a text command
+
+    def run(self) -> None:
+        while self.at < len(self.text):
+            if len(self.tokens) > MOST_TOKENS:
+                raise Unreadable("longer than any answer")
+            self._one()
+
+    def _add(self, kind: str, text: str, value: Fraction = Fraction(0), length: int = 0) -> None:
+        self.tokens.append(Token(kind, text, value, self.gap, self.roman))
+        self.gap = False
+        self.at += length
+
+    def _one(self) -> None:
+        text, at = self.text, self.at
+        sign = text[at]
+        if sign.isspace():
+            self.at += 1
+            self.gap = True
+        elif sign in _ASCII_DIGITS or (sign == "." and text[at + 1 : at + 2] in _ASCII_DIGITS):
+            self._number()
+        elif sign == ".":
+            self._full_stop()
+        elif sign == "\\":
+            self._command()
+        elif sign.isascii() and sign.isalpha():
+            self._letters()
+        elif sign == "$":
+            self._dollar()
+        elif text[at : at + 2] in _DOUBLE_SIGNS:
+            self._add(*_DOUBLE_SIGNS[text[at : at + 2]], length=2)
+        elif sign in _SIGNS:
+            self._sign(sign)
+        elif sign in _CURRENCIES:
+            self._add("money", _CURRENCIES[sign], length=1)
+        elif sign in '"`?@#':
+            self._add("other", sign, length=1)
+        else:
+            self._foreign()
+
+    def _foreign(self) -> None:
+        match = re.compile(r"[^\W\d_]+").match(self.text, self.at)
+        if match is None:
+            self._add("other", self.text[self.at], length=1)
+        else:
+            self._add("word", match.group(), length=len(match.group()))
+
+    def _sign(self, sign: str) -> None:
+        if sign in "([{":
+            self.depth += 1
+        elif sign in ")]}":
+            self.depth -= 1
+        self._add(*_SIGNS[sign], length=1)
+
+    def _full_stop(self) -> None:
+        dots = re.compile(r"\.(?:\s?\.){2,}").match(self.text, self.at)
+        if dots is not None:
+            self._add("dots", "...", length=len(dots.group()))
+        else:
+            self.at += 1  # the end of a sentence
+            self.gap = True
+
+    def _dollar(self) -> None:
+        if self.money and re.compile(r"\$\s*\.?\d").match(self.text, self.at):
+            self._add("money", "usd", length=1)
+        else:
+            self.at += 1
+            self.gap = True
+
+    # -- numbers ---------------------------------------------------------------------------------
+
+    def _number(self) -> None:
+        found = decimals.periodic(self.text, self.at)
+        if found is not None:
+            value, length = found
+            self._add("num", self.text[self.at : self.at + length].replace(" ", ""), value, length)
+            return
+        grouped = self.depth <= 0 or self._spaced_list()
+        match = (_NUMBER if grouped else _PLAIN_NUMBER).match(self.text, self.at)
+        assert match is not None, "called at a digit"
+        digits = match.group().replace(",", "")
+        if len(digits) > 20_000:
+            raise Unreadable("a number of more than 20000 digits")
+        value, length = Fraction(digits), len(match.group())
+        exponent = _EXPONENT.match(self.text, self.at + length)
+        if exponent is not None and abs(int(exponent[1])) <= 20_000:
+            value *= Fraction(10) ** int(exponent[1])
+            digits, length = digits + exponent.group(), length + len(exponent.group())
+        self._add("num", digits, value, length)
+
+    def _spaced_list(self) -> bool:
+        """Whether commas with a space separate the items of the bracket, so that others do not."""
+        start = max(self.text.rfind(sign, 0, self.at) for sign in "([")
+        ends = [self.text.find(sign, self.at) for sign in ")]"]
+        end = min([place for place in ends if place >= 0], default=len(self.text))
+        return ", " in self.text[start + 1 : end]
+
+    # -- words and commands ----------------------------------------------------------------------
+
+    def _letters(self) -> None:
+        half = _HALF_DAY.match(self.text, self.at)
+        if half is not None:
+            self._add("word", half.group()[0].lower() + "m", length=len(half.group()))
+            return
+        match = (_TEXT_WORD if self.roman else _LETTERS).match(self.text, self.at)
+        assert match is not None, "called at a letter"
+        run = match.group()
+        follows_digit = bool(self.tokens) and self.tokens[-1].kind == "num" and not self.gap
+        if self.roman and len(run) == 1 and not (self.follows or self.tokens):
+            self._add("sym", run, length=1)
+            return
+        alone = not self.tokens and not self.follows
+        if alone and not self.roman and len(run) == 2 and is_unit_word(run):
+            for letter in run:  # `ml` with nothing before it is m times l
+                self._add("sym", letter, length=1)
+            return
+        words = known.words_of(
+            run,
+            roman=self.roman,
+            follows_digit=follows_digit,
+            follows=self.follows or bool(self.tokens),
+            apart=self._apart(self.at, self.at + len(run)),
+        )
+        for kind, text, length in words:
+            self._add(kind, text, length=length)
+
+    def _apart(self, start: int, end: int) -> bool:
+        """Whether white space, punctuation or an end of the text is on both sides."""
+        before, after = self.text[max(0, start - 1) : start], self.text[end : end + 1]
+        return (not before or before in " \n,;:(") and (not after or after in " \n,;:.)!")
+
+    def _command(self) -> None:
+        match = _COMMAND.match(self.text, self.at)
+        if match is None:
+            self.at += 1
+            return
+        name = match[1] or match[2]
+        length = len(match.group())
+        if name in known.TEXT_COMMANDS:
+            self._text_command(name, self.at + length)
+        elif name == "$":
+            self._add("money", "usd", length=length)
+        elif name in ("mathbb", "Bbb"):
+            self._field(self.at + length)
+        elif name in ("begin", "end"):
+            self._environment(name, self.at + length)
+        elif name in ("boxed", "fbox", "framebox", "hline", "cline", "(", ")", "!", "nonumber"):
+            self.at += length
+            self.gap = True
+        elif match[2] and name in "[]":
+            self.at += length
+        else:
+            if name in ("{", "lbrace", "langle"):
+                self.depth += 1
+            elif name in ("}", "rbrace", "rangle"):
+                self.depth -= 1
+            self._add(*known.command(name), length=length)
+
+    def _group(self, start: int) -> tuple[str, int]:
+        """Content of the `{...}` at `start`, and where it ends; one character when bare."""
+        while start < len(self.text) and self.text[start].isspace():
+            start += 1
+        if start >= len(self.text) or self.text[start] != "{":
+            return self.text[start : start + 1], start + 1
+        depth = 0
+        for place in range(start, len(self.text)):
+            escaped = self.text[place - 1] == "\\"
+            depth += {"{": 1, "}": -1}.get("" if escaped else self.text[place], 0)
+            if depth == 0:
+                return self.text[start + 1 : place], place + 1
+        return self.text[start + 1 :], len(self.text)
+
+    def _text_command(self, name: str, start: int) -> None:
+        if name == "rm":
+            self.at = start
+            return
+        content, end = self._group(start)
+        inner = _Lexer(content, roman=True, depth=self.depth)
+        inner.gap = self.gap or content[:1].isspace()
+        inner.follows = any(token.kind != "open" for token in self.tokens)
+        inner.run()
+        self.tokens.extend(inner.tokens)
+        self.gap = content[-1:].isspace()
+        self.at = end
+
+    def _field(self, start: int) -> None:
+        content, end = self._group(start)
+        self._add("field", content.strip())
+        self.at = end
+
+    def _environment(self, name: str, start: int) -> None:
+        content, end = self._group(start)
+        self._add(name, content.strip())
+        if name == "begin" and content.strip() in ("array", "tabular"):
+            _, end = self._group(end)
+        self.at = end

@@ -1,1 +1,0 @@
-"""Models that somebody else serves over HTTP: requests, retries, rate limits, kept answers."""

@@ -1,0 +1,83 @@
+"""What a sampler remembers of each problem: a running pass rate, and when it was last drawn."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from recipes.slots.spec import JSON
+from rewards.types import Problem
+from rollout.types import Group
+
+
+class PassRates:
+    """Exponential moving average of each problem's pass rate, and the position of its last draw.
+
+    rates: [N] in [0, 1]; nan for a problem that nothing is known of
+    drawn: [N] position in the stream at the last draw; -1 for a problem that was never drawn
+    order: [N] each problem's place in a shuffle by the seed; for ties
+    """
+
+    def __init__(self, problems: Sequence[Problem], seed: int, *, decay: float) -> None:
+        assert problems, "a sampler without problems"
+        size = len(problems)
+        self.problems = problems
+        self.position = 0  # problems handed out so far
+        self.rates: npt.NDArray[np.float64] = np.full(size, np.nan)
+        self.drawn: npt.NDArray[np.int64] = np.full(size, -1)
+        self.order: npt.NDArray[np.int64] = np.random.default_rng((seed, 0)).permutation(size)
+        self._seed = seed
+        self._decay = decay
+        self._index = {problem.id: i for i, problem in enumerate(problems)}
+
+    @property
+    def seen(self) -> npt.NDArray[np.bool_]:
+        """[N] problems with a pass rate."""
+        return ~np.isnan(self.rates)
+
+    def rng(self) -> np.random.Generator:
+        """The generator of the next draw: it follows from seed and position alone."""
+        return np.random.default_rng((self._seed, 1, self.position))
+
+    def longest_ago(self, among: npt.NDArray[np.bool_]) -> int:
+        """Of the problems `among` [N], the one drawn longest ago, never drawn ones first."""
+        candidates = among.nonzero()[0]
+        rank = self.drawn[candidates] * len(self.order) + self.order[candidates]
+        return int(candidates[rank.argmin()])
+
+    def draw(self, index: int) -> Problem:
+        """Hand out a problem."""
+        self.drawn[index] = self.position
+        self.position += 1
+        return self.problems[index]
+
+    def observe(self, groups: Sequence[Group]) -> list[tuple[int, float]]:
+        """Take in what came of the problems -> (index, pass rate) of each group that tells.
+
+        A group without a verdict, and one of a problem that is not ours, tells nothing.
+        """
+        told = []
+        for group in groups:
+            index = self._index.get(group.problem.id)
+            if index is None or not group.scored:
+                continue
+            told.append((index, group.pass_rate))
+            before, now = self.rates[index], group.pass_rate
+            known = not np.isnan(before)
+            self.rates[index] = self._decay * before + (1 - self._decay) * now if known else now
+        return told
+
+    def state_dict(self) -> dict[str, JSON]:
+        """By problem id, so that it survives a change of their order."""
+        ids = [problem.id for problem in self.problems]
+        return {
+            "position": self.position,
+            "rates": {ids[i]: float(self.rates[i]) for i in self.seen.nonzero()[0]},
+            "drawn": {ids[i]: int(self.drawn[i]) for i in (self.drawn >= 0).nonzero()[0]},
+        }
+
+    def load_state_dict(self, state: Mapping[str, JSON]) -> None:
+        """Problems that the state does not know are new; what it says of others is dropped."""
+        self.position = int(state["position"])
+        self.rates[:] = [state["rates"].get(p.id, np.nan) for p in self.problems]
+        self.drawn[:] = [state["drawn"].get(p.id, -1) for p in self.problems]

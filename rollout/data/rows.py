@@ -1,0 +1,216 @@
+"""Table lines to checked rows: which column is what, and is every cell usable.
+
+A prompt is a string, or messages as chat data sets have them:
+`[{"role": "system", "content": "..."}, {"role": "user", "content": "..."}]`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from recipes.errors import Fault, RecipeError
+from recipes.slots.registry import did_you_mean
+from recipes.slots.spec import JSON, Spec
+from rewards.types import Message
+from rollout.data.tables import Line, refuse
+from rollout.sources import Row
+
+ROLES = ("system", "user", "assistant", "tool")
+
+
+class Columns(Spec):
+    """Which column holds what; the other columns stay with the problem, under their names."""
+
+    prompt: Annotated[str, Field(min_length=1, description="a string, or a list of messages")] = (
+        "prompt"
+    )
+    answer: Annotated[
+        str, Field(description="gold answer: text, number or a list; '' where the data has none")
+    ] = "answer"
+    id: Annotated[
+        str, Field(description="unique and stable; row numbers where there is no column `id`")
+    ] = "id"
+    verifier: Annotated[
+        str, Field(description="which verifier of `by_row` judges the row; '' for one judge of all")
+    ] = ""
+
+
+def to_rows(lines: Sequence[Line], columns: Columns, *, name: str) -> list[Row]:
+    """Every line as a Row. Raises RecipeError with up to ten faults, each with its file and line.
+
+    name: of the data, in front of the row number where the rows have no id
+    """
+    has_ids = _check_columns(lines, columns, name)
+    faults: list[Fault] = []
+    rows: list[Row] = []
+    for line in lines:
+        prompt = _prompt(line, columns.prompt)
+        answer = _answer(line, columns.answer) if columns.answer else ""
+        label = _label(line, columns.id) if has_ids else f"{name}-{line.number}"
+        judge = _judge(line, columns.verifier) if columns.verifier else ""
+        wrong = [part for part in (prompt, answer, label, judge) if isinstance(part, Fault)]
+        faults += wrong
+        if wrong:
+            continue
+        assert not isinstance(prompt, Fault)
+        taken = {columns.prompt, columns.answer, columns.id if has_ids else "", columns.verifier}
+        rest = {key: value for key, value in line.values.items() if key not in taken}
+        rows.append(
+            Row(
+                id=str(label),
+                prompt=prompt,
+                answer=str(answer),
+                verifier=str(judge),
+                where=line.where,
+                columns=rest,
+            )
+        )
+    refuse(faults)
+    return rows
+
+
+def drop_rows(lines: Sequence[Line], where: Mapping[str, Sequence[JSON]]) -> list[Line]:
+    """The lines left when those with a listed value in a named column are taken out."""
+    known = _known(lines)
+    for column in where:
+        if column not in known:
+            raise RecipeError.of(
+                f"no column '{column}'",
+                path=f"drop_where.{column}",
+                fix=f"{did_you_mean(column, known)}(columns: {', '.join(known)})",
+            )
+    left = [
+        line
+        for line in lines
+        if not any(line.values.get(column) in values for column, values in where.items())
+    ]
+    if not left:
+        raise RecipeError.of(
+            "drop_where drops every row", path="drop_where", fix="drop fewer values"
+        )
+    return left
+
+
+def _check_columns(lines: Sequence[Line], columns: Columns, name: str) -> bool:
+    """Refuse a column that no line has; returns whether the lines have ids."""
+    known = _known(lines)
+    faults = [
+        Fault(
+            path=f"columns.{part}",
+            what=f"{name} has no column '{column}'",
+            fix=f"{did_you_mean(column, known)}say which column is the {part}, "
+            f"`columns: {{{part}: ...}}` (columns: {', '.join(known)})",
+        )
+        for part, column in (("prompt", columns.prompt), ("answer", columns.answer))
+        if column and column not in known
+    ]
+    optional = [("verifier", columns.verifier)]
+    if columns.id != Columns.model_fields["id"].default:
+        optional.append(("id", columns.id))
+    faults += [
+        Fault(
+            path=f"columns.{part}",
+            what=f"{name} has no column '{column}'",
+            fix=f"{did_you_mean(column, known)}(columns: {', '.join(known)})",
+        )
+        for part, column in optional
+        if column and column not in known
+    ]
+    refuse(faults)
+    return columns.id in known
+
+
+def _known(lines: Sequence[Line]) -> list[str]:
+    """All column names, in the order they appear."""
+    return list(dict.fromkeys(key for line in lines for key in line.values))
+
+
+def _prompt(line: Line, column: str) -> str | tuple[Message, ...] | Fault:
+    value = line.values.get(column)
+    if isinstance(value, str):
+        return value if value.strip() else _empty(line, column, "prompt")
+    if value is None or value == []:
+        return _empty(line, column, "prompt")
+    if not isinstance(value, list):
+        return Fault(
+            where=line.where,
+            what=f"column '{column}' holds {value!r:.80}, expected text or a list of messages",
+            fix="write the prompt as a string",
+        )
+    messages = messages_of(line, column, value)
+    if not isinstance(messages, Fault) and messages[-1].role == "assistant":
+        return Fault(
+            where=line.where,
+            what=f"the last message of column '{column}' is the assistant's",
+            fix="a prompt ends where the assistant is to speak: leave the reply out",
+        )
+    return messages
+
+
+def messages_of(line: Line, column: str, entries: Sequence[JSON]) -> tuple[Message, ...] | Fault:
+    """The messages of a cell that is a list, in the form of chat data sets."""
+    messages: list[Message] = []
+    for number, entry in enumerate(entries):
+        known = isinstance(entry, Mapping) and entry.get("role") in ROLES
+        content = entry.get("content") if known else None
+        if not isinstance(content, str):
+            return Fault(
+                where=line.where,
+                what=f"message {number} of column '{column}' is {entry!r:.80}",
+                fix=f"expected role (one of {', '.join(ROLES)}) and content, both text",
+            )
+        messages.append(Message(role=entry["role"], content=content))
+    return tuple(messages)
+
+
+def _answer(line: Line, column: str) -> str | Fault:
+    value = line.values.get(column)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return _empty(line, column, "answer")
+    parts = value if isinstance(value, list) else [value]
+    if parts and all(_is_plain(part) for part in parts):
+        return ", ".join(str(part) for part in parts)
+    return Fault(
+        where=line.where,
+        what=f"column '{column}' holds {value!r:.80}, expected text or a number",
+        fix="write the gold answer as a string",
+    )
+
+
+def _is_plain(value: JSON) -> bool:
+    """Text that is not empty, or a number."""
+    if isinstance(value, str):
+        return bool(value.strip())
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _label(line: Line, column: str) -> str | Fault:
+    value = line.values.get(column)
+    if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
+        return str(value)
+    return Fault(
+        where=line.where,
+        what=f"column '{column}' holds {value!r:.80}, expected an id",
+        fix="give every row an id, or name no id column",
+    )
+
+
+def _judge(line: Line, column: str) -> str | Fault:
+    value = line.values.get(column)
+    if value is None or isinstance(value, str):
+        return (value or "").strip()
+    return Fault(
+        where=line.where,
+        what=f"column '{column}' holds {value!r:.80}, expected the name of a verifier",
+        fix="write the name as a string, or nothing where the recipe has one for all other rows",
+    )
+
+
+def _empty(line: Line, column: str, part: str) -> Fault:
+    what = f"column '{column}' is empty" if column in line.values else f"no column '{column}'"
+    return Fault(where=line.where, what=what, fix=f"every row needs {_article(part)} {part}")
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"

@@ -1,0 +1,224 @@
+"""Rows of data files as they are, each with its file and line, for errors that name them.
+
+JSON lines and JSON arrays are read here; parquet files and the hub by the `datasets` package.
+"""
+
+import codecs
+import datetime
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from recipes.errors import Fault, RecipeError
+from recipes.slots.spec import JSON
+
+TablePath = Annotated[
+    str, Field(min_length=1, description=".jsonl, .json or .parquet file, folder, or hub name")
+]
+Split = Annotated[str, Field(description="of a folder or hub data set; a file is `train`")]
+Subset = Annotated[str, Field(description="configuration of a hub data set; '' for its own")]
+
+MAX_FAULTS = 10  # that one error lists
+SUFFIXES = (".jsonl", ".json", ".parquet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One row of a file, as found."""
+
+    where: str  # file and line, or name and row number from 0
+    number: int  # row number from 0 in its source; part of a default id
+    values: Mapping[str, JSON]
+
+
+def read(path: str, *, split: str, subset: str) -> list[Line]:
+    """All rows of a local file, of a folder's split, or of a data set on the hub.
+
+    A file is the split `train`; a folder's split is made of the files called `<split>.*` or
+    `<split>-*`. Raises RecipeError.
+    """
+    if is_local(path):
+        _refuse_subset(path, subset)
+        local = Path(path).expanduser()
+        files = _files_of_split(local, split) if local.is_dir() else [_file(local, split)]
+        lines = [line for file in files for line in _read_file(file)]
+    else:
+        lines = list(_read_hub(path, split, subset))
+    if not lines:
+        raise RecipeError.of(f"{path} has no rows", path="path", fix="name a file with rows")
+    return [
+        Line(where=line.where, number=number, values=line.values)
+        for number, line in enumerate(lines)
+    ]
+
+
+def is_local(path: str) -> bool:
+    """Whether `path` means a file or folder of this machine, be it there or not."""
+    local = Path(path).expanduser()
+    return local.exists() or local.suffix in SUFFIXES or local.is_absolute() or path[:1] == "."
+
+
+def refuse(faults: list[Fault]) -> None:
+    """Raise the faults as one RecipeError, the first ten in full and the rest as a number."""
+    if len(faults) > MAX_FAULTS:
+        more = Fault(what=f"and {len(faults) - MAX_FAULTS} more faults")
+        raise RecipeError([*faults[:MAX_FAULTS], more])
+    if faults:
+        raise RecipeError(faults)
+
+
+def _refuse_subset(path: str, subset: str) -> None:
+    if subset:
+        raise RecipeError.of(
+            f"{path} is local, and only a data set on the hub has subsets (got '{subset}')",
+            path="subset",
+            fix="leave subset out",
+        )
+
+
+def _file(file: Path, split: str) -> Path:
+    if not file.is_file():
+        raise RecipeError.of(
+            f"no file or folder '{file}' (relative paths start at {Path.cwd()})",
+            path="path",
+            fix="correct the path; a data set on the hub is named `owner/name`",
+        )
+    if file.suffix not in SUFFIXES:
+        raise RecipeError.of(
+            f"'{file}' ends in '{file.suffix}'; readable are {', '.join(SUFFIXES)}",
+            path="path",
+            fix="convert it to JSON lines: one object a line",
+        )
+    if split != "train":
+        raise RecipeError.of(
+            f"'{file}' is one file, which has no split '{split}'",
+            path="split",
+            fix="leave split out, or name a folder with files called after their split",
+        )
+    return file
+
+
+def _files_of_split(folder: Path, split: str) -> list[Path]:
+    files = sorted(f for f in folder.iterdir() if f.is_file() and f.suffix in SUFFIXES)
+    chosen = [f for f in files if f.stem == split or f.stem.startswith(f"{split}-")]
+    if not chosen:
+        found = ", ".join(f.name for f in files[:MAX_FAULTS]) or "no .jsonl, .json or .parquet file"
+        raise RecipeError.of(
+            f"folder '{folder}' has no files of the split '{split}' (found: {found})",
+            path="split",
+            fix=f"set split, or name a file, for example {split}.jsonl",
+        )
+    return chosen
+
+
+def _read_file(file: Path) -> list[Line]:
+    if file.suffix == ".parquet":
+        from datasets import Dataset
+
+        return list(_plain_lines(Dataset.from_parquet(str(file)), str(file)))
+    with file.open("rb") as stream:
+        first = next((raw.strip() for raw in stream if raw.strip()), b"")
+    is_array = file.suffix == ".json" and first.removeprefix(codecs.BOM_UTF8)[:1] == b"["
+    return _read_array(file) if is_array else _read_json_lines(file)
+
+
+def _read_json_lines(file: Path) -> list[Line]:
+    lines: list[Line] = []
+    faults: list[Fault] = []
+    with file.open("rb") as stream:
+        for number, raw in enumerate(stream, start=1):
+            if not raw.strip():
+                continue
+            where = f"{file}:{number}"
+            try:
+                value = json.loads(raw.decode("utf-8-sig"))
+            except json.JSONDecodeError as error:
+                what = f"not valid JSON: {error.msg} at column {error.colno}"
+                faults.append(Fault(where=where, what=what, fix="write one JSON object a line"))
+                continue
+            except UnicodeDecodeError as error:
+                what = f"not UTF-8 at byte {error.start} of the line"
+                faults.append(Fault(where=where, what=what, fix="save the file as UTF-8"))
+                continue
+            if isinstance(value, dict):
+                lines.append(Line(where=where, number=0, values=value))
+            else:
+                what = f"expected a JSON object, found {_kind(value)}"
+                faults.append(Fault(where=where, what=what, fix="write one JSON object a line"))
+    refuse(faults)
+    return lines
+
+
+def _read_array(file: Path) -> list[Line]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise RecipeError.of(
+            f"not valid JSON: {error.msg} at column {error.colno}",
+            where=f"{file}:{error.lineno}",
+            fix="a file that begins with '[' must be one array of objects",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise RecipeError.of(
+            f"not UTF-8 at byte {error.start}", where=str(file), fix="save the file as UTF-8"
+        ) from None
+    faults = [
+        Fault(where=f"{file}[{i}]", what=f"expected a JSON object, found {_kind(value)}")
+        for i, value in enumerate(values)
+        if not isinstance(value, dict)
+    ]
+    refuse(faults)
+    return [Line(where=f"{file}[{i}]", number=0, values=v) for i, v in enumerate(values)]
+
+
+def _read_hub(name: str, split: str, subset: str) -> Iterator[Line]:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+
+    try:
+        table = load_dataset(name, subset or None, split=split)
+    except (DatasetsError, OSError, ValueError) as error:
+        first = str(error).strip().split("\n", 1)[0]
+        raise RecipeError.of(
+            f"cannot load '{name}' (subset '{subset}', split '{split}') from the hub: {first}",
+            path="path",
+            fix="check name, subset and split, and the network; a local file ends in .jsonl, "
+            ".json or .parquet",
+        ) from error
+    yield from _plain_lines(table, name)
+
+
+def _plain_lines(table: Any, name: str) -> Iterator[Line]:
+    for number, row in enumerate(table):
+        where = f"{name}[{number}]"
+        yield Line(
+            where=where,
+            number=0,
+            values={key: _plain(value, key, where) for key, value in row.items()},
+        )
+
+
+def _plain(value: Any, column: str, where: str) -> JSON:
+    """A cell as JSON; dates become text, what has no JSON form (images, bytes) is refused."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item, column, where) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, column, where) for key, item in value.items()}
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    raise RecipeError.of(
+        f"column '{column}' holds {type(value).__name__}, which is neither text nor a number",
+        where=where,
+        fix="save the data without that column, as JSON lines",
+    )
+
+
+def _kind(value: JSON) -> str:
+    names = {list: "an array", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,1 @@
+"""Generation in the trainer's process: decode batch, cache, sampling. Used by `engines/hf.py`."""

@@ -1,0 +1,1 @@
+"""vLLM servers: launch, connect, requests in flight, and weights pushed to them."""

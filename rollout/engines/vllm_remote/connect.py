@@ -1,0 +1,156 @@
+"""From what a recipe says to servers that answer and can be used: the connection of an engine."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.errors import RecipeError
+from recipes.slots.spec import JSON
+from rollout.engines.context import EngineContext
+from rollout.engines.vllm_remote.flight import Flight
+from rollout.engines.vllm_remote.http import Loop, Servers
+from rollout.engines.vllm_remote.launch import Children, LaunchSpec, launch
+from rollout.engines.vllm_remote.push import Backend, Named, Push, in_thread, make_push
+from rollout.types import EngineDied
+
+_REQUESTS = 512  # under way at one server; more sockets would meet the usual limit of open files
+_CLOSE_S = 10.0
+_CONTROL_S = 120.0  # a pause waits for a step of the model, not for a sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where the servers are and how weights reach them, as the recipe says."""
+
+    urls: Sequence[str]
+    launched: LaunchSpec | None
+    backend: Backend
+    address: str  # of this process, as servers reach it
+    request_s: float
+    push_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """Servers that answered once, and what is on its way to them."""
+
+    loop: Loop
+    children: Children | None
+    servers: Servers
+    flight: Flight
+    push: Push
+
+    @classmethod
+    async def open(cls, site: Site, context: EngineContext) -> "Connection":
+        """Launch servers where asked, and look at what they are. Raises RecipeError, EngineDied."""
+        children = None
+        if site.launched is not None:
+            children = await launch(site.launched, context, site.backend)
+        loop = Loop()
+        servers = Servers(
+            children.urls if children else site.urls,
+            end=_end_of(children),
+            request_s=site.request_s,
+            control_s=max(_CONTROL_S, site.push_s),
+        )
+        try:
+            await loop.run(check_servers(servers, context, site.backend))
+            flight = Flight(servers, context.stop_ids, _REQUESTS)
+            flight.open(0, None)  # the folder's own weights
+            push = make_push(
+                site.backend, loop, servers, address=site.address, timeout_s=site.push_s
+            )
+        except BaseException:
+            loop.submit(servers.close()).result(timeout=_CLOSE_S)
+            loop.close()
+            if children:
+                children.close()
+            raise
+        return cls(loop=loop, children=children, servers=servers, flight=flight, push=push)
+
+    async def push_weights(self, named: Named, version: int) -> None:
+        """Ground all samples, replace all weights, go on. On the loop; raises EngineDied."""
+        await self.flight.ground()
+        await asyncio.wrap_future(in_thread(lambda: self.push(named, version)))
+        told = {
+            str(answer["weight_version"]) for answer in await self.servers.all_get("/weight_info")
+        }
+        if told != {str(version)}:
+            raise EngineDied(f"the servers hold versions {sorted(told)} after a push of {version}")
+        await self._resume(version, None)
+
+    async def push_adapter(self, folder: Path, version: int) -> None:
+        """Ground all samples, load the adapter under a new name, forget the old, go on."""
+        await self.flight.ground()
+        name, old = f"policy-v{version}", self.flight.model
+        body = {"lora_name": name, "lora_path": str(folder.resolve())}
+        count = len(self.servers.urls)
+        if old == name:  # the same version again, after a resume: never two under one name
+            await self.servers.all_post("/v1/unload_lora_adapter", [{"lora_name": old}] * count)
+            old = None
+        await self.servers.all_post("/v1/load_lora_adapter", [body] * count)
+        if old is not None:
+            await self.servers.all_post("/v1/unload_lora_adapter", [{"lora_name": old}] * count)
+        await self._resume(version, name)
+
+    async def _resume(self, version: int, model: str | None) -> None:
+        for answer in await self.servers.all_post("/reset_prefix_cache"):
+            if not answer["success"]:
+                raise EngineDied("a server's prefix cache still holds blocks of the old weights")
+        await self.servers.all_post("/resume")
+        self.flight.open(version, model)
+
+    def close(self) -> None:
+        """End the requests, the loop and the launched servers."""
+        self.loop.submit(self.servers.close()).result(timeout=_CLOSE_S)
+        self.loop.close()
+        if self.children is not None:
+            self.children.close()
+
+
+def _end_of(children: Children | None) -> Callable[[], str]:
+    return (lambda: children.end) if children else (lambda: "")
+
+
+async def check_servers(servers: Servers, context: EngineContext, backend: Backend) -> None:
+    """Raises RecipeError where a server was started with settings that would mislead training."""
+    wanted: dict[str, Any] = {
+        "model_config.logprobs_mode": "processed_logprobs",
+        "model_config.dtype": f"torch.{context.dtype}",
+    }
+    if not context.max_lora_rank:
+        wanted["weight_transfer_config.backend"] = backend
+    for url in servers.urls:
+        try:
+            info = (await servers.get(url, "/server_info?config_format=json"))["vllm_config"]
+        except EngineDied as error:
+            raise RecipeError.of(
+                f"no vLLM server in development mode answers at {url} ({error})",
+                path="engine.urls",
+                fix="start it with VLLM_SERVER_DEV_MODE=1, as docs/many-gpus.md shows",
+            ) from error
+        found = {path: _at(info, path) for path in wanted}
+        wrong = [
+            f"{path} is {found[path]}, not {value}"
+            for path, value in wanted.items()
+            if found[path] != value
+        ]
+        longest = info["model_config"]["max_model_len"]
+        if longest < context.context_length:
+            wrong.append(f"max_model_len is {longest}, below {context.context_length}")
+        if wrong:
+            raise RecipeError.of(
+                f"the server at {url} does not fit this recipe: {'; '.join(wrong)}",
+                path="engine.urls",
+                fix="start it as docs/many-gpus.md shows",
+            )
+
+
+def _at(tree: JSON, path: str) -> JSON:
+    """The value at a dotted path, None where the path ends early."""
+    return functools.reduce(
+        lambda node, key: node.get(key) if isinstance(node, dict) else None, path.split("."), tree
+    )

@@ -1,0 +1,262 @@
+"""Servers as children of the trainer: their command lines, their start, their end.
+
+launch() -> one guard per server -> /health answers -> addresses
+a guard ends its server with the trainer; what the server wrote is quoted when it dies
+"""
+
+import asyncio
+import getpass
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field, model_validator
+
+from recipes.errors import RecipeError
+from recipes.slots.spec import Spec
+from rollout.engines.context import EngineContext
+from rollout.engines.vllm_embedded.start import ADAPTER_RANKS
+
+_HOST = "127.0.0.1"
+_ROOT = Path(__file__).resolve().parents[3]
+_LOOK_S = 0.25
+_LINES = 20  # of a dead server's output
+_LAUNCHERS = ("TORCHELASTIC_", "ACCELERATE_", "FSDP_", "PMI_", "OMPI_")
+_RANK = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK",
+         "ROLE_NAME", "ROLE_WORLD_SIZE", "GROUP_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+         "CROSS_RANK", "CROSS_SIZE", "LOCAL_SIZE"}  # fmt: skip
+
+
+class LaunchSpec(Spec):
+    """vLLM servers that the trainer starts on its own machine, one per share of the devices."""
+
+    devices: Annotated[
+        str, Field(pattern=r"^(\d+(,\d+)*)?$", description="GPUs to serve on, as `4,5,6,7`")
+    ] = ""
+    tensor_parallel_size: Annotated[
+        int, Field(gt=0, description="GPUs of one server; the devices are shared out so")
+    ] = 1
+    port: Annotated[
+        int,
+        Field(ge=0, lt=65536, description="of the first server, the next on the next; 0: any free"),
+    ] = 0
+    gpu_memory_utilization: Annotated[
+        float, Field(gt=0, lt=1, description="share of a GPU's memory for weights and cache")
+    ] = 0.9
+    max_sequences: Annotated[
+        int, Field(gt=0, description="sequences that one server decodes at the same time")
+    ] = 256
+    start_timeout_s: Annotated[
+        float, Field(gt=0, description="longest wait for a server to load its model")
+    ] = 900.0
+
+    @model_validator(mode="after")
+    def _whole_servers(self) -> Self:
+        count = len(self.devices.split(",")) if self.devices else 0
+        if count % self.tensor_parallel_size:
+            raise RecipeError.of(
+                f"{count} devices cannot be shared out over servers of {self.tensor_parallel_size}",
+                path="devices",
+                fix="name a multiple of tensor_parallel_size devices",
+            )
+        return self
+
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """The devices of each server; one server without devices where none are named."""
+        named = self.devices.split(",") if self.devices else []
+        size = self.tensor_parallel_size
+        return tuple(",".join(named[i : i + size]) for i in range(0, len(named), size)) or ("",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Child:
+    """One launched server."""
+
+    url: str
+    command: tuple[str, ...]
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def end(self) -> str:
+        """What is known of a server that ended: exit, command line, last words; else nothing."""
+        ended = self.process.poll() is not None
+        return f"the server at {self.url} ended\n{self.words}" if ended else ""
+
+    @property
+    def words(self) -> str:
+        """Its command line and the last lines it wrote."""
+        lines = self.log.read_text(errors="replace").splitlines()[-_LINES:]
+        return "\n".join([f"  $ {shlex.join(self.command)}", *(f"  | {line}" for line in lines)])
+
+
+class Children:
+    """The servers that one trainer launched."""
+
+    def __init__(self, children: list[Child], folder: Path) -> None:
+        self._children = children
+        self._folder = folder
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return tuple(child.url for child in self._children)
+
+    @property
+    def end(self) -> str:
+        """About the first server that ended; nothing while all run."""
+        return next((child.end for child in self._children if child.end), "")
+
+    def close(self) -> None:
+        """End all servers, and wait until their memory is free again."""
+        for child in self._children:
+            if child.process.poll() is None:
+                child.process.terminate()
+        for child in self._children:
+            try:
+                child.process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.process.pid, signal.SIGKILL)
+                child.process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+async def launch(spec: LaunchSpec, context: EngineContext, backend: str) -> Children:
+    """Servers that answer. Raises RecipeError: a port in use, a server that ends or is too slow."""
+    folder = Path(tempfile.mkdtemp(prefix="temper-servers-"))
+    children = Children(made := [], folder)
+    try:
+        for i, devices in enumerate(spec.shares):
+            port = _free_port(spec.port + i if spec.port else 0)
+            command = tuple(serving(spec, context, backend, port))
+            made.append(_start(command, port, devices, folder / f"server-{i}.log"))
+        await _answering(made, spec.start_timeout_s)
+    except BaseException:
+        children.close()
+        raise
+    return children
+
+
+def serving(spec: LaunchSpec, context: EngineContext, backend: str, port: int) -> list[str]:
+    """The command line of a server that this engine can use; docs/many-gpus.md shows it too."""
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    command += ["--model", str(context.folder), "--host", _HOST, "--port", str(port)]
+    command += ["--dtype", context.dtype, "--max-model-len", str(context.context_length)]
+    command += ["--seed", str(context.seed), "--max-num-seqs", str(spec.max_sequences)]
+    command += ["--tensor-parallel-size", str(spec.tensor_parallel_size)]
+    command += ["--logprobs-mode", "processed_logprobs", "--generation-config", "vllm"]
+    command += ["--enable-scale-out", "--enable-prefix-caching", "--disable-uvicorn-access-log"]
+    command += ["--worker-extension-cls", "rollout.engines.vllm_remote.gloo.GlooWorker"]
+    command += ["--weight-transfer-config", f'{{"backend": "{backend}"}}']
+    if torch.cuda.is_available():
+        command += ["--gpu-memory-utilization", str(spec.gpu_memory_utilization)]
+    else:
+        command += ["--enforce-eager"]
+    if context.max_lora_rank:
+        ranks = [rank for rank in ADAPTER_RANKS if rank >= context.max_lora_rank]
+        command += ["--enable-lora", "--max-lora-rank", str(min(ranks, default=0))]
+    return command
+
+
+def environment(devices: str, folder: Path) -> Mapping[str, str]:
+    """The trainer's, without what its launcher says of ranks: vLLM has ranks of its own.
+
+    folder: for its sockets and temporary files, of which it leaves some behind
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _RANK and not name.startswith(_LAUNCHERS)
+    }
+    path = os.pathsep.join(filter(None, [str(_ROOT), kept.get("PYTHONPATH", "")]))
+    defaults = {
+        "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": "ERROR",  # a warning for every push would hide a server's last words
+    }
+    compiled = Path(tempfile.gettempdir()) / f"torchinductor_{getpass.getuser()}"
+    needed = {
+        "PYTHONPATH": path,
+        "TMPDIR": str(folder),
+        "VLLM_RPC_BASE_PATH": str(folder),
+        "TORCHINDUCTOR_CACHE_DIR": kept.get("TORCHINDUCTOR_CACHE_DIR", str(compiled)),
+        "VLLM_SERVER_DEV_MODE": "1",  # pause, resume and weights are there in this mode only
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
+        **({"CUDA_VISIBLE_DEVICES": devices} if devices else {}),
+    }
+    return {**defaults, **kept, **needed}
+
+
+def _start(command: tuple[str, ...], port: int, devices: str, log: Path) -> Child:
+    guard = [sys.executable, str(Path(__file__).with_name("guard.py")), str(os.getpid())]
+    guard += [str(log.parent)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*guard, *command],
+            env=environment(devices, log.parent),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Child(url=f"http://{_HOST}:{port}", command=command, process=process, log=log)
+
+
+def _free_port(port: int) -> int:
+    """The port itself where nobody listens on it, any free one for 0."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((_HOST, port))
+        except OSError as error:
+            raise RecipeError.of(
+                f"port {port} of {_HOST} is in use ({error.strerror}): another server runs there",
+                path="engine.launch.port",
+                fix="end that server, name another port, or 0 for any free one",
+            ) from error
+        number: int = trial.getsockname()[1]
+        return number
+
+
+async def _answering(children: list[Child], timeout_s: float) -> None:
+    """Wait until all answer. Raises RecipeError with the last lines of the one that does not."""
+    import aiohttp
+
+    deadline = time.monotonic() + timeout_s
+    waiting = list(children)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        while waiting:
+            child = waiting[0]
+            if child.end:
+                raise RecipeError.of(
+                    f"vLLM did not start: {child.end}",
+                    path="engine.launch",
+                    fix="change what it complains of",
+                )
+            if time.monotonic() > deadline:
+                raise RecipeError.of(
+                    f"the server at {child.url} did not answer within {timeout_s:g} s\n"
+                    f"{child.words}",
+                    path="engine.launch.start_timeout_s",
+                    fix="raise it for a large model or a slow disk",
+                )
+            try:
+                async with session.get(f"{child.url}/health") as answer:
+                    if answer.status == 200:
+                        waiting.pop(0)
+                        continue
+            except (aiohttp.ClientError, TimeoutError):
+                pass  # it is still loading
+            await asyncio.sleep(_LOOK_S)

@@ -1,0 +1,68 @@
+"""docs/write-a-verifier.md works when it is pasted, in its order, into an empty folder."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recipes.loading.load import load
+from tests.support.runs import ROOT, environment
+from trainer.recipe.config import read
+
+PAGE = (ROOT / "docs" / "write-a-verifier.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+FILES = ("my_reward.py", "my_reward.py", "more_rewards.py")
+
+
+def test_the_page_pastes_three_files() -> None:
+    named = [text.split("\n", 1)[0].removeprefix("# ") for kind, text in BLOCKS if kind == "python"]
+    assert tuple(named) == FILES
+
+
+def test_every_setting_on_the_page_is_one(tmp_path: Path) -> None:
+    for kind, text in BLOCKS:
+        if kind != "yaml":
+            continue
+        settings = yaml.safe_load(text)
+        if "my_reward.py" in text:
+            (tmp_path / "my_reward.py").write_text("def score(response): ...\n")
+            text = text.replace("my_reward.py", f"{tmp_path}/my_reward.py")
+        file = tmp_path / "recipe.yaml"
+        file.write_text(f"extends: [quickstart.yaml]\n{text}")
+        assert set(settings) <= set(read(load(file)).model_dump())
+
+
+@pytest.mark.slow
+def test_its_files_and_commands_work_in_an_empty_folder(tmp_path: Path) -> None:
+    codes = []
+    for kind, text in BLOCKS:
+        if kind == "python":
+            name = text.split("\n", 1)[0].removeprefix("# ")
+            (tmp_path / name).write_text(text)
+        if kind == "bash":
+            codes += [run(line, tmp_path) for line in text.splitlines()]
+    # the first reward is the careless one
+    assert codes == [1] + [0] * 7
+    assert (tmp_path / "bench.json").exists()
+
+
+def run(command: str, folder: Path) -> int:
+    """Exit code of the line as a user would type it there, with this interpreter."""
+    name, *rest = shlex.split(command)
+    assert name == "temper"
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer", *rest],
+        cwd=folder,
+        env={**environment(), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode in (0, 1) and (not done.returncode or "accepted" in done.stdout)
+    assert "Traceback" not in done.stderr, done.stderr[-3000:]
+    return done.returncode

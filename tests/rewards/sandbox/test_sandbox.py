@@ -1,0 +1,331 @@
+"""What a confined program finds, what it may use, and how it ends; at every level that is here."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from rewards.sandbox import LEVELS, Limits, Sandbox, SandboxUnavailable, choose
+from rewards.sandbox.process import FOLDER_PREFIX, descendants, remove_folder
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[3]
+EVERY_LEVEL = pytest.mark.parametrize("level", LEVELS)
+
+
+def at(level: str) -> Sandbox:
+    """The level, or a skip that says why it is not here."""
+    try:
+        return choose(level)
+    except SandboxUnavailable as error:
+        pytest.skip(f"sandbox level {error}")
+
+
+def report(sandbox: Sandbox, expression: str) -> object:
+    """The value of an expression inside, as JSON."""
+    program = f"import json, os, sys\nprint(json.dumps({expression}))"
+    outcome = sandbox.run(program, limits=Limits(wall_s=30))
+    assert outcome.status == 0, outcome.stderr
+    return json.loads(outcome.stdout)
+
+
+def test_auto_takes_the_strongest_level_that_works_and_says_why_not_a_stronger_one() -> None:
+    chosen = choose("auto")
+    stronger = LEVELS[: LEVELS.index(chosen.level)]
+    assert [refused.split(" ")[0] for refused in chosen.refused] == list(stronger)
+    assert f"'{chosen.level}'" in chosen.describe()
+    assert chosen.rank == 3 - len(stronger)
+
+
+def test_an_unknown_level_is_refused() -> None:
+    with pytest.raises(SandboxUnavailable, match="no sandbox level 'docker'"):
+        choose("docker")
+
+
+def test_without_bubblewrap_the_named_level_is_an_error_and_auto_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SandboxUnavailable, match="bwrap is not installed"):
+        choose.__wrapped__("bubblewrap")
+    chosen = choose.__wrapped__("auto")
+    assert chosen.level != "bubblewrap"
+    assert "bwrap is not installed" in chosen.describe()
+
+
+def test_the_upper_levels_let_nothing_through() -> None:
+    for level in LEVELS[:2]:
+        try:
+            assert set(choose(level).leaks) <= {"processes", "threads"}
+        except SandboxUnavailable:
+            continue
+
+
+@EVERY_LEVEL
+def test_output_errors_and_status_come_back(level: str) -> None:
+    program = "import sys\nprint(input()[::-1])\nprint('no', file=sys.stderr)\nsys.exit(3)"
+    outcome = at(level).run(program, b"abc\n")
+    assert (outcome.status, outcome.stopped) == (3, "")
+    assert (outcome.stdout, outcome.stderr) == (b"cba\n", b"no\n")
+
+
+@EVERY_LEVEL
+def test_an_exception_is_printed_without_our_own_frames(level: str) -> None:
+    outcome = at(level).run("def f():\n    return 1 / 0\nf()")
+    assert outcome.status == 1
+    lines = outcome.stderr.decode().splitlines()
+    assert lines[-1] == "ZeroDivisionError: division by zero"
+    assert [line for line in lines if "File" in line] == [
+        '  File "program.py", line 3, in <module>',
+        '  File "program.py", line 2, in f',
+    ]
+
+
+@EVERY_LEVEL
+def test_the_environment_holds_nothing_of_the_trainers(
+    level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEY", "secret")
+    names = report(at(level), "sorted(os.environ)")
+    known = "HOME LANG OMP_NUM_THREADS OPENBLAS_NUM_THREADS PATH PWD PYTHONHASHSEED TMPDIR"
+    assert isinstance(names, list)
+    assert set(names) <= set(known.split())
+
+
+@EVERY_LEVEL
+def test_the_program_is_not_the_user_that_started_it(level: str) -> None:
+    sandbox = at(level)
+    if os.geteuid() != 0 and level == "rlimits":
+        pytest.skip("an ordinary user cannot become another one without a user namespace")
+    user, groups = report(sandbox, "[os.getuid(), os.getgroups()]")  # type: ignore[misc]
+    assert user != os.getuid()
+    assert 0 not in groups
+
+
+@EVERY_LEVEL
+def test_only_the_library_can_be_seen(level: str) -> None:
+    sandbox = at(level)
+    if level == "rlimits":
+        outcome = sandbox.run(f"import os\nos.listdir({str(ROOT)!r})")
+        assert b"PermissionError" in outcome.stderr or not sandbox.landlocked
+        return
+    top = report(sandbox, "sorted(os.listdir('/'))")
+    assert isinstance(top, list)
+    assert not {"proc", "sys", "home", "var", "boot", "mnt"} & set(top)
+    assert report(sandbox, "os.listdir('/tmp')") == []
+
+
+@EVERY_LEVEL
+def test_the_temporary_folder_can_be_used_and_is_gone_afterwards(
+    level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = at(level)
+    with tempfile.TemporaryDirectory(prefix="around-") as folder:
+        os.chmod(folder, 0o755)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        program = "import tempfile\nwith tempfile.TemporaryFile('w+') as f:\n    f.write('x')\n"
+        outcome = sandbox.run(f"{program}open('kept', 'w').write('x')\nprint('done')")
+        assert outcome.stdout == b"done\n", outcome.stderr
+        assert os.listdir(folder) == []
+
+
+@EVERY_LEVEL
+def test_threads_and_event_loops_work(level: str) -> None:
+    program = (
+        "import asyncio, threading\n"
+        "seen = []\n"
+        "threads = [threading.Thread(target=seen.append, args=(n,)) for n in range(8)]\n"
+        "[t.start() for t in threads]\n"
+        "[t.join() for t in threads]\n"
+        "async def main():\n"
+        "    return await asyncio.to_thread(sum, seen)\n"
+        "print(asyncio.run(main()))\n"
+    )
+    outcome = at(level).run(program)
+    assert outcome.stdout == b"28\n", outcome.stderr
+
+
+@EVERY_LEVEL
+def test_every_limit_ends_the_program(level: str) -> None:
+    sandbox = at(level)
+    asleep = sandbox.run("import time\ntime.sleep(100)", limits=Limits(wall_s=0.5))
+    assert (asleep.stopped, asleep.status) == ("deadline", 137)
+    busy = sandbox.run("while True: pass", limits=Limits(cpu_s=1, wall_s=60))
+    assert (busy.stopped, busy.status) == ("", 128 + signal.SIGXCPU)
+    flood = sandbox.run("while True: print('x' * 1000)", limits=Limits(output_kb=8, wall_s=60))
+    assert (flood.stopped, len(flood.stdout)) == ("output", 8192)
+    large = sandbox.run("x = bytearray(1 << 30)", limits=Limits(memory_mb=128))
+    assert large.stderr.splitlines()[-1] == b"MemoryError"
+    written = "f = open('x', 'wb', 0)\nn = 0\nwhile n < 1 << 23: n += f.write(bytes(1 << 20))"
+    full = sandbox.run(written, limits=Limits(disk_mb=4))
+    assert b"OSError" in full.stderr
+
+
+@EVERY_LEVEL
+def test_processes_may_be_started_only_where_they_can_be_ended(level: str) -> None:
+    sandbox = at(level)
+    program = (
+        "import os\nif os.fork():\n    print('parent')\nelse:\n    import time; time.sleep(99)"
+    )
+    assert b"PermissionError" in sandbox.run(program).stderr
+    if level == "rlimits":
+        with pytest.raises(ValueError, match="count and end"):
+            sandbox.run(program, limits=Limits(processes=4))
+        return
+    outcome = sandbox.run(program, limits=Limits(processes=4, wall_s=1.0))
+    assert outcome.stdout == b"parent\n"
+    assert processes_of(os.getpid()) == []
+
+
+@EVERY_LEVEL
+def test_installed_packages_are_there_only_when_asked_for(level: str) -> None:
+    sandbox = at(level)
+    program = "import pydantic\nprint('found')"
+    assert b"ModuleNotFoundError" in sandbox.run(program).stderr
+    assert sandbox.run(program, packages=True, limits=Limits(wall_s=60)).stdout == b"found\n"
+
+
+@EVERY_LEVEL
+def test_sets_come_out_in_the_same_order_each_time(level: str) -> None:
+    sandbox = at(level)
+    program = "print({str(n) for n in range(50)})"
+    assert sandbox.run(program).stdout == sandbox.run(program).stdout
+
+
+def processes_of(trainer: int) -> list[int]:
+    """Confined processes that this trainer started: their command line names it."""
+    mark = f'"parent": {trainer},'.encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if mark in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@EVERY_LEVEL
+def test_a_trainer_that_is_killed_takes_its_programs_with_it(level: str) -> None:
+    sandbox = at(level)
+    del sandbox
+    code = (
+        "from rewards.sandbox import choose, Limits\n"
+        f"choose({level!r}).run('import time\\ntime.sleep(600)', limits=Limits(wall_s=600))\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:  # nobody is left to remove the program's own
+        os.chmod(folder, 0o755)
+        trainer = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": folder},
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(lambda: sleeping(trainer.pid))
+        trainer.kill()
+        trainer.wait()
+        wait_until(lambda: not processes_of(trainer.pid))
+
+
+@EVERY_LEVEL
+def test_no_process_is_left_for_the_machine_to_wait_for(level: str) -> None:
+    at(level)
+    code = (
+        "import ctypes, os\n"
+        "from rewards.sandbox import choose, Limits\n"
+        "assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0\n"  # orphans become our children
+        f"sandbox = choose({level!r})\n"
+        "for program in ('pass', 'import time; time.sleep(60)', 'import os; os._exit(1)'):\n"
+        "    sandbox.run(program, limits=Limits(wall_s=0.5))\n"
+        "try:\n"
+        "    print('left', os.waitpid(-1, os.WNOHANG))\n"
+        "except ChildProcessError:\n"
+        "    print('none')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "none\n", done.stderr
+
+
+def sleeping(trainer: int) -> bool:
+    """Whether the program itself, the innermost process, is there and the probe is over."""
+    family = descendants(trainer)
+    return len(family) > 1 and b'"cpu_s": 10,' in Path(f"/proc/{family[-1]}/cmdline").read_bytes()
+
+
+def wait_until(met: object) -> None:
+    for _ in range(600):
+        assert callable(met)
+        try:
+            if met():
+                return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("did not happen within half a minute")
+
+
+def test_a_folder_however_deep_or_closed_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / f"{FOLDER_PREFIX}x"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path)
+    start = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(folder)
+        for _ in range(1500):
+            os.mkdir("d")
+            os.chdir("d")
+        Path("file").write_text("x")
+        os.mkdir("closed", 0)
+    finally:
+        os.fchdir(start)
+        os.close(start)
+    remove_folder(folder)
+    assert os.listdir(tmp_path) == []
+
+
+def test_no_other_folder_is_ever_removed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match="not made for a program"):
+        remove_folder(tmp_path)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+def test_bubblewrap_is_preferred_where_it_works() -> None:
+    try:
+        strongest = choose("bubblewrap")
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    assert choose("auto").level == strongest.level == "bubblewrap"
+
+
+@EVERY_LEVEL
+def test_a_checkout_below_tmp_can_be_sandboxed(level: str) -> None:
+    at(level)
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        for package in ("recipes", "rewards"):
+            shutil.copytree(ROOT / package, Path(folder) / package)
+        program = "print(2 + 2)"
+        code = (
+            "from rewards.sandbox import choose, Limits\n"
+            f"done = choose({level!r}).run({program!r}, limits=Limits(wall_s=30))\n"
+            "print(done.status, done.stdout, done.stderr)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": folder},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.stdout == "0 b'4\\n' b''\n", done.stderr

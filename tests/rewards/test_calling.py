@@ -1,0 +1,27 @@
+import asyncio
+
+from rewards.calling import ask, verdict_of
+from tests.support.builders import problem
+from tests.support.verifiers import broken, pays, raises
+
+
+async def returns_a_number(asked, response):
+    return 1.0
+
+
+def said(verifier):
+    return asyncio.run(verdict_of(verifier, problem(), "x"))
+
+
+def test_a_broken_verifier_is_a_missing_verdict_with_its_reason():
+    assert said(raises).reason == "KeyError: 'solution'"
+    assert said(returns_a_number).reason == "the verifier returned float, no Verdict"
+    assert said(pays(float("nan"))).reason == "the reward is nan"
+    assert said(broken("down")).reason == "down"
+
+
+def test_several_are_asked_by_name_and_none_spoils_another():
+    verdicts = asyncio.run(ask({"a": pays(0.5), "b": raises}, problem(), "x"))
+    assert list(verdicts) == ["a", "b"]
+    assert verdicts["a"].reward == 0.5
+    assert verdicts["b"].is_missing

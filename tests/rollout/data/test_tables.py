@@ -1,0 +1,166 @@
+import datetime
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recipes.errors import RecipeError
+from rollout.data.tables import is_local, read
+
+
+def write(folder, name, text):
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def values(lines):
+    return [dict(line.values) for line in lines]
+
+
+def read_file(path, *, split="train", subset=""):
+    return read(path, split=split, subset=subset)
+
+
+def test_json_lines_know_their_file_and_line(tmp_path):
+    path = write(tmp_path, "a.jsonl", '{"x": 1}\n\n{"x": "two"}\n')
+    lines = read_file(path)
+    assert values(lines) == [{"x": 1}, {"x": "two"}]
+    assert [line.where for line in lines] == [f"{path}:1", f"{path}:3"]
+    assert [line.number for line in lines] == [0, 1]
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"x": 1}\n')
+    assert values(read_file(str(path))) == [{"x": 1}]
+
+
+@pytest.mark.parametrize("text", ['[{"x": 1}, {"x": 2}]', '{"x": 1}\n{"x": 2}\n'])
+def test_a_json_file_is_an_array_or_lines(tmp_path, text):
+    assert values(read_file(write(tmp_path, "a.json", text))) == [{"x": 1}, {"x": 2}]
+
+
+def test_every_broken_line_is_named(tmp_path):
+    path = write(tmp_path, "a.jsonl", '{"x": 1}\n{"x": \n[1]\n{"x": 2}\n"text"\n')
+    with pytest.raises(RecipeError) as caught:
+        read_file(path)
+    first, second, third = caught.value.faults
+    assert first.where == f"{path}:2"
+    assert "not valid JSON" in first.what
+    assert (second.where, second.what) == (f"{path}:3", "expected a JSON object, found an array")
+    assert (third.where, third.what) == (f"{path}:5", "expected a JSON object, found text")
+
+
+def test_ten_faults_are_listed_and_the_rest_counted(tmp_path):
+    with pytest.raises(RecipeError) as caught:
+        read_file(write(tmp_path, "a.jsonl", "1\n" * 25))
+    assert len(caught.value.faults) == 11
+    assert caught.value.faults[-1].what == "and 15 more faults"
+
+
+def test_a_line_that_is_not_utf8_is_named(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"x": 1}\n{"x": "\xff"}\n')
+    with pytest.raises(RecipeError, match=r"a\.jsonl:2: not UTF-8 at byte 7"):
+        read_file(str(path))
+
+
+def test_a_broken_array_names_its_line(tmp_path):
+    with pytest.raises(RecipeError, match=r"a\.json:2: not valid JSON"):
+        read_file(write(tmp_path, "a.json", '[{"x": 1},\n{"x" 2}]'))
+
+
+def test_a_folder_gives_the_files_of_a_split(tmp_path):
+    write(tmp_path, "train-00.jsonl", '{"x": 1}\n')
+    write(tmp_path, "train-01.jsonl", '{"x": 2}\n')
+    write(tmp_path, "training_notes.jsonl", '{"x": 9}\n')
+    write(tmp_path, "test.jsonl", '{"x": 3}\n')
+    lines = read_file(str(tmp_path))
+    assert values(lines) == [{"x": 1}, {"x": 2}]
+    assert [line.number for line in lines] == [0, 1]
+    assert values(read_file(str(tmp_path), split="test")) == [{"x": 3}]
+    with pytest.raises(RecipeError, match=r"no files of the split 'dev' \(found: test\.jsonl"):
+        read_file(str(tmp_path), split="dev")
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "match"),
+    [
+        ("nowhere.jsonl", {}, "no file or folder 'nowhere.jsonl'"),
+        ("/nowhere/data", {}, "no file or folder '/nowhere/data'"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_an_error(path, options, match):
+    with pytest.raises(RecipeError, match=match):
+        read_file(path, **options)
+
+
+def test_a_file_has_no_split_no_subset_and_one_of_three_forms(tmp_path):
+    path = write(tmp_path, "a.jsonl", '{"x": 1}\n')
+    with pytest.raises(RecipeError, match="one file, which has no split 'test'"):
+        read_file(path, split="test")
+    with pytest.raises(RecipeError, match="only a data set on the hub has subsets"):
+        read_file(path, subset="main")
+    with pytest.raises(RecipeError, match=r"ends in '\.csv'; readable are \.jsonl"):
+        read_file(write(tmp_path, "a.csv", "x\n1\n"))
+    with pytest.raises(RecipeError, match="has no rows"):
+        read_file(write(tmp_path, "b.jsonl", "\n"))
+
+
+@pytest.mark.parametrize(
+    ("path", "local"),
+    [("openai/gsm8k", False), ("gsm8k", False), ("a.jsonl", True), ("./a", True), ("/a", True)],
+)
+def test_a_hub_name_is_told_from_a_path(path, local):
+    assert is_local(path) == local
+
+
+def test_parquet_cells_become_plain_values(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [{"x": 1, "when": datetime.date(2024, 2, 1), "tests": ["a", "b"], "meta": {"k": 0.5}}]
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    [line] = read_file(str(path))
+    assert line.where == f"{path}[0]"
+    assert json.loads(json.dumps(dict(line.values))) == {
+        "x": 1,
+        "when": "2024-02-01",
+        "tests": ["a", "b"],
+        "meta": {"k": 0.5},
+    }
+
+
+def test_a_cell_without_a_plain_value_is_refused(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist([{"x": b"\x00"}]), path)
+    with pytest.raises(RecipeError, match=r"a\.parquet\[0\]: column 'x' holds bytes"):
+        read_file(str(path))
+
+
+@pytest.mark.slow
+def test_a_hub_that_cannot_be_reached_is_an_error_with_a_fix():
+    script = """
+from recipes.errors import RecipeError
+from rollout.data.tables import read
+try:
+    read("no-such-owner/no-such-data", split="train", subset="")
+except RecipeError as error:
+    print(error)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        cwd=Path(__file__).resolve().parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "cannot load 'no-such-owner/no-such-data' (subset '', split 'train')" in ran.stdout
+    assert "check name, subset and split, and the network" in ran.stdout

@@ -1,0 +1,193 @@
+import asyncio
+import json
+
+import pytest
+
+from rewards.http.usage import meters
+from rewards.types import Verdict
+from rollout.verification.runner import BreakerTripped, CircuitBreaker, Scorer
+from tests.support.builders import problem
+
+
+def ask(scorer, *, response="x"):
+    return asyncio.run(scorer.verify(problem(), response))
+
+
+async def right(asked, response):
+    return Verdict.binary(True)
+
+
+async def raises(asked, response):
+    raise ValueError("cannot parse")
+
+
+async def no_verdict(asked, response):
+    return 1.0
+
+
+def pays(reward):
+    async def verifier(asked, response):
+        return Verdict.scored(reward, correct=True)
+
+    return verifier
+
+
+def test_a_verdict_is_handed_on():
+    assert ask(Scorer(right)).reward == 1.0
+
+
+@pytest.mark.parametrize(
+    ("verifier", "reason"),
+    [
+        (raises, "ValueError: cannot parse"),
+        (no_verdict, "the verifier returned float, no Verdict"),
+        (pays(float("nan")), "the reward is nan"),
+        (pays(float("-inf")), "the reward is -inf"),
+    ],
+)
+def test_what_a_verifier_breaks_is_missing_never_zero(verifier, reason):
+    verdict = ask(Scorer(verifier))
+    assert verdict.is_missing
+    assert verdict.reason == reason
+
+
+def test_metrics_count_calls_since_the_last_reading():
+    async def reads(asked, response):
+        return Verdict.binary(True) if response else Verdict.missing("nothing to read")
+
+    scorer = Scorer(reads)
+    for response in ("a", "", "b", "c"):
+        ask(scorer, response=response)
+    metrics = scorer.metrics()
+    assert metrics["verifier/calls"] == 4
+    assert metrics["verifier/missing_frac"] == 0.25
+    assert metrics["verifier/seconds"] >= 0
+    assert scorer.metrics() == {}
+
+
+def test_a_cancelled_verification_stays_cancelled():
+    async def waits(asked, response):
+        await asyncio.sleep(3600)
+
+    async def run():
+        task = asyncio.create_task(Scorer(waits).verify(problem(), "x"))
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run())
+
+
+def record(breaker, word):
+    """m: missing, v: a verdict."""
+    for letter in word:
+        verdict = Verdict.missing("too slow") if letter == "m" else Verdict.binary(False)
+        breaker.record(verdict)
+    return breaker
+
+
+@pytest.mark.parametrize(
+    ("word", "tripped"),
+    [
+        ("mmm", False),  # fewer than 4 verdicts
+        ("mmvv", False),  # 2 of 4 is not above one half
+        ("mmmv", True),
+        ("mmmvvv", False),
+        ("vvvvvvmmmmm", True),  # 5 of the last 8
+        ("mmmmmmmmvvvvvvvv", False),  # the window has moved on
+    ],
+)
+def test_a_breaker_looks_at_the_last_verdicts(word, tripped):
+    breaker = record(CircuitBreaker(0.5, window=8, min_count=4), word)
+    assert breaker.is_tripped == tripped
+
+
+def test_a_breaker_goes_on_from_what_it_had_seen():
+    before = record(CircuitBreaker(0.5, window=8, min_count=4), "mmm")
+    after = CircuitBreaker(0.5, window=8, min_count=4)
+    after.load_state_dict(json.loads(json.dumps(before.state_dict())))
+    assert not after.is_tripped
+    assert record(after, "m").is_tripped
+    with pytest.raises(BreakerTripped, match="4x too slow"):
+        after.check()
+    smaller = CircuitBreaker(0.5, window=2)
+    smaller.load_state_dict(record(before, "v").state_dict())
+    assert smaller.error_rate == 0.5  # m and v, the newest
+
+
+def test_the_breaker_is_part_of_the_scorers_state():
+    before = Scorer(raises, breaker=CircuitBreaker(0.5, window=4))
+    ask(before)
+    after = Scorer(raises, breaker=CircuitBreaker(0.5, window=4))
+    after.load_state_dict(before.state_dict())
+    assert after.breaker.error_rate == 1.0
+
+
+def test_a_tripped_breaker_names_rate_and_reason():
+    breaker = record(CircuitBreaker(0.5, window=8, min_count=4), "mmmv")
+    with pytest.raises(BreakerTripped, match=r"3 of the last 4 .*75%, allowed 50%.*3x too slow"):
+        breaker.check()
+    record(CircuitBreaker(0.5, window=8, min_count=4), "vvvv").check()
+
+
+def test_the_scorer_feeds_its_breaker():
+    breaker = CircuitBreaker(0.5, window=4, min_count=2)
+    scorer = Scorer(raises, breaker=breaker)
+    ask(scorer)
+    breaker.check()
+    ask(scorer)
+    with pytest.raises(BreakerTripped, match="cannot parse"):
+        breaker.check()
+
+
+def test_what_verifiers_count_themselves_is_read_with_the_calls():
+    scorer = Scorer(right)
+    meters.read()
+    meters.add("judge/tokens_in", 7)
+    assert scorer.metrics() == {}  # no call, nothing to report yet
+    ask(scorer)
+    assert scorer.metrics()["judge/tokens_in"] == 7
+    ask(scorer)
+    assert "judge/tokens_in" not in scorer.metrics()
+
+
+class Remembers:
+    """A watcher that keeps what it was shown."""
+
+    def __init__(self):
+        self.seen = []
+
+    async def see(self, asked, response, verdict):
+        self.seen.append((asked.id, response, verdict.reward))
+
+    def metrics(self):
+        return {"watch/seen": float(len(self.seen))}
+
+    def state_dict(self):
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state):
+        self.seen = state["seen"]
+
+
+def test_watchers_see_every_verdict_and_add_their_numbers():
+    watcher = Remembers()
+    scorer = Scorer(right, watchers={"memory": watcher})
+    ask(scorer, response="a")
+    ask(scorer, response="b")
+    assert watcher.seen == [("p0", "a", 1.0), ("p0", "b", 1.0)]
+    assert scorer.metrics()["watch/seen"] == 2.0
+
+
+def test_what_watchers_remember_survives_a_checkpoint():
+    before, after = Remembers(), Remembers()
+    ask(Scorer(right, watchers={"memory": before}))
+    saved = Scorer(right, watchers={"memory": before, "other": Remembers()}).state_dict()
+    Scorer(right, watchers={"memory": after, "new": Remembers()}).load_state_dict(saved)
+    assert after.seen == before.seen
+
+
+@pytest.mark.parametrize("verifier", [right, raises])
+def test_every_verdict_says_what_gave_it(verifier):
+    assert ask(Scorer(verifier, provenance="4f2a")).verifier == "4f2a"

@@ -1,0 +1,34 @@
+"""A vLLM server that tests share: a tiny tied model on the CPU, started once per process.
+
+url, folder = shared_server()        waits some 20 s the first time; weights are pushed by each test
+"""
+
+import asyncio
+import atexit
+import functools
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rollout.engines.context import EngineContext
+from rollout.engines.vllm_remote.launch import LaunchSpec, launch
+from tests.support.models import END, WIDE, save_words, tiny_model
+
+LONGEST = 400  # tokens of context
+
+
+@functools.cache
+def shared_server() -> tuple[str, Path]:
+    """Its address, and the folder that it started from."""
+    folder = Path(tempfile.mkdtemp())
+    tiny_model(folder, "qwen2", tied=True, **WIDE)
+    save_words(folder)
+    context = EngineContext(
+        folder=folder, dtype="float32", context_length=LONGEST, stop_ids=(END,), seed=0
+    )
+    with ThreadPoolExecutor(1) as thread:  # the caller may have a loop of its own running
+        children = thread.submit(asyncio.run, launch(LaunchSpec(), context, "gloo")).result()
+    atexit.register(shutil.rmtree, folder)
+    atexit.register(children.close)
+    return children.urls[0], folder

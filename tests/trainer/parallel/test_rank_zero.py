@@ -1,0 +1,61 @@
+import asyncio
+
+import pytest
+
+from rollout.collector.collector import Interrupted
+from trainer.parallel.rank_zero import MainRankFailed, on_main
+
+
+class Main:
+    is_main = True
+
+    def __init__(self):
+        self.said = None
+
+    def broadcast(self, value):
+        self.said = value
+        return value
+
+
+class Other:
+    is_main = False
+
+    def __init__(self, heard):
+        self.heard = heard
+
+    def broadcast(self, value):
+        return self.heard
+
+
+async def seven():
+    return 7
+
+
+async def broken():
+    raise OSError("disk")
+
+
+async def stopped():
+    raise Interrupted
+
+
+def test_every_rank_gets_rank_zeros_value():
+    main = Main()
+    assert asyncio.run(on_main(main, seven)) == 7
+    assert asyncio.run(on_main(Other(main.said), broken)) == 7
+
+
+def test_a_failure_is_announced_before_it_is_raised():
+    main = Main()
+    with pytest.raises(OSError, match="disk"):
+        asyncio.run(on_main(main, broken))
+    with pytest.raises(MainRankFailed, match="OSError"):
+        asyncio.run(on_main(Other(main.said), seven))
+
+
+def test_a_stop_request_is_one_on_every_rank():
+    main = Main()
+    with pytest.raises(Interrupted):
+        asyncio.run(on_main(main, stopped))
+    with pytest.raises(Interrupted):
+        asyncio.run(on_main(Other(main.said), seven))

@@ -1,0 +1,99 @@
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from recipes.errors import RecipeError
+from recipes.loading.load import load
+from tests.support.builders import problem
+from trainer.recipe.config import read
+from trainer.run.reward_monitor import oversee, refuse_another_verifier
+
+APPEALED = """
+verifier:
+  name: appealed
+  first: {name: format, pattern: "^2$"}
+  second: {name: format, pattern: "2"}
+  negatives: 1.0
+"""
+WATCHED = """
+watch:
+  verifiers: {strict: {name: format, pattern: "^2$"}}
+  sample_frac: 1.0
+  window: 2
+  patience: 1
+  min_rise: 0.1
+  bounds: [{metric: watch/strict, max_fall: 0.1}]
+"""
+
+
+def recipe(folder: Path, settings: str = ""):
+    file = folder / "run.yaml"
+    file.write_text(f"extends: [smoke/grpo.yaml]\n{settings}")
+    return read(load(file))
+
+
+def ask(oversight, *responses):
+    async def every():
+        return [await oversight.scorer.verify(problem(), response) for response in responses]
+
+    return asyncio.run(every())
+
+
+def test_every_verdict_carries_the_hash_of_its_verifier(tmp_path):
+    oversight = oversee(recipe(tmp_path))
+    [verdict] = ask(oversight, "1")
+    assert verdict.verifier == oversight.provenance.digest
+
+
+def test_an_appealed_verifier_is_watched_for_its_errors(tmp_path):
+    oversight = oversee(recipe(tmp_path, APPEALED))
+    ask(oversight, "2", "it is 2", "3")
+    found = oversight.scorer.metrics()
+    assert found["verifier/appeals"] == 2
+    assert found["verifier/false_negative"] == 0  # the one that there was is repaired
+    assert "verifier/appeals" not in _metrics_of(recipe(tmp_path))
+
+
+def _metrics_of(plain):
+    oversight = oversee(plain)
+    ask(oversight, "2")
+    return oversight.scorer.metrics()
+
+
+def test_a_watch_alarms_and_stops(tmp_path, capsys):
+    oversight = oversee(recipe(tmp_path, WATCHED))
+    assert oversight.verdict == ""
+    for reward, responses in ((0.2, ["2", "2"]), (0.9, ["12", "2 or 3"])):
+        ask(oversight, *responses)
+        added = oversight.observe({"rollout/reward": reward, **oversight.scorer.metrics()})
+    assert added == {"watch/alarms": 1.0}
+    assert (
+        "watch: rollout/reward rose from 0.2 to 0.9 while watch/strict" in capsys.readouterr().err
+    )
+    assert "the reward seems to be gamed" in oversight.verdict
+
+
+def test_a_run_without_a_watch_logs_no_alarms(tmp_path):
+    assert oversee(recipe(tmp_path)).observe({"rollout/reward": 1.0}) == {}
+
+
+def test_its_memory_survives_a_checkpoint(tmp_path):
+    both = recipe(tmp_path, APPEALED + WATCHED)
+    before, after = oversee(both), oversee(both)
+    ask(before, "2", "3")
+    before.observe({"rollout/reward": 0.1, **before.scorer.metrics()})
+    after.load_state_dict(json.loads(json.dumps(before.state_dict())))
+    assert after.state_dict() == before.state_dict()
+    assert after.state_dict()["watch"]["history"] == [{"rollout/reward": 0.1, "watch/strict": 0.5}]
+
+
+def test_another_verifier_is_refused_on_a_resume_unless_allowed(tmp_path):
+    saved = oversee(recipe(tmp_path)).state_dict()
+    assert refuse_another_verifier(recipe(tmp_path), saved) == ""
+    other = 'verifier: {name: format, pattern: "[5-9]"}\n'
+    with pytest.raises(RecipeError, match=r"verifier: .*pattern: '\[0-4\]' before, '\[5-9\]' now"):
+        refuse_another_verifier(recipe(tmp_path, other), saved)
+    allowed = recipe(tmp_path, other + "limits: {allow_verifier_change: true}\n")
+    assert "pattern" in refuse_another_verifier(allowed, saved)

@@ -1,0 +1,87 @@
+import pytest
+import torch
+
+from recipes.slots.registry import Bound
+from recipes.slots.schedules import number
+from tests.support.builders import annotated, batch
+from trainer.advantages import advantage
+from trainer.corrections import correction
+from trainer.losses import loss
+from trainer.masks import mask
+from trainer.reductions import reduction
+from trainer.terms import term
+from trainer.update.algorithm import Algorithm, Slots, observation_mask
+
+RAMP = {"name": "linear", "start": 0.2, "end": 0.4, "steps": 10}
+
+
+def algorithm(*, updates: int = 1, terms: tuple[Bound, ...] = (), **options) -> Algorithm:
+    slots = Slots(
+        shaping=[],
+        advantage=advantage.bind("grpo"),
+        masks=[mask.bind("actions")],
+        correction=correction.bind(options.get("correction", "none")),
+        selections=[],
+        reduction=reduction.bind("token_mean"),
+        loss=loss.bind(options.get("loss", "ppo_clip")),
+        terms=terms,
+        numbers={"optimizer.lr": options.get("lr", 0.1)},
+    )
+    return Algorithm(slots, updates_per_step=updates)
+
+
+def test_a_schedule_is_a_plain_number_at_each_step():
+    ramped = algorithm(loss={"name": "ppo_clip", "clip_high": RAMP})
+    seen = [ramped.at(step).objective.loss.keywords["clip_high"] for step in (0, 5, 99)]
+    assert seen == pytest.approx([0.2, 0.3, 0.4])
+
+
+def test_settings_outside_the_slots_may_be_schedules_too():
+    halving = number.bind({"name": "linear", "start": 1.0, "end": 0.0, "steps": 10})
+    assert algorithm(lr=halving).at(5).numbers == {"optimizer.lr": 0.5}
+
+
+def test_one_update_a_step_saves_the_pass_for_old_logprobs():
+    assert algorithm(updates=1).needs == frozenset()
+    assert algorithm(updates=2).needs == {"old_logprobs"}
+
+
+def test_a_correction_needs_old_logprobs_whatever_the_number_of_updates():
+    assert algorithm(correction="truncated_is").needs == {"old_logprobs"}
+
+
+def test_a_term_with_its_own_population_has_its_own_weights():
+    data = annotated(batch([[1, 0]], [[[2, 1], 3]]))  # two turns with one observed token between
+    bound = term.bind({"name": "entropy_bonus", "mask": "observation", "reduction": "token_mean"})
+    weighted = algorithm(terms=(bound,)).at(0).reduce(data)
+    assert weighted.term_weights[:, 0].sum() == 1
+    assert weighted.term_weights[:, 0].nonzero().squeeze(1).tolist() == [4]
+    torch.testing.assert_close(weighted.loss_weights, data.train_mask / 6)
+
+
+def test_observations_start_after_the_first_action():
+    data = batch([[1]], [[[2, 1]]])  # prompt 2, reply 2, observed 1, reply 1
+    assert observation_mask(data).tolist() == [False, False, False, False, True, False]
+
+
+def test_a_need_may_follow_an_option():
+    to_old = term.bind({"name": "kl_k2", "to": "old"})
+    to_reference = term.bind({"name": "kl_k2", "to": "ref"})
+    assert algorithm(updates=2, terms=(to_old,)).needs == {"old_logprobs"}
+    assert algorithm(updates=2, terms=(to_reference,)).needs == {"old_logprobs", "ref_logprobs"}
+
+
+def test_what_schedules_and_controllers_gave_is_told_by_path():
+    halving = number.bind({"name": "linear", "start": 1.0, "end": 0.0, "steps": 10})
+    kept = {"name": "target_entropy", "target": 1.0, "start": 0.01, "delta": 0.02}
+    bonus = term.bind({"name": "entropy_bonus", "coef": kept})
+    ramped = algorithm(lr=halving, terms=(bonus,), loss={"name": "ppo_clip", "clip_high": RAMP})
+    assert ramped.at(5).controls == pytest.approx(
+        {"loss.clip_high": 0.3, "terms.0.coef": 0.01, "optimizer.lr": 0.5}
+    )
+    ramped.observe({"policy/entropy": 0.5})  # below the target: up by delta
+    assert ramped.at(6).controls["terms.0.coef"] == pytest.approx(0.03)
+
+
+def test_plain_numbers_are_no_controls():
+    assert algorithm(lr=0.1).at(0).controls == {}

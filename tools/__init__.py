@@ -1,0 +1,1 @@
+"""Run beside training, not installed with it: benchmarks, studies, page generators."""

@@ -1,0 +1,51 @@
+"""`python -m tools.docs`: the generated pages, from the registries and the recipes themselves.
+
+    docs/algorithms.md    every function of every slot     tools/docs_functions.py
+    docs/recipes.md       every recipe and fragment        tools/docs_recipes.py
+
+`--check` writes nothing, says which pages are stale, and exits with 1 when any is.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.docs_functions import functions_page
+from tools.docs_recipes import recipes_page
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pages() -> dict[str, str]:
+    """File, relative to the repository -> what it must hold."""
+    return {"docs/algorithms.md": functions_page(ROOT), "docs/recipes.md": recipes_page(ROOT)}
+
+
+def stale(root: Path) -> list[str]:
+    """The pages below `root` that are missing or differ from what would be written."""
+    expected = {root / name: text for name, text in pages().items()}
+    return [
+        path.relative_to(root).as_posix()
+        for path, text in expected.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the pages, or with `--check` only compare; returns the exit code."""
+    if list(arguments) == ["--check"]:
+        found = stale(ROOT)
+        for name in found:
+            print(f"{name} is stale; run `make docs`")
+        return 1 if found else 0
+    if arguments:
+        print("usage: python -m tools.docs [--check]", file=sys.stderr)
+        return 2
+    for name, text in pages().items():
+        (ROOT / name).write_text(text, encoding="utf-8")
+        print(name)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,227 @@
+"""The `temper` command. Each subcommand is a few lines over the part that does the work.
+
+Exit codes: 0 done; 1 a mistake in the recipe, the data or the machine, said in words; 2 misuse of
+the command line; 3 the run stopped itself with a cause; 75 saved and waiting for `--resume`.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from recipes.errors import RecipeError
+
+app = typer.Typer(
+    name="temper",
+    help="Reinforcement-learning post-training of language models, from one YAML recipe.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+RecipeArgument = Annotated[str, typer.Argument(help="Recipe file, or its name under recipes/.")]
+SetOption = Annotated[
+    list[str],
+    typer.Option("--set", metavar="PATH=VALUE", help="Override one setting; may be repeated."),
+]
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    overrides: SetOption = [],  # noqa: B006  (typer copies it)
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint of this run.")
+    ] = False,
+) -> None:
+    """Train a model as RECIPE says."""
+    from trainer.run.compose import run_training
+
+    raise typer.Exit(run_training(recipe, overrides, resume=resume))
+
+
+@app.command()
+def check(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
+    """Find every mistake in RECIPE; needs no model, GPU or network."""
+    from trainer.commands.explain import check_recipe
+
+    check_recipe(recipe, overrides, wide())
+
+
+@app.command()
+def explain(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
+    """Show what RECIPE resolves to: every function, paper and option, and who set it."""
+    from trainer.commands.explain import explain_recipe
+
+    explain_recipe(recipe, overrides, wide())
+
+
+@app.command()
+def sft(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
+    """Supervised cold start: train on demonstrations before reinforcement learning."""
+    from trainer.commands.sft import run_warmstart
+
+    run_warmstart(recipe, overrides)
+
+
+@app.command()
+def reward(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
+    """Train a reward model on preference pairs, and say how often it agrees with unseen ones."""
+    from trainer.reward_models.training import run_reward_training
+
+    run_reward_training(recipe, overrides, Console())
+
+
+@app.command(name="eval")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Model folder or hub name.")],
+    suite: Annotated[str, typer.Argument(help="Suite file, or its name under eval/suites/.")],
+    overrides: SetOption = [],  # noqa: B006
+    engine: Annotated[str, typer.Option("--engine", help="hf or vllm.")] = "hf",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the report as JSON to this file.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="Compare with an earlier report.")
+    ] = None,
+) -> None:
+    """Evaluate MODEL on SUITE: pass@k, maj@k and avg@k with intervals."""
+    from trainer.monitor.evaluation import run_evaluation
+
+    run_evaluation(
+        model, suite, overrides, engine_name=engine, out=out, against=against, console=Console()
+    )
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or one of its checkpoints.")],
+    to: Annotated[Path, typer.Argument(help="Folder to write the model to.")],
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Merge a LoRA adapter into the weights.")
+    ] = False,
+    critic: Annotated[
+        bool, typer.Option("--critic", help="Write the critic instead of the policy.")
+    ] = False,
+) -> None:
+    """Write a checkpoint as a Hugging Face model folder."""
+    from trainer.commands.export import export_checkpoint
+
+    export_checkpoint(run, to, merge=merge, critic=critic)
+
+
+@app.command()
+def replay(
+    run: Annotated[Path, typer.Argument(help="Folder of a run with `record.every` set.")],
+    overrides: SetOption = [],  # noqa: B006
+    steps: Annotated[
+        list[int], typer.Option("--step", help="One recorded step; may be repeated.")
+    ] = [],  # noqa: B006
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for JSON and picture; RUN/replay.")
+    ] = None,
+) -> None:
+    """Run the recorded steps of RUN again under other settings, and compare the updates."""
+    from trainer.commands.replay import replay as compare
+    from trainer.commands.replay_report import report
+
+    report(compare(run, overrides, steps), overrides, out or run / "replay", Console())
+
+
+@app.command()
+def verify(
+    recipe: Annotated[str, typer.Argument(help="Recipe, suite, or file with both settings.")],
+    overrides: SetOption = [],  # noqa: B006
+    responses: Annotated[
+        Path | None,
+        typer.Option("--responses", help="JSON lines: id or answer, response, expected."),
+    ] = None,
+    second: Annotated[str, typer.Option("--second", help="A verifier to compare with.")] = "",
+    sample: Annotated[int, typer.Option("--sample", min=0, help="Gold answers; 0: all.")] = 200,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Calls at once.")] = 4,
+    max_gold_fail: Annotated[
+        float, typer.Option(help="Share of gold answers that may fail.")
+    ] = 0.05,
+    max_false_accept: Annotated[
+        float, typer.Option(help="Share of wrong answers that may be accepted.")
+    ] = 0.0,
+    max_missing: Annotated[float, typer.Option(help="Share that may have no verdict.")] = 0.0,
+    max_changed: Annotated[
+        float, typer.Option(help="Share that may get two verdicts in two calls.")
+    ] = 0.0,
+    max_p99_s: Annotated[
+        float | None, typer.Option(help="Seconds that 99 of 100 calls may take.")
+    ] = None,
+    min_agreement: Annotated[
+        float | None, typer.Option(help="Share on which the second verifier must agree.")
+    ] = None,
+    min_given: Annotated[
+        float | None, typer.Option(help="Share of the given verdicts that must be met.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--json", help="Write everything to this file.")
+    ] = None,
+) -> None:
+    """Try the verifier of RECIPE on right, wrong, odd and hostile answers; exit 1 on a bad one."""
+    from rewards.audit.verifier_bench import Bounds
+    from trainer.commands.verify import run_bench
+
+    bounds = Bounds(
+        max_gold_fail=max_gold_fail,
+        max_false_accept=max_false_accept,
+        max_missing=max_missing,
+        max_changed=max_changed,
+        max_p99_s=max_p99_s,
+        min_agreement=min_agreement,
+        min_given=min_given,
+    )
+    code = run_bench(
+        recipe,
+        overrides,
+        responses=responses,
+        second=second,
+        sample=sample,
+        concurrency=concurrency,
+        bounds=bounds,
+        out=out,
+        console=Console(),
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a recipe, for completion in an editor."""
+    import json
+
+    from trainer.commands.explain import recipe_schema
+
+    typer.echo(json.dumps(recipe_schema(), indent=2))
+
+
+def wide() -> Console:
+    """Standard output; where it is no terminal, wide enough that no path is broken."""
+    console = Console(soft_wrap=True)
+    return console if console.is_terminal else Console(width=160, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: a user's mistake is a message and an exit code, never a traceback."""
+    # Two OpenMP threads on busy cores wait for each other and are many times slower than one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    try:
+        app()
+    except RecipeError as error:
+        for fault in error.faults:
+            print(f"error: {fault}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except OSError as error:  # a folder that cannot be written, a file that is not there
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -1,0 +1,45 @@
+"""`temper export RUN FOLDER`: a checkpoint as a Hugging Face model folder."""
+
+from pathlib import Path
+
+from recipes.errors import RecipeError
+from recipes.loading.load import load
+from trainer.policy.policy import Policy
+from trainer.recipe.config import read
+
+
+def export_checkpoint(run: Path, to: Path, *, merge: bool, critic: bool = False) -> None:
+    """Write the newest checkpoint of `run` (or the checkpoint that `run` is) to `to`.
+
+    With LoRA, the adapter alone unless `merge`. With `critic` its value model instead, as a token
+    classifier that another recipe's `critic.path` can name.
+    Raises RecipeError for a folder that is no run.
+    """
+    checkpoint = _checkpoint(run)
+    folder = checkpoint.parent.parent
+    recipe = read(load(folder / "recipe.yaml"))
+    values = recipe.critic
+    if values is not None and values.trunk == "own" and not critic:
+        values = None  # a model of its own, which may be gone by now
+    policy = Policy(recipe.model, recipe.optimizer, recipe.sharding, critic=values)
+    policy.load(checkpoint / "policy")
+    if critic:
+        policy.export_critic(to)
+    else:
+        policy.export(to, merge=merge)
+    if policy.is_main:
+        print(f"{checkpoint} -> {to}")
+    policy.leave()
+
+
+def _checkpoint(run: Path) -> Path:
+    run = run.resolve()
+    if (run / "manifest.json").exists():
+        return run
+    complete = sorted(p.parent for p in run.glob("checkpoints/step_*/manifest.json"))
+    if not complete:
+        raise RecipeError.of(
+            f"{run} holds no complete checkpoint",
+            fix="name the folder of a run (its recipe's `output`) or one of its checkpoints",
+        )
+    return complete[-1]

@@ -1,0 +1,239 @@
+"""One recorded step under two recipes: the samples, the weights and the minibatches are the same.
+
+    for each update of the step as it was recorded:
+        gradient under the variant           the same groups, the same weights
+        gradient under the recorded recipe   then the recorded recipe's optimizer step, to go on
+    entropy before, after one update of the recorded recipe, after one of the variant
+
+So both gradients are always of the same weights, and ratios lie where the run had them.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from recipes.slots.registry import function_of
+from recipes.slots.spec import JSON
+from rollout.collector.filtering import sift
+from rollout.types import Group
+from trainer.batch.pack import pack
+from trainer.batch.token_batch import TokenBatch
+from trainer.metrics import Mean, Metrics
+from trainer.monitor.checkpoint import load_host
+from trainer.monitor.record import Recording
+from trainer.monitor.step_metrics import outcomes
+from trainer.policy.policy import Policy
+from trainer.recipe.config import Recipe
+from trainer.update.algorithm import Algorithm, StepAlgorithm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """Two gradients of the same weights."""
+
+    dot: float
+    recorded: float  # norm before clipping
+    variant: float
+
+    @property
+    def cosine(self) -> float:
+        """nan where one of them is zero."""
+        size = self.recorded * self.variant
+        return self.dot / size if size else math.nan
+
+    @property
+    def ratio(self) -> float:
+        """Norm of the variant's over that of the recorded one."""
+        return self.variant / self.recorded if self.recorded else math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """What one recipe made of a step."""
+
+    ledger: Mapping[str, int]  # bucket -> samples
+    metrics: Mapping[str, float]  # of its loss and terms, over the step's updates
+    entropy: float  # nats per sampled token, after one update
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One recorded step under both recipes."""
+
+    step: int
+    updates: Sequence[Update]
+    entropy_before: float  # nats per sampled token
+    recorded: Side
+    variant: Side
+
+    @property
+    def total(self) -> Update:
+        """All updates' gradients, end to end."""
+        return Update(
+            dot=sum(update.dot for update in self.updates),
+            recorded=math.hypot(*(update.recorded for update in self.updates)),
+            variant=math.hypot(*(update.variant for update in self.updates)),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arm:
+    """One recipe on one step: what its stages made of the samples."""
+
+    recipe: Recipe
+    algo: StepAlgorithm
+    batch: TokenBatch  # staged; of the samples that its filters and selections left
+    ledger: Mapping[str, int]
+
+
+class Bench:
+    """One policy that can be put back to where a step began, and the two recipes that move it."""
+
+    def __init__(self, recipe: Recipe, variant: Recipe, scratch: Path) -> None:
+        self._recipe, self._variant = recipe, variant
+        needs = _algorithm(recipe).needs | _algorithm(variant).needs
+        # In fp32 whatever the run had: then every gradient lies on its own parameter.
+        self._policy = Policy(
+            recipe.model.model_copy(update={"dtype": "float32"}),
+            recipe.optimizer,
+            recipe.sharding,
+            critic=recipe.critic,
+            teacher=recipe.teacher_model,
+            needs=needs,
+            seed=recipe.seed,
+            max_tokens=recipe.max_tokens_per_microbatch,
+            adapters=scratch / "adapters",
+        )
+        module = self._policy.weights(0).shared_module
+        assert module is not None, "sharded runs are refused before"
+        self._module: nn.Module = module
+        self._initial = scratch / "initial"
+        self._policy.save(self._initial)
+
+    def compare(self, recording: Recording, run: Path) -> Compared:
+        """Both recipes on one step."""
+        folder = run / "checkpoints" / recording.checkpoint
+        begin = folder / "policy" if recording.checkpoint else self._initial
+        host = load_host(folder)["algorithm"] if recording.checkpoint else {}
+        self._policy.load(begin)
+        whole = pack(recording.groups)
+        ours = self._arm(self._recipe, recording, host, whole)
+        theirs = self._arm(self._variant, recording, host, whole)
+        pairs = list(_pairs(ours, theirs, self._recipe.minibatches, recording.step))
+        before = self._entropy(whole)
+        walked = [self._update(ours, theirs, *pair) for pair in pairs]
+        return Compared(
+            step=recording.step,
+            updates=[update for update, _, _ in walked],
+            entropy_before=before,
+            recorded=Side(
+                ledger=ours.ledger,
+                metrics=sum((m for _, m, _ in walked), Metrics()).numbers(),
+                entropy=self._entropy_after(ours, pairs[0][0], begin, whole),
+            ),
+            variant=Side(
+                ledger=theirs.ledger,
+                metrics=sum((m for _, _, m in walked), Metrics()).numbers(),
+                entropy=self._entropy_after(theirs, pairs[0][1], begin, whole),
+            ),
+        )
+
+    def _arm(
+        self, recipe: Recipe, recording: Recording, host: Mapping[str, JSON], whole: TokenBatch
+    ) -> Arm:
+        """The step's stages under a recipe, on the policy as it is now."""
+        algorithm = _algorithm(recipe)
+        fresh = algorithm.state_dict()
+        known = {p: s for p, s in host.items() if p in fresh and s.keys() == fresh[p].keys()}
+        algorithm.load_state_dict({**fresh, **known})
+        algo = algorithm.at(recording.step)
+        self._policy.temperature = algo.numbers["sampling.temperature"]
+        self._policy.pretraining = recipe.pretrains_critic(recording.step)
+        groups, ended = list(recording.groups), Counter[str]()
+        if recipe.filters != self._recipe.filters:
+            groups, ended = _filtered(groups, recipe)
+        if not groups:
+            return Arm(recipe=recipe, algo=algo, batch=whole.select([]), ledger=ended)
+        batch = self._policy.annotate(pack(groups), algo.needs)
+        batch = batch.replace(rewards=algo.shape(batch))
+        batch = batch.replace(advantages=algo.advantage(batch))
+        batch = algo.select(batch)
+        batch = batch.replace(train_mask=algo.mask(batch))
+        batch = batch.replace(is_weights=algo.correct(batch))
+        ended.update(outcomes(groups, batch).values())
+        return Arm(recipe=recipe, algo=algo, batch=batch, ledger=ended)
+
+    def _update(
+        self, ours: Arm, theirs: Arm, our_part: TokenBatch, their_part: TokenBatch
+    ) -> tuple[Update, Metrics, Metrics]:
+        """Both gradients of the weights as they are; then the recorded recipe's step."""
+        their_gradient, their_metrics = self._gradient(theirs, their_part)
+        self._policy.forget()
+        gradient, metrics = self._gradient(ours, our_part)
+        self._policy.step(**ours.algo.rates)
+        update = Update(
+            dot=float(gradient @ their_gradient),
+            recorded=float(gradient.norm()),
+            variant=float(their_gradient.norm()),
+        )
+        return update, metrics, their_metrics
+
+    def _gradient(self, arm: Arm, minibatch: TokenBatch) -> tuple[Tensor, Metrics]:
+        """The objective's gradient by all trained weights, in one row; it also stays on them."""
+        metrics = Metrics()
+        if minibatch.num_sequences:
+            minibatch = arm.algo.reduce(minibatch)
+            minibatch = arm.algo.prepare(minibatch, self._policy.annotate)
+            for micro in self._policy.split(minibatch, arm.recipe.max_tokens_per_microbatch):
+                loss = arm.algo.objective(self._policy.forward(micro), micro)
+                self._policy.backward(loss.total, loss.critic)
+                metrics += loss.metrics
+        trained = [p for p in self._module.parameters() if p.requires_grad]
+        rows = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+        return torch.cat([row.flatten() for row in rows]).double(), metrics
+
+    def _entropy(self, batch: TokenBatch) -> float:
+        found = self._policy.annotate(batch, frozenset({"entropy"}))
+        return Mean.over(found.entropy, batch.action_mask).value
+
+    def _entropy_after(
+        self, arm: Arm, minibatch: TokenBatch, begin: Path, whole: TokenBatch
+    ) -> float:
+        """Of all recorded samples, after the step's first update under the arm's recipe."""
+        self._policy.load(begin)
+        if minibatch.num_sequences:
+            self._gradient(arm, minibatch)
+            self._policy.step(**arm.algo.rates)
+        return self._entropy(whole)
+
+
+def _algorithm(recipe: Recipe) -> Algorithm:
+    return Algorithm(recipe.slots, updates_per_step=recipe.minibatches)
+
+
+def _filtered(groups: Sequence[Group], recipe: Recipe) -> tuple[list[Group], Counter[str]]:
+    """What the recipe's filters leave of the groups, and where the other samples ended."""
+    filters = [function_of(bound) for bound in recipe.filters]
+    sifted = [sift(group, filters, min_scored=min(2, recipe.group_size)) for group in groups]
+    ended = sum((found.ended for found in sifted), Counter[str]())
+    return [found.kept for found in sifted if found.kept is not None], ended
+
+
+def _pairs(
+    ours: Arm, theirs: Arm, count: int, step: int
+) -> Iterator[tuple[TokenBatch, TokenBatch]]:
+    """The step's minibatches as the run had them, each with the variant's part of its groups.
+
+    Groups that only the variant kept join the last one.
+    """
+    parts = list(ours.batch.minibatches(count, seed=step))
+    alone = ~torch.isin(theirs.batch.group_ids, ours.batch.group_ids)
+    for index, part in enumerate(parts):
+        same = torch.isin(theirs.batch.group_ids, part.group_ids)
+        chosen = same | alone if index == len(parts) - 1 else same
+        yield part, theirs.batch.select(chosen.nonzero().squeeze(1))

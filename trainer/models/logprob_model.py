@@ -1,0 +1,83 @@
+"""A language model as the trainer calls it: packed tokens in, their log-probs and entropy out."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from recipes.errors import RecipeError
+from trainer.models.backbone import hidden_states
+from trainer.models.tiled_logprobs import Head, LogitShape
+from trainer.models.value_model import ValueHead
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class Scorer(nn.Module):
+    """Runs the layers below the heads, then the heads: log-probs in tiles, values where asked."""
+
+    def __init__(self, causal_lm: "PreTrainedModel", value_head: ValueHead | None = None) -> None:
+        """value_head: of a critic that shares the policy's layers"""
+        super().__init__()
+        self.causal_lm = causal_lm
+        self.head = Head(causal_lm.get_output_embeddings(), logit_shape(causal_lm))
+        self.value_head = value_head
+        self.hidden_size: int = causal_lm.config.get_text_config().hidden_size
+
+    def forward(
+        self,
+        token_ids: Tensor,
+        position_ids: Tensor,
+        lengths: list[int],
+        scored: Tensor,
+        temperature: float,
+        values_reach_layers: bool = True,
+    ) -> tuple[Tensor, ...]:
+        """Log-prob of the tokens `scored` [N] (none first in its sequence), and entropy there.
+
+        token_ids [T] and position_ids [T] are sequences of `lengths`, end to end.
+        values_reach_layers: whether a gradient of the values goes on below the value head
+        Returns (logprobs [N], entropy [N]), fp32, nats, at the temperature; and with a value head
+        its outputs after each token [T, bins or 1].
+        """
+        hidden = hidden_states(self.causal_lm.get_decoder(), token_ids, position_ids, lengths)
+        logprobs, entropy = self.head(hidden[scored - 1], token_ids[scored], temperature)
+        if self.value_head is None:
+            return logprobs, entropy
+        return (
+            logprobs,
+            entropy,
+            self.value_head(hidden if values_reach_layers else hidden.detach()),
+        )
+
+
+def logit_shape(causal_lm: "PreTrainedModel") -> LogitShape:
+    """What the model's own forward pass does to its logits, by its configuration."""
+    config = causal_lm.config.get_text_config().to_dict()
+    scale = config.get("logit_scale") or 1.0  # Cohere multiplies
+    scale /= config.get("logits_scaling") or 1.0  # Granite divides
+    return LogitShape(scale=scale, softcap=config.get("final_logit_softcapping") or 0.0)
+
+
+@torch.no_grad()
+def check_head(scorer: Scorer) -> None:
+    """Compare with the model's own forward pass on a few tokens; its head may do more than ours.
+
+    Raises RecipeError for a model whose logits are not what `logit_shape` says.
+    """
+    ids = torch.arange(1, 9)
+    logits = scorer.causal_lm(input_ids=ids[None], use_cache=False).logits.squeeze(0).float()
+    expected = logits.log_softmax(dim=1)[torch.arange(7), ids[1:]]
+    found = scorer(ids, torch.arange(8), [8], torch.arange(1, 8), 1.0)[0]
+    gap = float((found - expected).abs().max())
+    allowed = 1e-3 if scorer.head.weight.dtype == torch.float32 else 0.1
+    if not gap <= allowed:
+        name = type(scorer.causal_lm).__name__
+        raise RecipeError.of(
+            f"the log-probs of {name} differ by {gap:.3g} nats from its own forward pass: its head "
+            "does something to the logits that the trainer does not know",
+            path="model.path",
+            fix="use another model, or teach trainer/models/logprob_model.py:logit_shape "
+            "what this one does",
+        )

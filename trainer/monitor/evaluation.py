@@ -1,0 +1,193 @@
+"""Evaluations of a run on their own schedule, and of a model folder by `temper eval`.
+
+Both use `eval.evaluate` with an engine that already exists: the run's own, or one made for the
+model. Every report is kept as JSON.
+"""
+
+import asyncio
+import importlib.util
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import nn
+
+from eval.diff import diff
+from eval.evaluate import EvalSpec, evaluate
+from eval.progress import shown
+from eval.report import Report
+from eval.suite import Suite, load_suite
+from recipes.loading.load import parse_overrides
+from recipes.slots.registry import build, function_of, make_ready
+from recipes.slots.spec import JSON
+from rewards.types import Problem
+from rollout.engines import Engine, engine
+from rollout.engines.context import EngineContext
+from rollout.environments import RolloutContext
+from rollout.problems import load_problems
+from rollout.render import Renderer
+from rollout.verification.runner import Scorer
+from trainer.models.load import ModelSpec, load_model, load_tokenizer, model_folder
+from trainer.models.readable import readable_model
+from trainer.monitor.plots import picture
+from trainer.policy.weights import PolicyWeights, full_tensors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheduled:
+    """One evaluation of a run, with its problems loaded."""
+
+    spec: EvalSpec
+    suite: Suite
+    problems: Sequence[Problem]
+    scorer: Scorer
+
+
+class Evaluation:
+    """The evaluations of one run; on ranks without an engine every call is empty."""
+
+    def __init__(
+        self, specs: Sequence[EvalSpec], renderer: Renderer, folder: Path, total: int
+    ) -> None:
+        suites = [spec.resolve() for spec in specs]
+        self._scheduled = [
+            Scheduled(
+                spec=spec,
+                suite=suite,
+                problems=load_problems(suite.problems, suite.verifier),
+                scorer=Scorer(function_of(suite.verifier)),
+            )
+            for spec, suite in zip(specs, suites, strict=True)
+        ]
+        self._renderer = renderer
+        self._folder = folder
+        self._total = total
+
+    def is_due(self, done: int) -> bool:
+        """Whether `due` has anything to do once `done` steps are done."""
+        return any(scheduled.spec.due(done, self._total) for scheduled in self._scheduled)
+
+    async def due(self, done: int, engine: Engine | None) -> dict[str, float]:
+        """Run what is due once `done` steps are done; metrics `eval/<suite>/<name>`."""
+        metrics: dict[str, float] = {}
+        if engine is None:
+            return metrics
+        for scheduled in self._scheduled:
+            if scheduled.spec.due(done, self._total):
+                report = await self._evaluate(scheduled, engine, done)
+                metrics |= report.numbers()
+        return metrics
+
+    async def _evaluate(self, scheduled: Scheduled, engine: Engine, done: int) -> Report:
+        context = RolloutContext(
+            engine=engine, renderer=self._renderer, verify=scheduled.scorer.verify
+        )
+        name = scheduled.suite.name
+        with shown(f"{name}, step {done}") as progress:
+            report = await evaluate(
+                scheduled.suite,
+                scheduled.problems,
+                context,
+                model=f"step {done}",
+                progress=progress,
+            )
+        report.write(self._folder / "eval" / f"{name}_step_{done:06d}.json")
+        return report
+
+    def summarise(self, console: Console) -> None:
+        """What the run changed: first report against last, and the run's picture."""
+        for scheduled in self._scheduled:
+            files = sorted((self._folder / "eval").glob(f"{scheduled.suite.name}_step_*.json"))
+            if len(files) > 1:
+                found = diff(Report.read(files[0]), Report.read(files[-1]))
+                console.print(found.table())
+        if not (self._folder / "metrics.jsonl").exists():
+            return  # no jsonl logger, nothing to draw
+        if importlib.util.find_spec("matplotlib") is not None:
+            console.print(f"curves: {picture(self._folder)}")
+        else:
+            console.print("no picture: matplotlib is not installed (pip install matplotlib)")
+
+
+def run_evaluation(
+    model: str,
+    suite: str,
+    overrides: Sequence[str],
+    *,
+    engine_name: str,
+    out: Path | None,
+    against: Path | None,
+    console: Console,
+) -> None:
+    """Evaluate a model folder, print the table, keep the report, compare with an earlier one."""
+    settings: Mapping[str, JSON] = parse_overrides(overrides)
+    chosen = load_suite(suite, settings)
+    earlier = Report.read(against) if against is not None else None
+    with readable_model(model):
+        spec = spec_of(model)
+    report = asyncio.run(evaluate_folder(spec, chosen, engine_name))
+    console.print(report.table())
+    if out is not None:
+        report.write(out)
+    if earlier is not None:
+        found = diff(earlier, report)
+        console.print(found.table())
+        console.print(found.words)
+
+
+def spec_of(model: str) -> ModelSpec:
+    """A model as it was saved: in its own precision, with all of its positions."""
+    from transformers import AutoConfig
+
+    folder = model_folder(ModelSpec(path=model, context_length=1))
+    config = AutoConfig.from_pretrained(folder).get_text_config()
+    narrow = config.dtype in (torch.bfloat16, torch.float16)
+    return ModelSpec(
+        path=model,
+        dtype="bfloat16" if narrow else "float32",
+        context_length=config.max_position_embeddings,
+    )
+
+
+async def evaluate_folder(spec: ModelSpec, suite: Suite, engine_name: str) -> Report:
+    """The report of one model folder on one suite, with an engine of its own."""
+    from rollout.render import ChatRenderer
+
+    problems = load_problems(suite.problems, suite.verifier)
+    make_ready(suite.verifier)
+    scorer = Scorer(function_of(suite.verifier))
+    with readable_model(spec.path):
+        renderer = ChatRenderer(load_tokenizer(spec))
+        model = load_model(spec)
+    if torch.cuda.is_available():
+        model.to("cuda")
+    weights = PolicyWeights(
+        folder=model_folder(spec),
+        shared_module=model,
+        tensors=lambda: dict(full_tensors(model, whole)),
+        save_adapter=None,
+        adapters=Path(),
+    )
+    context = EngineContext(
+        folder=weights.folder,
+        dtype=spec.dtype,
+        context_length=spec.context_length,
+        stop_ids=renderer.stop_ids,
+        seed=suite.seed,
+    )
+    sampler: Engine = build(engine.bind(engine_name), context)
+    try:
+        await sampler.load_weights(weights, 0)
+        rollout = RolloutContext(engine=sampler, renderer=renderer, verify=scorer.verify)
+        with shown(suite.name) as progress:
+            return await evaluate(suite, problems, rollout, model=spec.path, progress=progress)
+    finally:
+        await sampler.close()
+
+
+def whole(parameters: Sequence[nn.Parameter]) -> AbstractContextManager[None]:
+    """Every weight of a single process is whole."""
+    return nullcontext()

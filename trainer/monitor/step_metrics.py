@@ -1,0 +1,127 @@
+"""What a step's samples look like, in numbers: the same on every rank, computed once a step."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rollout.types import Group
+from trainer.batch.token_batch import TokenBatch
+from trainer.metrics import AnyMetric, Max, Mean, Metrics, describe_masked
+from trainer.ops.segments import seq_count
+
+Z_95 = 1.959964  # normal quantile of a two-sided 95% interval
+
+
+def describe(groups: Sequence[Group], batch: TokenBatch, version: int) -> Metrics:
+    """Rewards with their interval over groups, lengths, truncation, staleness, correction."""
+    samples = [s for g in groups for s in g.samples if s.index >= 0]
+    rewards = torch.tensor([s.verdict.reward for s in samples], dtype=torch.float64)
+    lengths = torch.tensor([s.num_actions for s in samples], dtype=torch.float64)
+    truncated = torch.tensor([float(s.status.is_truncated) for s in samples])
+    correct = torch.tensor([float(s.verdict.correct) for s in samples])
+    metrics = Metrics(
+        {
+            "reward/mean": Mean.over(rewards),
+            "reward/correct": Mean.over(correct),
+            "reward/shaped_mean": Mean.over(batch.rewards),
+            "reward/shaped_std": Mean(_std(batch.rewards), 1),
+            "rollout/length_mean": Mean.over(lengths),
+            "rollout/length_max": Max.over(lengths),
+            "rollout/truncated_frac": Mean.over(truncated),
+        }
+    )
+    metrics += _spread(groups, rewards)
+    metrics += _parts(batch)
+    metrics += _correction(batch)
+    stale = (version - batch.policy_version)[batch.action_mask]
+    metrics += {"sync/staleness_mean": Mean.over(stale), "sync/staleness_max": Max.over(stale)}
+    metrics += {"mask/kept_frac": Mean.over(batch.train_mask.float(), batch.action_mask)}
+    if batch.has("values"):
+        metrics += _critic(batch)
+    metrics += describe_masked("advantage/value", batch.advantages, batch.train_mask)
+    return metrics
+
+
+def _spread(groups: Sequence[Group], rewards: Tensor) -> dict[str, AnyMetric]:
+    """Standard deviation over samples, and a 95% interval of the mean that clusters by group."""
+    means = torch.tensor(
+        [sum(s.verdict.reward for s in g.scored) / max(len(g.scored), 1) for g in groups],
+        dtype=torch.float64,
+    )
+    centre = float(rewards.mean())
+    half = Z_95 * float(means.std()) / math.sqrt(len(means)) if len(means) > 1 else 0.0
+    return {
+        "reward/std": Mean(_std(rewards), 1),
+        "reward/interval_low": Mean(centre - half, 1),
+        "reward/interval_high": Mean(centre + half, 1),
+    }
+
+
+def _std(values: Tensor) -> float:
+    return float(values.std()) if len(values) > 1 else 0.0
+
+
+def _parts(batch: TokenBatch) -> dict[str, AnyMetric]:
+    columns = zip(batch.part_names, batch.parts.T, strict=True)
+    return {f"reward/part/{name}": Mean.over(part, ~part.isnan()) for name, part in columns}
+
+
+def _correction(batch: TokenBatch) -> dict[str, AnyMetric]:
+    """The raw gap between trainer and engine, before any clip, and what was made of it."""
+    mask = batch.train_mask
+    metrics: dict[str, AnyMetric] = {
+        "correction/weight_mean": Mean.over(batch.is_weights, mask),
+        "correction/dropped_frac": Mean.over((batch.is_weights == 0).float(), mask),
+    }
+    if batch.has("old_logprobs"):
+        gap = batch.old_logprobs - batch.behavior_logprobs
+        metrics["correction/log_ratio_mean"] = Mean.over(gap, mask)
+        metrics["correction/log_ratio_max"] = Max.over(gap.abs(), mask)
+        ratio = gap[mask].double().exp()
+        squares = float((ratio**2).sum())
+        if squares > 0:
+            size = float(ratio.sum()) ** 2 / squares / max(len(ratio), 1)
+            metrics["correction/effective_frac"] = Mean(size, 1)
+    return metrics
+
+
+def _critic(batch: TokenBatch) -> dict[str, AnyMetric]:
+    """How much of the spread of rewards the critic foresees, token by token."""
+    acts = batch.action_mask
+    values = batch.values[acts].double()
+    reward = batch.rewards[batch.seq_ids[acts]].double()
+    metrics: dict[str, AnyMetric] = {"critic/value_mean": Mean.over(values)}
+    if len(values) > 1 and float(reward.var()) > 0:
+        unexplained = float((reward - values).var() / reward.var())
+        metrics["critic/explained_variance"] = Mean(1 - unexplained, 1)
+    return metrics
+
+
+def outcomes(
+    groups: Sequence[Group], trained: TokenBatch, *, signal: bool = True
+) -> dict[int, str]:
+    """Sample id -> ledger bucket, for every sample of the step that was packed.
+
+    trained: the batch after selection, with `train_mask`, `is_weights` and `advantages`
+    signal: a sample whose advantage is zero everywhere teaches nothing, and is zero_signal
+    """
+    counts = trained.train_mask & (trained.is_weights != 0)
+    learns = seq_count(trained, counts) > 0
+    moves = learns
+    if signal:
+        moves = seq_count(trained, counts & (trained.advantages != 0)) > 0
+    kept = dict(zip(trained.sample_ids.tolist(), learns.tolist(), strict=True))
+    moved = dict(zip(trained.sample_ids.tolist(), moves.tolist(), strict=True))
+    buckets: dict[int, str] = {}
+    for group in groups:
+        for sample in (s for s in group.samples if s.index >= 0):
+            name = group.sample_id(sample)
+            if name not in kept:
+                buckets[name] = "down_sampled"
+            elif kept[name]:
+                buckets[name] = "trained" if moved[name] else "zero_signal"
+            else:
+                buckets[name] = "truncated" if sample.status.is_truncated else "masked"
+    return buckets

@@ -1,0 +1,93 @@
+"""Sums and means over the sequences and groups of a packed batch.
+
+Everything here is a plain function of tensors; `[S]` is per sequence, `[T]` per token. A mask
+limits which tokens count; a sequence without any counts as 0, never as NaN.
+"""
+
+import torch
+from torch import Tensor
+
+from trainer.batch.token_batch import TokenBatch
+
+
+def seq_sum(values: Tensor, batch: TokenBatch, mask: Tensor) -> Tensor:
+    """Sum of `values` [T] over each sequence's masked tokens -> [S]."""
+    kept = torch.where(mask, values, torch.zeros((), dtype=values.dtype, device=values.device))
+    zeros = torch.zeros(batch.num_sequences, dtype=values.dtype, device=values.device)
+    return zeros.index_add(0, batch.seq_ids, kept)
+
+
+def seq_count(batch: TokenBatch, mask: Tensor) -> Tensor:
+    """Masked tokens of each sequence -> [S] int64."""
+    return torch.bincount(batch.seq_ids[mask], minlength=batch.num_sequences)
+
+
+def seq_mean(values: Tensor, batch: TokenBatch, mask: Tensor) -> Tensor:
+    """Mean of `values` [T] over each sequence's masked tokens -> [S]; 0 where there are none."""
+    return seq_sum(values, batch, mask) / seq_count(batch, mask).clamp(min=1)
+
+
+def actions_left(batch: TokenBatch) -> Tensor:
+    """Action tokens of the sequence that come after each token -> [T] int64."""
+    acts = batch.action_mask.long()
+    totals = seq_count(batch, batch.action_mask)
+    before = (totals.cumsum(0) - totals)[batch.seq_ids]  # of the sequences packed earlier
+    return totals[batch.seq_ids] - (acts.cumsum(0) - before)
+
+
+def to_tokens(values: Tensor, batch: TokenBatch) -> Tensor:
+    """Spread `values` [S] over each sequence's action tokens -> [T]; 0 elsewhere."""
+    return values[batch.seq_ids] * batch.action_mask
+
+
+def group_sum(values: Tensor, batch: TokenBatch) -> Tensor:
+    """Sum of `values` [S] over each sequence's group, given to each member -> [S]."""
+    _, dense = torch.unique(batch.group_ids, return_inverse=True)
+    size = int(dense.max()) + 1 if len(dense) else 0
+    sums = torch.zeros(size, dtype=values.dtype, device=values.device).index_add(0, dense, values)
+    return sums[dense]
+
+
+def group_count(batch: TokenBatch) -> Tensor:
+    """Number of samples in each sequence's group -> [S] f32."""
+    return group_sum(torch.ones_like(batch.rewards), batch)
+
+
+def group_mean(values: Tensor, batch: TokenBatch) -> Tensor:
+    """Mean of `values` [S] over each sequence's group -> [S].
+
+    A group whose values are all equal gets exactly that value, so differences from the mean are
+    exactly zero there, whatever the rounding of a sum would say.
+    """
+    mean = group_sum(values, batch) / group_count(batch)
+    return torch.where(group_is_uniform(values, batch), values, mean)
+
+
+def group_std(values: Tensor, batch: TokenBatch, *, ddof: int = 1) -> Tensor:
+    """Standard deviation of `values` [S] in each sequence's group -> [S]; 0 for a group of one."""
+    centred = values - group_mean(values, batch)
+    divisor = (group_count(batch) - ddof).clamp(min=1)
+    return (group_sum(centred**2, batch) / divisor).sqrt()
+
+
+def group_max(values: Tensor, batch: TokenBatch) -> Tensor:
+    """Largest of `values` [S] in each sequence's group, given to each member -> [S]."""
+    _, dense = torch.unique(batch.group_ids, return_inverse=True)
+    size = int(dense.max()) + 1 if len(dense) else 0
+    shape = torch.zeros(size, dtype=values.dtype, device=values.device)
+    return shape.scatter_reduce(0, dense, values, "amax", include_self=False)[dense]
+
+
+def group_is_uniform(values: Tensor, batch: TokenBatch) -> Tensor:
+    """True where all of the group's `values` [S] are equal -> [S] bool."""
+    return group_max(values, batch) == -group_max(-values, batch)
+
+
+def whiten(values: Tensor, mask: Tensor, *, eps: float = 1e-8) -> Tensor:
+    """Zero mean and unit variance (Bessel) over the masked tokens -> [T]; 0 off the mask."""
+    count = int(mask.sum())
+    if count == 0:
+        return torch.zeros_like(values)
+    chosen = values[mask]
+    variance = chosen.var(correction=1) if count > 1 else torch.zeros_like(chosen[0])
+    return torch.where(mask, (values - chosen.mean()) * (variance + eps).rsqrt(), 0.0)

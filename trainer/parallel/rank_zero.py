@@ -1,0 +1,48 @@
+"""Work that rank 0 does alone, and how the other ranks hear what became of it.
+
+An exception on rank 0 only would leave the others waiting in their next collective. So every such
+piece of work is announced: they receive its value, or stop with it.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+from rollout.collector.collector import Interrupted
+
+T = TypeVar("T")
+
+
+class Ranks(Protocol):
+    """What is needed of the policy."""
+
+    @property
+    def is_main(self) -> bool: ...
+    def broadcast(self, value: Any) -> Any: ...
+
+
+class MainRankFailed(Exception):
+    """Rank 0 stopped; its own output says why."""
+
+
+async def on_main(ranks: Ranks, work: Callable[[], Awaitable[T]]) -> T:
+    """The value of `work`, which runs on rank 0, on every rank.
+
+    Its exception is raised as it is on rank 0, as MainRankFailed on the others; Interrupted is
+    raised as Interrupted everywhere.
+    """
+    value: T | None = None
+    failure: Exception | None = None
+    if ranks.is_main:
+        try:
+            value = await work()
+        except Exception as error:  # announced before it goes on its way
+            failure = error
+    kind = type(failure).__name__ if failure is not None else ""
+    heard: tuple[T, str] = ranks.broadcast((value, kind))
+    if failure is not None:
+        raise failure
+    if heard[1] == Interrupted.__name__:
+        raise Interrupted
+    if heard[1]:
+        raise MainRankFailed(heard[1])
+    return heard[0]

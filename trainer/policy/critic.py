@@ -1,0 +1,217 @@
+"""The critic: a model that says what return to expect of each state, with an optimizer of its own.
+
+    own trunk       a second model; nothing of it is the policy's but the ranks
+    shared trunk    a value head on the policy's layers, inside the policy's module and update
+    frozen          a second model that only speaks: no optimizer (a global value model)
+
+`values[t]` speaks of the state before token t, as `logprobs[t]` does; `next_values[t]` of the one
+after it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from recipes.errors import RecipeError
+from recipes.slots.spec import Spec
+from trainer.batch.microbatches import scored_tokens
+from trainer.batch.token_batch import TokenBatch
+from trainer.models.load import (
+    LoraSpec,
+    ModelSpec,
+    add_value_adapter,
+    load_tokenizer,
+    path_of,
+    same_vocabulary,
+)
+from trainer.models.value_model import (
+    ValueModel,
+    bins_range_of,
+    expected_value,
+    load_value_model,
+    save_value_model,
+)
+from trainer.parallel.deepspeed import Zero, gathered, loaded_in_parts
+from trainer.parallel.optimizer import Optimizers, OptimizerSpec
+from trainer.parallel.ranks import Processes, Sharded, ShardingSpec, Update
+from trainer.parallel.replicated import Replicas
+from trainer.policy.forward import Score, frozen
+from trainer.policy.weights import collected
+
+_FOLDER = "critic"
+
+
+class CriticSpec(Spec):
+    """What estimates the return of a state, and how it learns."""
+
+    trunk: Annotated[
+        Literal["own", "shared"],
+        Field(description="own: a second model; shared: a head on the policy's layers"),
+    ] = "own"
+    path: Annotated[
+        str | None,
+        Field(
+            description="a language model, a reward model or an exported critic; null: model.path"
+        ),
+    ] = None
+    optimizer: Annotated[
+        OptimizerSpec | None,
+        Field(description="of the critic, or of a shared trunk's head; null: it is frozen"),
+    ] = None
+    lora: Annotated[
+        LoraSpec | None, Field(description="train adapters and the head instead of all weights")
+    ] = None
+    pretrain_steps: Annotated[
+        int, Field(ge=0, description="first steps in which the critic learns and the policy rests")
+    ] = 0
+    bins: Annotated[
+        int, Field(ge=0, description="classes of a classifying critic; 0: one number")
+    ] = 0
+    low: Annotated[float, Field(description="lower edge of the first bin, reward units")] = -0.1
+    high: Annotated[float, Field(description="upper edge of the last bin, reward units")] = 1.1
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.bins == 1 or (self.bins and self.high <= self.low):
+            raise RecipeError.of(
+                f"{self.bins} bin(s) from {self.low:g} to {self.high:g}",
+                path="bins",
+                fix="use at least 2 bins with low below high, or bins: 0 for one number",
+            )
+        if self.trunk == "shared" and (self.path or self.lora):
+            raise RecipeError.of(
+                "a shared trunk is the policy's: it has no path and no lora of its own",
+                path="trunk",
+                fix="remove path and lora, or set trunk: own",
+            )
+        if self.optimizer is None and (self.trunk == "shared" or self.pretrain_steps or self.lora):
+            raise RecipeError.of(
+                "a critic without optimizer is frozen, and this one is meant to learn",
+                path="optimizer",
+                fix="give it an optimizer, {lr: 1e-5} for one",
+            )
+        return self
+
+    @property
+    def outputs(self) -> int:
+        return self.bins or 1
+
+
+class Critic:
+    """A value model of its own, over the policy's ranks."""
+
+    def __init__(
+        self, spec: CriticSpec, policy: ModelSpec, sharding: ShardingSpec, processes: Processes
+    ) -> None:
+        path = spec.path or policy.path
+        self._model = policy.model_copy(update={"path": path, "lora": spec.lora})
+        self._processes = processes
+        self._range = (spec.low, spec.high) if spec.bins else None
+        if spec.path is not None:
+            with path_of("critic"):
+                same_vocabulary(policy, self._model)
+        with loaded_in_parts(sharding, policy.torch_dtype, processes), path_of("critic"):
+            self._values = load_value_model(
+                self._model, spec.outputs, lambda some: gathered(sharding, some)
+            )
+        _check_head(self._values, spec, path)
+        if spec.lora:
+            add_value_adapter(self._values.classifier.base_model, spec.lora)
+        self._sharded: Sharded | None = None
+        if spec.optimizer is None:
+            self._score: Score = frozen(self._values, self._model, sharding, processes)
+            return
+        optimizers = Optimizers(layers=spec.optimizer)
+        if sharding.zero == 0:
+            self._sharded = Replicas(self._values, optimizers, processes)
+        else:
+            dtype = policy.torch_dtype
+            self._sharded = Zero(self._values, optimizers, sharding, dtype, processes)
+        self._score = self._sharded
+
+    @property
+    def learns(self) -> bool:
+        return self._sharded is not None
+
+    def train(self, learning: bool) -> None:
+        """Dropout of an adapter, on or off."""
+        self._values.train(learning)
+
+    def __call__(self, micro: TokenBatch) -> Tensor:
+        """The head's outputs [T, bins or 1] after each token; every rank calls equally often."""
+        if micro.num_tokens == 0:  # the other ranks wait for this one inside the model
+            two = torch.arange(2, device=self._processes.device)
+            return self._score(torch.zeros_like(two), two, [2])[0][:0]
+        return self._score(micro.token_ids, micro.position_ids, micro.lengths.tolist())[0]
+
+    def backward(self, total: Tensor) -> None:
+        """Add a microbatch's part of the critic's objective to its gradient."""
+        assert self._sharded is not None, "a frozen critic was given a loss"
+        self._sharded.backward(total)
+
+    def forget(self) -> None:
+        """Drop the gradient so far."""
+        self._values.zero_grad()
+
+    def step(self, lr: float) -> Update:
+        """Move the critic by the gradient's sum over the ranks."""
+        assert self._sharded is not None, "a frozen critic was told to step"
+        return self._sharded.step(lr)
+
+    def save(self, folder: Path) -> None:
+        """Weights and optimizer, below a policy's checkpoint; a frozen critic has no state."""
+        if self._sharded is not None:
+            (folder / _FOLDER).mkdir(exist_ok=True)
+            self._sharded.save(folder / _FOLDER)
+
+    def load(self, folder: Path) -> None:
+        if self._sharded is not None:
+            self._sharded.load(folder / _FOLDER)
+
+    def export(self, folder: Path) -> None:
+        """Write a Hugging Face folder of a token classifier, adapters merged, with tokenizer."""
+        assert self._sharded is not None, "a frozen critic is what it was loaded from"
+        model = self._values.classifier
+        tensors = collected(model, self._sharded, self._processes.is_main)
+        if self._processes.is_main:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_value_model(self._values, tensors, folder, self._range)
+            load_tokenizer(self._model).save_pretrained(folder)
+        self._processes.barrier()
+
+
+def _check_head(values: ValueModel, spec: CriticSpec, path: str) -> None:
+    """Raise RecipeError where what the head says would mean nothing, or something else."""
+    if spec.optimizer is None and values.fresh:
+        raise RecipeError.of(
+            f"{path} has no trained value head: frozen, it would say 0 of every state",
+            path="critic.path",
+            fix="name a critic that `temper export --critic` wrote or a reward model, or give "
+            "critic.optimizer",
+        )
+    written, ours = bins_range_of(values), (spec.low, spec.high)
+    if spec.bins and written not in (None, ours):
+        raise RecipeError.of(
+            f"the bins of {path} are spread over {written}, critic.low and critic.high say {ours}",
+            path="critic.low",
+            fix="set both to the folder's, or start from a model without a value head",
+        )
+
+
+def before_and_after(
+    micro: TokenBatch, outputs: Tensor, spec: CriticSpec
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The head's outputs after each token [T, K] as (values [T], next_values [T], logits [T, K]).
+
+    `values` and `logits` speak of the state before the token. Reward units; zero on the prompt.
+    """
+    scored = scored_tokens(micro)
+    said = expected_value(outputs, spec.low, spec.high)
+    zeros = said.new_zeros(micro.num_tokens)
+    before = zeros.index_copy(0, scored, said[scored - 1])
+    after = zeros.index_copy(0, scored, said[scored])
+    logits = torch.zeros_like(outputs).index_copy(0, scored, outputs[scored - 1])
+    return before, after, logits

@@ -1,0 +1,358 @@
+"""The policy: the model that learns, over however many ranks. The loop knows of none.
+
+    annotate   what the model says before the update, each rank a share, all ranks get the whole
+    split      this rank's microbatches of a minibatch; the same number on every rank
+    forward    log-probs and entropy with gradient
+    backward   add a microbatch's part of the objective to the gradient
+    step       sum over ranks, clip, update; or skip, on all ranks, what is not finite
+
+`logprobs[t]` speaks of token t; the shift by one is in `trainer.models.logprob_model` only.
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import Tensor
+
+from recipes.errors import RecipeError
+from trainer.batch.microbatches import share_out, trained_sequences
+from trainer.batch.outputs import PolicyOutput
+from trainer.batch.token_batch import TokenBatch
+from trainer.metrics import AnyMetric, Mean, Metrics, Sum
+from trainer.models.load import ModelSpec, add_adapter, model_folder, path_of, same_vocabulary
+from trainer.models.logprob_model import Scorer, check_head
+from trainer.models.value_model import ValueHead
+from trainer.parallel.deepspeed import Zero
+from trainer.parallel.optimizer import Optimizers, OptimizerSpec
+from trainer.parallel.ranks import Processes, Sharded, ShardingSpec, Update
+from trainer.parallel.replicated import Replicas
+from trainer.parallel.rng_state import load_random_state, save_random_state
+from trainer.policy.critic import Critic, CriticSpec, before_and_after
+from trainer.policy.forward import Score, ask, frozen, load_causal_lm
+from trainer.policy.weight_export import Outlet
+from trainer.policy.weights import PolicyWeights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+T = TypeVar("T")
+_OF_POLICY = frozenset({"old_logprobs", "entropy"})
+_OF_CRITIC = frozenset({"values", "next_values"})
+COMPUTED = _OF_POLICY | _OF_CRITIC | {"ref_logprobs", "teacher_logprobs"}
+
+
+class Policy:
+    """See the module. Two things are set before each step.
+
+    temperature: the sampler's
+    pretraining: only the critic learns in this step
+    """
+
+    def __init__(
+        self,
+        model: ModelSpec,
+        optimizer: OptimizerSpec,
+        sharding: ShardingSpec,
+        *,
+        critic: CriticSpec | None = None,
+        teacher: ModelSpec | None = None,
+        needs: frozenset[str] = frozenset(),
+        seed: int = 0,
+        max_tokens: int = 16384,
+        adapters: Path | None = None,
+    ) -> None:
+        """Join the ranks and load the model.
+
+        critic: what gives `values`
+        teacher: the model whose log-probs are `teacher_logprobs`; same vocabulary
+        needs: batch fields that `annotate` will be asked for; ref_logprobs keeps a second model
+            unless an adapter can be switched off
+        seed: of the adapter's first weights and of its dropout
+        max_tokens: of a forward pass without gradient, per rank
+        adapters: folder for the adapter's versions, seen by every engine; temporary when not given
+        """
+        self.temperature = 1.0
+        self.pretraining = False
+        self.folder = model_folder(model)
+        self._model, self._sharding = model, sharding
+        self._max_tokens = max_tokens
+        self._processes = Processes.start(sharding)
+        self._values = critic
+        torch.manual_seed(seed)  # the same on every rank: the adapter's first weights
+        causal_lm = load_causal_lm(model, sharding, self._processes)
+        self._adapted = add_adapter(causal_lm, model.lora) if model.lora else None
+        self._scorer = Scorer(causal_lm, self._shared_head(causal_lm))
+        self._sharded = self._shard(optimizer)
+        self._outlet = Outlet(
+            causal_lm=causal_lm,
+            adapted=self._adapted,
+            sharded=self._sharded,
+            processes=self._processes,
+            model=model,
+            folder=self.folder,
+            adapters=adapters,
+        )
+        self._reference: Score | None = None
+        if "ref_logprobs" in needs and self._adapted is None:
+            self._reference = self._fixed(model)
+        self._teacher: Score | None = None
+        if teacher is not None:
+            with path_of("teacher"):
+                same_vocabulary(model, teacher)
+                self._teacher = self._fixed(teacher)
+        self._critic: Critic | None = None
+        if critic is not None and critic.trunk == "own":
+            self._critic = Critic(critic, model, sharding, self._processes)
+        torch.manual_seed(seed + 1 + self._processes.rank)
+
+    @property
+    def is_main(self) -> bool:
+        return self._processes.is_main
+
+    @property
+    def world_size(self) -> int:
+        return self._processes.world_size
+
+    def barrier(self) -> None:
+        self._processes.barrier()
+
+    def leave(self) -> None:
+        """Part from the other ranks, when all of them are done."""
+        self._processes.leave()
+
+    def broadcast(self, value: T) -> T:
+        """Rank 0's value, on every rank."""
+        return self._processes.broadcast(value)
+
+    # -- loading ---------------------------------------------------------------------------------
+
+    def _shared_head(self, causal_lm: "PreTrainedModel") -> ValueHead | None:
+        if self._values is None or self._values.trunk != "shared":
+            return None
+        hidden = causal_lm.config.get_text_config().hidden_size
+        return ValueHead(hidden, self._values.outputs, self._model.torch_dtype)
+
+    def _shard(self, optimizer: OptimizerSpec) -> Sharded:
+        if self._sharding.zero < 3:
+            check_head(self._scorer)
+        head = self._values.optimizer if self._values else None
+        optimizers = Optimizers(layers=optimizer, value_head=head)
+        if self._sharding.zero == 0:
+            return Replicas(self._scorer, optimizers, self._processes)
+        dtype, processes = self._model.torch_dtype, self._processes
+        return Zero(self._scorer, optimizers, self._sharding, dtype, processes)
+
+    def _fixed(self, model: ModelSpec) -> Score:
+        """A language model that is only asked."""
+        sharding, processes = self._sharding, self._processes
+        scorer = Scorer(load_causal_lm(model, sharding, processes))
+        if sharding.zero < 3 and model.path != self._model.path:
+            check_head(scorer)
+        return frozen(scorer, model, sharding, processes)
+
+    # -- saying what the model thinks ------------------------------------------------------------
+
+    @torch.no_grad()
+    def annotate(self, batch: TokenBatch, needs: frozenset[str]) -> TokenBatch:
+        """The batch with what `needs` names of COMPUTED.
+
+        Every rank passes a share through the model and every rank gets all of it.
+        """
+        wanted = needs & COMPUTED
+        if not wanted:
+            return batch
+        fields = {name: torch.zeros(batch.num_tokens) for name in sorted(wanted)}
+        starts = (batch.lengths.cumsum(0) - batch.lengths).tolist()
+        lengths = batch.lengths.tolist()
+        self._train(False)
+        for members in self._share(lengths, self._max_tokens):
+            micro = batch.select(members).to(self._processes.device)
+            spans = [torch.arange(starts[i], starts[i] + lengths[i]) for i in members]
+            tokens = torch.cat([torch.arange(0), *spans])
+            for name, values in self._annotations(micro, wanted).items():
+                fields[name][tokens] = values.float().cpu()
+        for name in fields:  # each token has one rank's value and the others' zero
+            self._processes.sum(fields[name])
+        return batch.replace(**fields)
+
+    def _annotations(self, micro: TokenBatch, wanted: frozenset[str]) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        of_policy = _OF_POLICY if self._scorer.value_head is None else _OF_POLICY | _OF_CRITIC
+        if wanted & of_policy:
+            out, outputs = ask(self._sharded, micro, self.temperature)
+            found = {"old_logprobs": out.logprobs, "entropy": out.entropy}
+            found |= {} if outputs is None else self._states(micro, outputs)
+        if wanted & _OF_CRITIC - of_policy:
+            assert self._critic is not None, "values without a critic"
+            found |= self._states(micro, self._critic(micro))
+        if "ref_logprobs" in wanted:
+            with self._without_adapter():
+                said, _ = ask(self._reference_score, micro, self.temperature)
+            found["ref_logprobs"] = said.logprobs
+        if "teacher_logprobs" in wanted:
+            assert self._teacher is not None, "teacher_logprobs without a teacher"
+            found["teacher_logprobs"] = ask(self._teacher, micro, self.temperature)[0].logprobs
+        return {name: found[name] for name in wanted}
+
+    def _states(self, micro: TokenBatch, outputs: Tensor) -> dict[str, Tensor]:
+        assert self._values is not None, "outputs of a critic that nobody asked for"
+        before, after, _ = before_and_after(micro, outputs, self._values)
+        return {"values": before, "next_values": after}
+
+    @property
+    def _reference_score(self) -> Score:
+        if self._adapted is not None:
+            return self._sharded
+        assert self._reference is not None, "needs=('ref_logprobs',) was not said at the start"
+        return self._reference
+
+    def _without_adapter(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._adapted is None else self._adapted.disable_adapter()
+
+    def _share(self, lengths: list[int], max_tokens: int) -> list[list[int]]:
+        """This rank's microbatches, as sequence numbers."""
+        return share_out(lengths, max_tokens, self._processes.world_size)[self._processes.rank]
+
+    def split(self, minibatch: TokenBatch, max_tokens: int) -> list[TokenBatch]:
+        """This rank's microbatches, on its device; as many on every rank, some may be empty.
+
+        Sequences whose every token has weight zero are left out: they cannot change the gradient.
+        """
+        chosen = trained_sequences(minibatch)
+        lengths = minibatch.lengths[chosen].tolist()
+        return [
+            minibatch.select([chosen[i] for i in members]).to(self._processes.device)
+            for members in self._share(lengths, max_tokens)
+        ]
+
+    def forward(self, micro: TokenBatch) -> PolicyOutput:
+        """Log-probs, entropy and a learning critic's values [T], with gradient."""
+        self._train(True)
+        with torch.set_grad_enabled(not self._rests):
+            reach = not self.pretraining
+            out, outputs = ask(self._sharded, micro, self.temperature, values_reach_layers=reach)
+        if self._critic is not None and self._critic.learns:
+            outputs = self._critic(micro)
+        if outputs is None:
+            return out
+        assert self._values is not None, "outputs of a critic that nobody asked for"
+        values, _, logits = before_and_after(micro, outputs, self._values)
+        return replace(out, values=values, value_logits=logits)
+
+    @property
+    def _rests(self) -> bool:
+        """Whether no weight of the policy's own module is trained in this step."""
+        return self.pretraining and self._critic is not None
+
+    def _train(self, learning: bool) -> None:
+        self._scorer.train(learning)
+        if self._critic is not None and self._critic.learns:
+            self._critic.train(learning)
+
+    # -- learning --------------------------------------------------------------------------------
+
+    def backward(self, total: Tensor, critic: Tensor | None = None) -> None:
+        """Add a microbatch's part of the objective to the gradient.
+
+        critic: the part that is the critic's; it reaches the policy's layers where they are shared
+        """
+        if self._critic is not None and critic is not None:
+            self._critic.backward(critic)
+            critic = None
+        if self._rests:
+            return
+        if self.pretraining:
+            total = total * 0
+        self._sharded.backward(total if critic is None else total + critic)
+
+    def forget(self) -> None:
+        """Drop the gradient so far, the critic's too; of a model in fp32 on whole replicas."""
+        self._scorer.zero_grad()
+        if self._critic is not None:
+            self._critic.forget()
+
+    def step(self, lr: float, critic_lr: float = 0.0) -> Metrics:
+        """Update all ranks with the gradient's sum, or none where a loss or it is not finite.
+
+        Returns optim/lr, optim/skipped (updates left out) and optim/grad_norm (of the whole
+        gradient, before clipping), and with a critic of its own its critic/lr and
+        critic/grad_norm; on rank 0 only, so that a merge over ranks counts once.
+        """
+        metrics = Metrics({"optim/skipped": Sum(0.0)})
+        if not self._rests:
+            update = self._sharded.step(None if self.pretraining else lr, critic_lr)
+            metrics += _updated("optim", 0.0 if self.pretraining else lr, update)
+        if self._critic is not None and self._critic.learns:
+            metrics += _updated("critic", critic_lr, self._critic.step(critic_lr))
+        return metrics if self.is_main else Metrics()
+
+    def merge(self, metrics: Mapping[str, AnyMetric]) -> Metrics:
+        """The metrics of all ranks as one, the same on every rank."""
+        merged = Metrics()
+        for part in self._processes.gather(dict(metrics)):
+            merged += part
+        return merged
+
+    # -- giving the weights away -----------------------------------------------------------------
+
+    def weights(self, version: int) -> PolicyWeights:
+        """The weights for the engine, see `Outlet`; every rank calls."""
+        self._scorer.eval()
+        return self._outlet.weights()
+
+    def export(self, folder: Path, *, merge: bool = False) -> None:
+        """Write a Hugging Face folder with tokenizer; of an adapter, it alone unless `merge`."""
+        self._outlet.export(folder, merge=merge)
+
+    def export_critic(self, folder: Path) -> None:
+        """Write the critic as a Hugging Face folder of a token classifier, adapters merged."""
+        if self._critic is None or not self._critic.learns:
+            raise RecipeError.of(
+                "this run trained no critic of its own",
+                path="critic",
+                fix="export the critic of a run with critic: {trunk: own, optimizer: ...}",
+            )
+        self._critic.export(folder)
+
+    # -- state -----------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Weights, optimizer and random state of every rank; all ranks write into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.is_main:
+            (folder / "layout.json").write_text(json.dumps(self._layout))
+        self._sharded.save(folder)
+        if self._critic is not None:
+            self._critic.save(folder)
+        save_random_state(folder, self._processes.rank)
+
+    def load(self, folder: Path) -> None:
+        """Go on exactly where `save` was called. Raises RecipeError for another layout of ranks."""
+        written = json.loads((folder / "layout.json").read_text())
+        if written != self._layout:
+            raise RecipeError.of(
+                f"{folder} was written with {written}, this run has {self._layout}",
+                path="sharding",
+                fix="launch with the same sharding.zero and number of processes; `temper export`, "
+                "launched so, makes a model that any run can start from",
+            )
+        self._sharded.load(folder)
+        if self._critic is not None:
+            self._critic.load(folder)
+        load_random_state(folder, self._processes.rank)
+
+    @property
+    def _layout(self) -> dict[str, int]:
+        """What must be the same to read a checkpoint; whole replicas fit any number of ranks."""
+        zero = self._sharding.zero
+        return {"zero": zero, "processes": self._processes.world_size} if zero else {"zero": 0}
+
+
+def _updated(area: str, lr: float, update: Update) -> Metrics:
+    metrics = Metrics({f"{area}/lr": Mean(lr, 1), "optim/skipped": Sum(float(update.skipped))})
+    return metrics if update.skipped else metrics + {f"{area}/grad_norm": Mean(update.norm, 1)}

@@ -1,0 +1,222 @@
+"""The recipe as a typed tree: it composes the small models that live beside the code they set up.
+
+Slot entries are checked by their slot's registry; numbers may be schedules; a derived value is a
+property. Nothing here reads a model, a GPU or the network.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from eval.evaluate import EvalSpec
+from recipes.loading.load import Loaded
+from recipes.loading.validate import validate
+from recipes.slots.registry import Bound
+from recipes.slots.spec import Spec
+from rewards.verifiers import verifier
+from rollout.buffers import buffer
+from rollout.engines import engine
+from rollout.environments import environment
+from rollout.filters import filter_
+from rollout.problems import ProblemsSpec
+from rollout.samplers import sampler
+from trainer.advantages import advantage
+from trainer.controllers import number
+from trainer.corrections import correction
+from trainer.loggers import logger
+from trainer.losses import loss
+from trainer.masks import mask
+from trainer.models.load import ModelSpec
+from trainer.monitor.checkpoint import CheckpointSpec
+from trainer.monitor.record import RecordSpec
+from trainer.monitor.reward_hacking import WatchSpec
+from trainer.parallel.optimizer import OptimizerSpec
+from trainer.parallel.ranks import ShardingSpec
+from trainer.policy.critic import CriticSpec
+from trainer.policy.publish import ProbeSpec
+from trainer.reductions import reduction
+from trainer.selections import selection
+from trainer.shaping import shaping
+from trainer.terms import term
+from trainer.update.algorithm import Slots
+
+LOCAL_ENGINES = ("hf", "scripted")  # sample with the trainer's own arithmetic
+
+# Named apart from the fields: a class body sees a field's default under the registry's name.
+VerifierEntry = Annotated[Bound, verifier.nested]
+AdvantageEntry = Annotated[Bound, advantage.nested]
+LossEntry = Annotated[Bound, loss.nested]
+ReductionEntry = Annotated[Bound, reduction.nested]
+ShapingEntry = Annotated[Bound, shaping.nested]
+MaskEntry = Annotated[Bound, mask.nested]
+CorrectionEntry = Annotated[Bound, correction.nested]
+SelectionEntry = Annotated[Bound, selection.nested]
+TermEntry = Annotated[Bound, term.nested]
+EnvironmentEntry = Annotated[Bound, environment.nested]
+SamplerEntry = Annotated[Bound, sampler.nested]
+FilterEntry = Annotated[Bound, filter_.nested]
+BufferEntry = Annotated[Bound, buffer.nested]
+EngineEntry = Annotated[Bound, engine.nested]
+LoggerEntry = Annotated[Bound, logger.nested]
+
+
+class SamplingSpec(Spec):
+    """How completions are drawn for training."""
+
+    max_tokens: Annotated[
+        Bound | Annotated[int, Field(gt=0)],
+        number.entry,
+        Field(description="most new tokens; may be a schedule (length curriculum)"),
+    ]
+    temperature: Annotated[
+        Bound | Annotated[float, Field(ge=0)],
+        number.entry,
+        Field(description="softmax temperature; the trainer's log-probs use it too"),
+    ] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1, description="nucleus; below 1 is refused")] = 1.0
+    stop: Annotated[list[str], Field(description="strings that end a completion")] = []
+
+
+class TeacherSpec(Spec):
+    """A fixed model that the policy learns from: what gives `teacher_logprobs`."""
+
+    path: Annotated[str, Field(min_length=1, description="model folder, or `owner/name` on a hub")]
+    dtype: Annotated[Literal["float32", "bfloat16"], Field(description="of its weights")] = (
+        "float32"
+    )
+
+
+class LimitsSpec(Spec):
+    """When a run that goes wrong stops by itself."""
+
+    max_missing_frac: Annotated[
+        float, Field(gt=0, le=1, description="share of verdicts that may be missing")
+    ] = 0.2
+    missing_window: Annotated[
+        int, Field(gt=0, description="verdicts over which that share is taken")
+    ] = 200
+    max_skipped_steps: Annotated[
+        int, Field(gt=0, description="non-finite updates in a row before the run stops")
+    ] = 3
+    max_refills: Annotated[
+        int, Field(gt=0, description="a step may drop this many times its groups, and once more")
+    ] = 20
+    allow_verifier_change: Annotated[
+        bool, Field(description="go on from a checkpoint with another verifier, or another version")
+    ] = False
+
+
+def _slot(registry: Any, default: str) -> Any:
+    return Field(default_factory=lambda: registry.bind(default))
+
+
+class Recipe(Spec):
+    """A whole run. Every field's default is written out by `temper explain`."""
+
+    model: ModelSpec
+    problems: ProblemsSpec
+    verifier: VerifierEntry
+    sampling: SamplingSpec
+
+    advantage: AdvantageEntry
+    loss: LossEntry
+    reduction: ReductionEntry
+    shaping: list[ShapingEntry] = []
+    masks: list[MaskEntry] = []
+    correction: CorrectionEntry = _slot(correction, "none")
+    selections: list[SelectionEntry] = []
+    terms: list[TermEntry] = []
+
+    environment: EnvironmentEntry = _slot(environment, "single_turn")
+    sampler: SamplerEntry = _slot(sampler, "uniform")
+    filters: list[FilterEntry] = []
+    buffer: BufferEntry = _slot(buffer, "fifo")
+    engine: EngineEntry = _slot(engine, "hf")
+
+    steps: Annotated[int, Field(gt=0, description="training steps")]
+    group_size: Annotated[int, Field(ge=1, description="samples per problem")]
+    groups_per_step: Annotated[int, Field(gt=0, description="problems per step")]
+    minibatches: Annotated[int, Field(gt=0, description="optimizer updates per step")] = 1
+    max_tokens_per_microbatch: Annotated[
+        int, Field(gt=0, description="tokens in one forward and backward pass, per rank")
+    ] = 16384
+    max_staleness: Annotated[
+        int, Field(ge=0, description="published versions a sample may be behind; 0: synchronous")
+    ] = 0
+
+    optimizer: OptimizerSpec
+    critic: CriticSpec | None = None
+    teacher: TeacherSpec | None = None
+    sharding: ShardingSpec = ShardingSpec()
+    probe: ProbeSpec = ProbeSpec()
+    evaluate: list[EvalSpec] = []
+    checkpoint: CheckpointSpec = CheckpointSpec()
+    record: RecordSpec = RecordSpec()
+    loggers: list[LoggerEntry] = Field(
+        default_factory=lambda: [logger.bind("jsonl"), logger.bind("live")]
+    )
+    limits: LimitsSpec = LimitsSpec()
+    watch: WatchSpec = WatchSpec()
+    seed: int = 0
+    output: Annotated[str, Field(description="folder of the run; relative to where you start it")]
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.output)
+
+    @property
+    def samples_per_step(self) -> int:
+        return self.group_size * self.groups_per_step
+
+    @property
+    def teacher_model(self) -> ModelSpec | None:
+        """The teacher, loaded as the policy is."""
+        if self.teacher is None:
+            return None
+        changes = {"path": self.teacher.path, "dtype": self.teacher.dtype, "lora": None}
+        return self.model.model_copy(update=changes)
+
+    def pretrains_critic(self, step: int) -> bool:
+        """Whether only the critic learns in this step."""
+        return self.critic is not None and step < self.critic.pretrain_steps
+
+    @property
+    def slots(self) -> Slots:
+        """The part of the recipe that the update is made of."""
+        numbers: dict[str, Bound | float] = {
+            "optimizer.lr": self.optimizer.lr,
+            "sampling.temperature": self.sampling.temperature,
+            "sampling.max_tokens": self.sampling.max_tokens,
+        }
+        if self.critic is not None and self.critic.optimizer is not None:
+            numbers["critic.optimizer.lr"] = self.critic.optimizer.lr
+        return Slots(
+            shaping=self.shaping,
+            advantage=self.advantage,
+            masks=self.masks,
+            correction=self.correction,
+            selections=self.selections,
+            reduction=self.reduction,
+            loss=self.loss,
+            terms=self.terms,
+            numbers=numbers,
+        )
+
+
+def read(loaded: Loaded) -> Recipe:
+    """The typed recipe; raises RecipeError with every fault, each with file, line and remedy."""
+    return validate(Recipe, replace(loaded, tree=with_derived(loaded.tree)))
+
+
+def with_derived(tree: dict[str, Any]) -> dict[str, Any]:
+    """Defaults that depend on another setting, made visible as entries.
+
+    An engine with other arithmetic than the trainer's gets a correction unless one is named.
+    """
+    named = tree.get("engine", "hf")
+    name = named.get("name") if isinstance(named, dict) else named
+    if name not in LOCAL_ENGINES and "correction" not in tree:
+        return {**tree, "correction": {"name": "truncated_is"}}
+    return tree

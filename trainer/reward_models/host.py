@@ -1,0 +1,234 @@
+"""A reward model in this process: concurrent questions are collected into batches.
+
+    score() --item--> queue --> thread: waits for an item, then `max_wait_s` for each one more,
+      ^                           |      runs a batch of at most `batch_size`
+      +----- future of the item <-+
+
+The model is loaded by whoever asks for the host first, before any thread runs. A result that is
+not there within `deadline_s` is missing; the thread goes on with its batch.
+
+Batches depend on what happens to arrive together, and float arithmetic on the shape of a batch, so
+rewards may differ in their last digits between two runs; `batch_size: 1` makes them equal.
+"""
+
+import asyncio
+import functools
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from recipes.errors import RecipeError
+from recipes.slots.spec import Contents, Incidental, Spec
+from rewards.types import Message
+from trainer.reward_models.conversation import conversation_ids, refuse_without_template
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class LocalModelSpec(Spec):
+    """A sequence classifier with one output, loaded into this process."""
+
+    path: Annotated[
+        str, Contents(), Field(min_length=1, description="model folder, or `owner/name` on a hub")
+    ]
+    dtype: Annotated[Literal["float32", "bfloat16"], Field(description="of its weights")] = (
+        "float32"
+    )
+    device: Annotated[
+        str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU if there is one")
+    ] = "auto"
+    batch_size: Annotated[
+        int, Field(gt=0, description="conversations in one pass; 1 is the same to the bit each run")
+    ] = 8
+    max_wait_s: Annotated[
+        float,
+        Incidental(),
+        Field(ge=0, description="how long a batch that is not full waits for one more"),
+    ] = 0.01
+    max_length: Annotated[
+        int, Field(gt=0, description="tokens of task and response; a longer one is missing")
+    ] = 4096
+    deadline_s: Annotated[
+        float,
+        Incidental(),
+        Field(gt=0, description="for one reward, its time in the queue included"),
+    ] = 300.0
+    plain: Annotated[bool, Field(description="no chat template: the texts alone")] = False
+    trust_remote_code: Annotated[
+        bool, Field(description="run Python code that comes with the model")
+    ] = False
+
+
+class Unscored(Exception):
+    """No reward for this conversation; says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What the model makes of one conversation."""
+
+    reward: float
+    embedding: Tensor | None  # [d] float32 on the CPU, what the head reads; only when asked for
+
+
+@dataclass(eq=False)
+class _Item:
+    ids: list[int]
+    embed: bool
+    future: "Future[Scored]" = field(default_factory=Future)
+
+
+class RewardHost:
+    """One loaded model and the thread that runs it."""
+
+    def __init__(self, spec: LocalModelSpec) -> None:
+        self.spec = spec
+        self.model, self.tokenizer = load_reward_model(spec)
+        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="reward-model", daemon=True)
+        self._thread.start()
+
+    async def score(
+        self, prompt: Sequence[Message], response: str, *, embed: bool = False
+    ) -> Scored:
+        """The reward of one conversation; raises Unscored."""
+        future = asyncio.wrap_future(self._asked(prompt, response, embed))
+        try:
+            return await asyncio.wait_for(future, self.spec.deadline_s)
+        except TimeoutError:
+            raise Unscored(f"no reward within {self.spec.deadline_s:g} s") from None
+
+    def score_all(
+        self, asked: Sequence[tuple[Sequence[Message], str]], *, embed: bool = False
+    ) -> list[Scored]:
+        """The same for callers without an event loop; waits in this thread, without a deadline."""
+        futures = [self._asked(prompt, response, embed) for prompt, response in asked]
+        return [future.result() for future in futures]
+
+    def _asked(self, prompt: Sequence[Message], response: str, embed: bool) -> "Future[Scored]":
+        ids = conversation_ids(self.tokenizer, prompt, response, plain=self.spec.plain)
+        if len(ids) > self.spec.max_length:
+            raise Unscored(
+                f"{len(ids)} tokens, and the reward model reads at most {self.spec.max_length}"
+            )
+        item = _Item(ids, embed)
+        self._queue.put(item)
+        return item.future
+
+    def _serve(self) -> None:
+        while True:
+            batch = [item for item in self._batch() if item.future.set_running_or_notify_cancel()]
+            if not batch:
+                continue
+            try:
+                found = classify(
+                    self.model, [item.ids for item in batch], embed=any(i.embed for i in batch)
+                )
+            except Exception as error:  # out of memory, mostly: its samples are missing, counted
+                for item in batch:
+                    item.future.set_exception(Unscored(f"{type(error).__name__}: {error}"))
+                continue
+            for item, scored in zip(batch, found, strict=True):
+                item.future.set_result(scored)
+
+    def _batch(self) -> list[_Item]:
+        """The next item, and those that follow it within `max_wait_s`."""
+        batch = [self._queue.get()]
+        while len(batch) < self.spec.batch_size:
+            try:
+                batch.append(self._queue.get(timeout=self.spec.max_wait_s))
+            except queue.Empty:
+                break
+        return batch
+
+
+_lock = threading.Lock()
+
+
+def reward_host(spec: LocalModelSpec) -> RewardHost:
+    """The one host with these settings; the first call loads the model. Raises RecipeError."""
+    with _lock:
+        return _host(spec)
+
+
+@functools.cache
+def _host(spec: LocalModelSpec) -> RewardHost:
+    return RewardHost(spec)
+
+
+def load_reward_model(spec: LocalModelSpec) -> tuple[Any, Any]:
+    """The model in evaluation mode on its device, and its tokenizer. Raises RecipeError."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    trust = {"trust_remote_code": spec.trust_remote_code}
+    try:
+        config = AutoConfig.from_pretrained(spec.path, **trust)
+        names = config.architectures or []
+        if config.num_labels != 1 or not any("Classification" in name for name in names):
+            raise RecipeError.of(
+                f"{spec.path} is no reward model: {', '.join(names) or 'no architecture'} with "
+                f"{config.num_labels} labels",
+                path="local.path",
+                fix="name a sequence classifier with one output; `temper reward` trains one",
+            )
+        tokenizer: Any = AutoTokenizer.from_pretrained(spec.path, **trust)
+        model: Any = AutoModelForSequenceClassification.from_pretrained(
+            spec.path, dtype=_DTYPES[spec.dtype], **trust
+        )
+    except RecipeError:
+        raise
+    except (OSError, ValueError) as error:
+        first = str(error).strip().split("\n", 1)[0]
+        there = "" if Path(spec.path).exists() else " (no such folder here)"
+        raise RecipeError.of(
+            f"the reward model {spec.path}{there} cannot be loaded: {first}",
+            path="local.path",
+            fix="name a folder that save_pretrained wrote, or a model on the hub",
+        ) from error
+    refuse_without_template(tokenizer, spec.path, plain=spec.plain)
+    device = spec.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(device).eval(), tokenizer
+
+
+@torch.no_grad()
+def classify(model: Any, sequences: Sequence[Sequence[int]], *, embed: bool) -> list[Scored]:
+    """Rewards of id sequences in one padded pass; with `embed` also what the head reads.
+
+    The sequence is read at its last token that is not the pad token, as in training. A model
+    without a pad token reads one sequence at a time, at its last token.
+    """
+    pad = model.config.get_text_config().pad_token_id
+    if pad is None and len(sequences) > 1:
+        return [found for ids in sequences for found in classify(model, [ids], embed=embed)]
+    longest = max(len(ids) for ids in sequences)
+    rows = [[*ids, *[pad] * (longest - len(ids))] for ids in sequences]
+    masks = [[1] * len(ids) + [0] * (longest - len(ids)) for ids in sequences]
+    ids = torch.tensor(rows, device=model.device)
+    seen: list[Tensor] = []
+    hook = None
+    if embed:
+        hook = model.score.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        mask = torch.tensor(masks, device=model.device)
+        logits = model(input_ids=ids, attention_mask=mask).logits.float()
+    finally:
+        if hook is not None:
+            hook.remove()
+    rewards = logits.reshape(len(rows), -1)[:, 0].tolist()
+    if not embed:
+        return [Scored(reward=reward, embedding=None) for reward in rewards]
+    [hidden] = seen
+    kept = torch.ones_like(ids) if pad is None else ids != pad
+    places = (torch.arange(longest, device=ids.device) * kept).argmax(dim=-1)
+    pooled = hidden[torch.arange(len(rows), device=ids.device), places].float().cpu()
+    return [Scored(reward=r, embedding=e.clone()) for r, e in zip(rewards, pooled, strict=True)]

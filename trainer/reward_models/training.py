@@ -1,0 +1,253 @@
+"""Training a reward model with TRL's RewardTrainer: `temper reward RECIPE`.
+
+The recipe names a model, or has a `tiny` section from which one is made, and preference pairs. What
+is written is a sequence classifier with one label, as Hugging Face saves it, which `reward_model`
+loads in process and vLLM serves with `--runner pooling`. Pairs that were held out say how often it
+prefers what people preferred.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from rich.console import Console
+
+from eval.intervals import Estimate, bootstrap
+from recipes.errors import RecipeError
+from recipes.loading.load import find, load
+from recipes.loading.validate import validate
+from recipes.slots.spec import Spec
+from rollout.data.pairs import Pair, PairsSpec, load_pairs
+from trainer.models.tiny import TinySpec, make_tiny
+from trainer.reward_models.conversation import (
+    conversation_ids,
+    own_pad_token,
+    refuse_without_template,
+)
+from trainer.reward_models.decomposition import decompose
+from trainer.reward_models.host import Scored, classify
+
+REPORT = "reward_report.json"
+
+
+class RewardRecipe(Spec):
+    """A reward model from preference pairs."""
+
+    model: Annotated[str, Field(description="model folder or hub name; '' with `tiny`")] = ""
+    tiny: TinySpec = TinySpec()
+    pairs: PairsSpec
+    steps: Annotated[int, Field(gt=0)]
+    batch_size: Annotated[int, Field(gt=0, description="pairs per step")] = 32
+    lr: Annotated[float, Field(gt=0, description="of AdamW; falls linearly to 0")] = 1e-5
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    center_coef: Annotated[
+        float, Field(ge=0, description="of (r_chosen + r_rejected)^2, which keeps the mean near 0")
+    ] = 0.0
+    max_length: Annotated[
+        int, Field(gt=0, description="tokens of task and response; longer pairs are left out")
+    ] = 2048
+    plain: Annotated[bool, Field(description="no chat template: the texts alone")] = False
+    dtype: Annotated[
+        Literal["float32", "bfloat16"], Field(description="of the arithmetic; weights are fp32")
+    ] = "float32"
+    heads: Annotated[
+        int, Field(ge=0, description="directions of preference to keep for decomposed_reward")
+    ] = 0
+    seed: int = 0
+    output: Annotated[str, Field(description="folder the reward model is written to")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardReport:
+    """How a reward model does on pairs that it was not trained on."""
+
+    accuracy: Estimate  # share of pairs whose chosen response has the higher output; ties a half
+    mean: float  # of the outputs over both responses: `mean` and `std` of the verifier
+    std: float
+    left_out: int  # pairs with more than max_length tokens, of either kind
+
+    @property
+    def words(self) -> str:
+        """For the user."""
+        longer = f"; {self.left_out} pairs are too long and were left out" if self.left_out else ""
+        found = self.accuracy
+        return (
+            f"accuracy {found.value:.3f} [{found.low:.3f}, {found.high:.3f}] on {found.problems} "
+            f"held-out pairs, chance is 0.5{longer}\n"
+            f"to normalise its output: {{mean: {self.mean:.4g}, std: {self.std:.4g}}}"
+        )
+
+    def write(self, folder: Path) -> None:
+        facts = {
+            "accuracy": self.accuracy.value,
+            "interval": [self.accuracy.low, self.accuracy.high],
+            "pairs": self.accuracy.problems,
+            "mean": self.mean,
+            "std": self.std,
+            "left_out": self.left_out,
+        }
+        (folder / REPORT).write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def run_reward_training(name: str, overrides: Sequence[str], console: Console) -> None:
+    """Train as the recipe says, evaluate on the held-out pairs, write model and report."""
+    from transformers.utils import logging
+
+    recipe = validate(RewardRecipe, load(find(name), overrides))
+    logging.disable_progress_bar()
+    report = train_reward_model(recipe, console)
+    console.print(report.words, highlight=False, soft_wrap=True)
+    console.print(f"reward model: {recipe.output}", highlight=False, soft_wrap=True)
+
+
+def train_reward_model(recipe: RewardRecipe, console: Console) -> RewardReport:
+    """The report of a model that was trained and saved to `recipe.output`."""
+    pairs = load_pairs(recipe.pairs)
+    console.print(pairs.report, highlight=False, soft_wrap=True)
+    output = Path(recipe.output)
+    source = recipe.model or str(output / "initial")
+    if not recipe.model:
+        make_tiny(recipe.tiny, Path(source), seed=recipe.seed)
+    model, tokenizer = _base(recipe, source)
+    train, held_out = (
+        _tokenized(tokenizer, side, recipe) for side in (pairs.train, pairs.held_out)
+    )
+    left_out = len(pairs.train) + len(pairs.held_out) - len(train) - len(held_out)
+    if not train or not held_out:
+        raise RecipeError.of(
+            f"{left_out} pairs have more than {recipe.max_length} tokens, which leaves "
+            f"{len(train)} to train on and {len(held_out)} held out",
+            path="max_length",
+            fix="raise it, if the model's context allows",
+        )
+    _fit(recipe, model, tokenizer, train)
+    model.eval()
+    model.save_pretrained(output)
+    tokenizer.save_pretrained(output)
+    if recipe.heads:
+        decompose(*_embeddings(model, train, recipe.batch_size), recipe.heads).write(output)
+    scored = _scored(model, held_out, recipe.batch_size)
+    report = _report(scored, left_out, recipe.seed)
+    report.write(output)
+    return report
+
+
+_Ids = tuple[list[int], list[int]]  # chosen, rejected
+
+
+def _base(recipe: RewardRecipe, source: str) -> tuple[Any, Any]:
+    """The model with a fresh head, and its tokenizer with a pad token of its own."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from trl.trainer.reward_trainer import suppress_seqcls_warning
+
+    torch.manual_seed(recipe.seed)
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(source)
+        with suppress_seqcls_warning():
+            model: Any = AutoModelForSequenceClassification.from_pretrained(
+                source, num_labels=1, dtype=torch.float32
+            )
+    except (OSError, ValueError) as error:
+        first = str(error).strip().split("\n", 1)[0]
+        raise RecipeError.of(
+            f"the model {source} cannot be loaded: {first}",
+            path="model",
+            fix="name a model folder or a hub name; leave it out to make the tiny one",
+        ) from error
+    refuse_without_template(tokenizer, source, plain=recipe.plain)
+    if own_pad_token(tokenizer):
+        model.resize_token_embeddings(len(tokenizer))
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    return model, tokenizer
+
+
+def _tokenized(tokenizer: Any, pairs: Sequence[Pair], recipe: RewardRecipe) -> list[_Ids]:
+    """Ids of both sides of each pair that fits."""
+    made = [
+        (
+            conversation_ids(tokenizer, pair.prompt, pair.chosen, plain=recipe.plain),
+            conversation_ids(tokenizer, pair.prompt, pair.rejected, plain=recipe.plain),
+        )
+        for pair in pairs
+    ]
+    return [pair for pair in made if max(map(len, pair)) <= recipe.max_length]
+
+
+def _fit(recipe: RewardRecipe, model: Any, tokenizer: Any, pairs: Sequence[_Ids]) -> None:
+    """Run TRL's RewardTrainer on ids that are already made."""
+    import datasets
+    from trl import RewardConfig, RewardTrainer
+
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    rows = [{"chosen_ids": chosen, "rejected_ids": rejected} for chosen, rejected in pairs]
+    config = RewardConfig(
+        output_dir=str(Path(recipe.output) / "trainer"),
+        max_steps=recipe.steps,
+        per_device_train_batch_size=recipe.batch_size,
+        learning_rate=recipe.lr,
+        lr_scheduler_type="linear",
+        warmup_steps=recipe.steps // 20,
+        weight_decay=0.0,
+        max_grad_norm=recipe.max_grad_norm,
+        center_rewards_coefficient=recipe.center_coef or None,
+        max_length=None,
+        gradient_checkpointing=False,
+        bf16=recipe.dtype == "bfloat16",
+        use_cpu=not torch.cuda.is_available(),
+        logging_steps=max(recipe.steps // 10, 1),
+        save_strategy="no",
+        report_to=[],
+        seed=recipe.seed,
+        dataloader_pin_memory=False,
+        disable_tqdm=not sys.stderr.isatty(),
+    )
+    trainer = RewardTrainer(
+        model=model,
+        args=config,
+        train_dataset=datasets.Dataset.from_list(rows),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    with contextlib.suppress(OSError):
+        os.rmdir(config.output_dir)
+
+
+def _all_ids(pairs: Sequence[_Ids]) -> list[list[int]]:
+    """The chosen sides, then the rejected ones."""
+    return [chosen for chosen, _ in pairs] + [rejected for _, rejected in pairs]
+
+
+def _scored(model: Any, pairs: Sequence[_Ids], batch: int, *, embed: bool = False) -> list[Scored]:
+    """Both sides of every pair, the chosen ones first."""
+    ids = _all_ids(pairs)
+    starts = range(0, len(ids), batch)
+    return [s for at in starts for s in classify(model, ids[at : at + batch], embed=embed)]
+
+
+def _embeddings(model: Any, pairs: Sequence[_Ids], batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """[N, d] of the chosen and of the rejected responses."""
+    found = [s.embedding for s in _scored(model, pairs, batch, embed=True)]
+    known = torch.stack([embedding for embedding in found if embedding is not None])
+    chosen, rejected = known.chunk(2)
+    return chosen, rejected
+
+
+def _report(scored: Sequence[Scored], left_out: int, seed: int) -> RewardReport:
+    outputs = np.array([s.reward for s in scored])
+    chosen, rejected = np.split(outputs, 2)
+    right = (chosen > rejected) + 0.5 * (chosen == rejected)
+    return RewardReport(
+        accuracy=bootstrap(right, seed=seed),
+        mean=float(outputs.mean()),
+        std=float(outputs.std(ddof=1)),
+        left_out=left_out,
+    )

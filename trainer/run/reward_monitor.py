@@ -1,0 +1,106 @@
+"""Who gives the rewards of a run, and whether they can still be trusted: on rank 0.
+
+scorer        the verifier, with its breaker and what watches it
+provenance    which code and options gave the verdicts; a resume with others is refused
+watch         alarms when the reward rises and what it does not see says otherwise
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recipes.errors import Fault, RecipeError
+from recipes.slots.registry import function_of, tags_of
+from recipes.slots.spec import JSON
+from rewards.audit.error_rates import AppealRates
+from rewards.audit.provenance import Provenance, changes, provenance_of
+from rewards.plugins.functions import announce_step
+from rollout.verification.runner import CircuitBreaker, Scorer, Watcher
+from rollout.verification.shadow_verifiers import HeldOut
+from trainer.monitor.reward_hacking import Watch
+from trainer.recipe.config import Recipe
+
+
+@dataclass(kw_only=True)
+class Oversight:
+    """The rewards of one run."""
+
+    scorer: Scorer
+    provenance: Provenance
+    watch: Watch
+    steps: int  # of the whole run
+    alarms: tuple[str, ...] = ()  # of the last step
+
+    def begin(self, step: int) -> None:
+        """Plug-ins may ask how far the run is."""
+        announce_step(step, self.steps)
+
+    def observe(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Look at a whole step's metrics; says what is alarming, and how much of it there is."""
+        self.alarms = tuple(self.watch.observe(metrics))
+        for alarm in self.alarms:
+            print(f"watch: {alarm}", file=sys.stderr, flush=True)
+        return {"watch/alarms": float(len(self.alarms))} if self.watch.is_on else {}
+
+    @property
+    def verdict(self) -> str:
+        """Why the run must stop; empty while it need not."""
+        if not self.watch.is_over:
+            return ""
+        return (
+            f"the reward seems to be gamed: {'; '.join(self.alarms)}. Read samples of the last "
+            "steps, and mend the reward; or relax `watch` and go on with --resume"
+        )
+
+    def state_dict(self) -> dict[str, JSON]:
+        return {
+            "provenance": self.provenance.plain(),
+            "scorer": self.scorer.state_dict(),
+            "watch": self.watch.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, JSON]) -> None:
+        self.scorer.load_state_dict(state["scorer"])
+        self.watch.load_state_dict(state["watch"])
+
+
+def oversee(recipe: Recipe) -> Oversight:
+    """The recipe's verifier behind its breaker, and whatever watches it."""
+    watchers: dict[str, Watcher] = {}
+    if "appealed" in tags_of(recipe.verifier):
+        watchers["appeals"] = AppealRates()
+    if recipe.watch.asks:
+        others = {name: function_of(bound) for name, bound in recipe.watch.verifiers.items()}
+        watchers["held_out"] = HeldOut(others, recipe.watch.sample_frac)
+    provenance = provenance_of(recipe.verifier)
+    scorer = Scorer(
+        function_of(recipe.verifier),
+        breaker=CircuitBreaker(recipe.limits.max_missing_frac, recipe.limits.missing_window),
+        watchers=watchers,
+        provenance=provenance.digest,
+    )
+    watch = Watch(recipe.watch)
+    return Oversight(scorer=scorer, provenance=provenance, watch=watch, steps=recipe.steps)
+
+
+def refuse_another_verifier(recipe: Recipe, saved: Mapping[str, JSON]) -> str:
+    """What has changed since the checkpoint, if the recipe allows it; empty when nothing has.
+
+    saved: the state of an Oversight. Raises RecipeError where a change is not allowed.
+    """
+    found = changes(saved["provenance"], provenance_of(recipe.verifier).plain())
+    if not found:
+        return ""
+    if recipe.limits.allow_verifier_change:
+        return f"the verifier is another one than before: {'; '.join(found)}"
+    raise RecipeError(
+        [
+            Fault(
+                path="verifier",
+                what=f"the checkpoint's rewards were given by another verifier: {change}",
+                fix="bring the old one back, or accept the break with "
+                "--set limits.allow_verifier_change=true",
+            )
+            for change in found
+        ]
+    )

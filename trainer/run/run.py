@@ -1,0 +1,269 @@
+"""Run: what the loop talks to. It ties the parts together and owns what happens around a step.
+
+`collect` hands the same groups to every rank; `finish` closes a step: adapt, evaluate, log, save.
+
+A step's metrics wait in the boundary until its evaluation has ended, so that a stop request need
+not: the checkpoint holds them, and the resumed run evaluates and logs before its first step.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from recipes.slots.registry import describe as describe_recipe
+from recipes.slots.spec import JSON
+from rollout.collector.collector import Collector, Interrupted
+from rollout.engines import Engine
+from rollout.types import Group
+from trainer.batch.token_batch import TokenBatch
+from trainer.loggers import Logger
+from trainer.metrics import Max, Mean, Metrics
+from trainer.monitor.checkpoint import Checkpoints
+from trainer.monitor.evaluation import Evaluation
+from trainer.monitor.progress import Progress, StopSignal
+from trainer.monitor.record import Recorder
+from trainer.monitor.step_metrics import describe, outcomes
+from trainer.parallel.rank_zero import on_main
+from trainer.policy.policy import Policy
+from trainer.policy.publish import Publisher
+from trainer.recipe.config import Recipe
+from trainer.run.reward_monitor import Oversight
+from trainer.update.algorithm import Algorithm
+
+_OF_POLICY = ("policy/", "loss/", "term/")  # areas of metrics that its update moves
+_POLL_S = 0.1  # how often an evaluation is asked whether it must stop
+
+
+class RunStopped(Exception):
+    """The run ended itself with a cause: a breaker, a failed probe, non-finite updates."""
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One training run on one rank; `collector` and `engine` exist on rank 0 only."""
+
+    recipe: Recipe
+    folder: Path
+    algorithm: Algorithm
+    policy: Policy
+    publisher: Publisher
+    collector: Collector | None
+    engine: Engine | None
+    evaluation: Evaluation
+    oversight: Oversight | None  # of the rewards, on rank 0
+    loggers: Sequence[Logger]
+    checkpoints: Checkpoints
+    progress: Progress
+    stop: StopSignal
+    recorder: Recorder | None = None  # on rank 0
+    collecting: bool = False  # the policy is still as it was at the boundary
+    boundary: Mapping[str, JSON] = field(default_factory=dict)  # host state before this step
+    unlogged: dict[str, float] = field(default_factory=dict)  # of a step not yet evaluated
+    _metrics: Metrics = field(default_factory=Metrics)  # of the step so far, equal on all ranks
+    _batch: TokenBatch | None = None  # the step's, kept to be dumped when an update goes wrong
+    _clock: float = field(default_factory=time.perf_counter)
+    _spans: dict[str, float] = field(default_factory=dict)
+
+    async def start(self) -> None:
+        """Publish the first weights; evaluate before the first step, or what a stop left open."""
+        self.policy.temperature = self.algorithm.at(self.progress.step).numbers[
+            "sampling.temperature"
+        ]
+        await self.publish(self.progress.step)
+        self._metrics = Metrics()
+        self.boundary = self.host_state()
+        if self.progress.step == 0 or self.unlogged:
+            await on_main(self.policy, self._evaluate_and_log)
+            self.unlogged = {}
+            self.boundary = self.host_state()
+            self._stop_if_gamed()
+
+    async def collect(self, step: int) -> list[Group]:
+        """The step's groups, the same on every rank. Raises Interrupted on every rank."""
+        self._clock = time.perf_counter()
+        self._metrics = Metrics()
+        groups = await on_main(self.policy, lambda: self._take(step))
+        self._spans["rollout"] = time.perf_counter() - self._clock
+        self.policy.temperature = self.algorithm.at(step).numbers["sampling.temperature"]
+        self.policy.pretraining = self.recipe.pretrains_critic(step)
+        return groups
+
+    async def _take(self, step: int) -> list[Group]:
+        """On rank 0: collect, and record what was collected."""
+        assert self.collector is not None, "the first rank has the collector"
+        self.collecting = True
+        if self.oversight is not None:
+            self.oversight.begin(step)
+        groups = await self.collector.take(step)
+        self.collecting = False
+        if self.recorder is not None:
+            self.recorder(step, groups)
+        return groups
+
+    def observe(self, step: int, groups: Sequence[Group], batch: TokenBatch) -> None:
+        """Describe the step's samples and settle where each of them ends."""
+        self._batch = batch
+        self._metrics += describe(groups, batch, version=step)
+        controls = self.algorithm.at(step).controls
+        self._metrics += {f"control/{path}": Mean(value, 1) for path, value in controls.items()}
+        self.progress.samples += sum(s.index >= 0 for g in groups for s in g.samples)
+        self.progress.tokens += sum(s.num_actions for g in groups for s in g.samples)
+        if self.collector is not None:
+            self.collector.settle(outcomes(groups, batch, signal=self._needs_signal))
+            counted = self.collector.metrics()
+            if self.oversight is not None:
+                counted |= self.oversight.scorer.metrics()
+            self._metrics += {name: Mean(value, 1) for name, value in counted.items()}
+
+    async def publish(self, version: int) -> None:
+        """Weights to the engine, then the probe. Raises ProbeFailed."""
+        start = time.perf_counter()
+        self._metrics += await self.publisher(version)
+        self._metrics += {"sync/version": Max(version)}
+        if self.collector is not None:
+            self.collector.publish(version)
+        self._spans["sync"] = time.perf_counter() - start
+
+    async def finish(self, step: int, update: Metrics) -> None:
+        """Close the step: merge metrics, adapt controllers, evaluate, log, save.
+
+        Raises Interrupted on every rank when a stop is asked for before the evaluation has ended.
+        """
+        self._metrics += self.policy.merge(update)
+        self._stop_if_broken(step)
+        # rank 0 knows more (ledger, verifier): controllers must see the same on every rank
+        self.algorithm.observe(self.policy.broadcast(self._heard()))
+        self.progress.step = step + 1
+        self._metrics += self._timing()
+        self.unlogged = self._metrics.numbers()
+        if self.evaluation.is_due(self.progress.step):
+            self.boundary = self.host_state()
+        await on_main(self.policy, self._evaluate_and_log)
+        self.unlogged = {}
+        self.progress.stopping = self.policy.broadcast(self.stop.asked)
+        self.boundary = self.host_state()
+        every = self.recipe.checkpoint.every
+        due = every and self.progress.step % every == 0
+        if due or self.progress.done or self.progress.stopping:
+            self.save()
+        self._stop_if_gamed()
+
+    def _heard(self) -> dict[str, float]:
+        """What controllers see: a policy that rests cannot answer them, so they hear nothing of it.
+
+        A coefficient that follows its entropy or its KL would else wind up until it may learn.
+        """
+        numbers = self._metrics.numbers()
+        if not self.policy.pretraining:
+            return numbers
+        return {name: value for name, value in numbers.items() if not name.startswith(_OF_POLICY)}
+
+    async def _evaluate_and_log(self) -> None:
+        """On rank 0: what is due once these steps are done, and the step's line of metrics."""
+        start = time.perf_counter()
+        done = self.progress.step
+        evaluated = await self._evaluated(done)
+        if evaluated:
+            evaluated["time/eval_s"] = time.perf_counter() - start
+        metrics = {**self.unlogged, **evaluated}
+        if self.oversight is not None and done:
+            metrics |= self.oversight.observe(metrics)
+        if metrics:
+            for logger in self.loggers:
+                logger.log(done, metrics)
+
+    async def _evaluated(self, done: int) -> dict[str, float]:
+        """Metrics of the evaluations that are due. Raises Interrupted when a stop is asked for."""
+        if not self.evaluation.is_due(done):
+            return {}
+        evaluating = asyncio.ensure_future(self.evaluation.due(done, self.engine))
+        while not (evaluating.done() or self.stop.asked):
+            await asyncio.wait([evaluating], timeout=_POLL_S)
+        if not evaluating.done():
+            evaluating.cancel()
+            await asyncio.gather(evaluating, return_exceptions=True)
+            raise Interrupted
+        return evaluating.result()
+
+    def save(self) -> Path:
+        """Checkpoint the state at the last boundary between two steps."""
+        step = int(self.boundary["progress"]["step"])
+        return self.checkpoints.save(step, self.boundary, self.policy.save)
+
+    def host_state(self) -> dict[str, JSON]:
+        """Everything stateful but the policy, as plain data."""
+        return {
+            "recipe": describe_recipe(self.recipe),
+            "progress": self.progress.state_dict(),
+            "algorithm": self.algorithm.state_dict(),
+            "collector": self.collector.state_dict() if self.collector else {},
+            "oversight": self.oversight.state_dict() if self.oversight else {},
+            "unlogged": dict(self.unlogged),
+        }
+
+    def load_host_state(self, state: Mapping[str, JSON]) -> None:
+        self.progress.load_state_dict(state["progress"])
+        self.algorithm.load_state_dict(state["algorithm"])
+        self.unlogged = dict(state["unlogged"])
+        if self.collector is not None:
+            self.collector.load_state_dict(state["collector"])
+        if self.oversight is not None:
+            self.oversight.load_state_dict(state["oversight"])
+
+    async def close(self) -> None:
+        """Release collector, engine and loggers."""
+        async with AsyncExitStack() as stack:  # each is closed, whatever another one raises
+            for logger in self.loggers:
+                stack.callback(logger.close)
+            if self.engine is not None:
+                stack.push_async_callback(self.engine.close)
+            if self.collector is not None:
+                stack.push_async_callback(self.collector.close)
+
+    @property
+    def _needs_signal(self) -> bool:
+        """Whether a sample without advantage teaches nothing under this recipe."""
+        return not self.recipe.terms and "sign_free" not in self.recipe.loss.entry.tags
+
+    def _timing(self) -> Metrics:
+        total = time.perf_counter() - self._clock
+        rollout, sync = self._spans["rollout"], self._spans["sync"]
+        tokens = float(self._batch.action_mask.sum()) if self._batch is not None else 0.0
+        return Metrics(
+            {
+                "time/step_s": Mean(total, 1),
+                "time/rollout_s": Mean(rollout, 1),
+                "time/sync_s": Mean(sync, 1),
+                "time/update_s": Mean(total - rollout - sync, 1),
+                "throughput/tokens_per_s": Mean(tokens / total, 1),
+                "progress/samples": Max(self.progress.samples),
+                "progress/tokens": Max(self.progress.tokens),
+            }
+        )
+
+    def _stop_if_gamed(self) -> None:
+        """The watch has alarmed for too long: every rank stops, and rank 0 says why."""
+        why = self.policy.broadcast(self.oversight.verdict if self.oversight else "")
+        if why:
+            raise RunStopped(why)
+
+    def _stop_if_broken(self, step: int) -> None:
+        """A non-finite update was skipped: keep its batch, and stop after a few in a row."""
+        if not self._metrics.numbers().get("optim/skipped"):
+            self.progress.skipped_in_a_row = 0
+            return
+        self.progress.skipped_in_a_row += 1
+        dump = self.folder / f"non_finite_step_{step:06d}.pt"
+        if self.policy.is_main and self._batch is not None:
+            torch.save(self._batch.tensors(), dump)
+        if self.progress.skipped_in_a_row >= self.recipe.limits.max_skipped_steps:
+            raise RunStopped(
+                f"{self.progress.skipped_in_a_row} updates in a row had a non-finite loss or "
+                f"gradient; the last batch is in {dump}. Likely causes: a learning rate too high "
+                "(optimizer.lr), bfloat16 overflow (model.dtype), a reward that is not finite"
+            )

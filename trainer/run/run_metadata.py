@@ -1,0 +1,49 @@
+"""Where a run came from: its resolved recipe, the code's revision, the packages' versions."""
+
+import importlib.metadata
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recipes.loading.load import Loaded
+from recipes.slots.registry import describe, relative
+from rewards.audit.provenance import Provenance
+from trainer.recipe.config import Recipe
+
+
+def write_origin(recipe: Recipe, loaded: Loaded, folder: Path, verifier: Provenance) -> None:
+    """The resolved recipe, the code's revision and the packages' versions, beside the run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    resolved = yaml.safe_dump(describe(recipe), sort_keys=False)
+    (folder / "recipe.yaml").write_text(resolved)
+    names = ("torch", "transformers", "trl", "deepspeed", "peft", "accelerate", "datasets", "vllm")
+    facts: dict[str, Any] = {
+        "recipe": relative(str(loaded.root)),
+        "revision": _revision(),
+        "packages": {name: _version(name) for name in names},
+        "verifier": {"hash": verifier.digest, **verifier.plain()},
+    }
+    (folder / "versions.json").write_text(json.dumps(facts, indent=2))
+
+
+def _version(package: str) -> str:
+    for name in (package, f"{package}-cpu"):
+        try:
+            return f"{name} {importlib.metadata.version(name)}"
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "not installed"
+
+
+def _revision() -> str:
+    asked = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() or "unknown"
