@@ -21,7 +21,8 @@ from rewards.types import Message, Problem, Verdict
 from rewards.verifiers.by_row import names_for_rows
 from rollout.data.tables import is_local, refuse
 from rollout.render import Renderer
-from rollout.sources import Row, source
+from rollout.sources import source
+from rollout.types import Row
 
 _EXAMPLES = 5  # that a message shows
 

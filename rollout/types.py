@@ -9,13 +9,15 @@ A two-turn trajectory, eight tokens long, of which the policy sampled four:
     turn_ids           0   0 |  0   0 |  1 |  1   1
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from rewards.types import Problem, Verdict
+from recipes.slots.spec import JSON
+from rewards.types import Message, Problem, Verdict
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -168,3 +170,19 @@ class EnvError(RolloutError):
 
 class EngineDied(Exception):
     """The whole engine is gone; the run saves a checkpoint and ends."""
+
+
+class Interrupted(Exception):
+    """A stop was asked for while the collector was waiting for groups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row of data, before the recipe's prompt template and system prompt."""
+
+    id: str
+    prompt: str | tuple[Message, ...]
+    answer: str
+    verifier: str = ""  # name of the one that judges it, among those of `by_row`
+    where: str  # file and line, or task and index: named in errors
+    columns: Mapping[str, JSON] = field(default_factory=dict)

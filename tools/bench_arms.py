@@ -20,9 +20,9 @@ from rollout.problems import load_problems
 from rollout.render import ChatRenderer
 from rollout.samplers import Sampler
 from rollout.verification.runner import Scorer
-from trainer.commands.explain import load_recipe
 from trainer.loop import train
 from trainer.models.load import load_tokenizer
+from trainer.recipe.check import load_recipe
 from trainer.recipe.config import Recipe
 from trainer.run.compose import compose
 

@@ -15,8 +15,8 @@ from statistics import fmean
 
 from recipes.errors import RecipeError
 from recipes.loading.load import PACKAGE, find
-from trainer.commands.explain import load_recipe
 from trainer.loggers.jsonl import FILE, read_metrics
+from trainer.recipe.check import load_recipe
 from trainer.run.compose import STOPPED
 
 LEDGER = "runs.jsonl"

@@ -40,14 +40,10 @@ from rollout.collector.stats import Tally
 from rollout.environments import Environment, RolloutContext
 from rollout.filters import Filter
 from rollout.samplers import Sampler
-from rollout.types import Group, Sampling
-from rollout.verification.runner import CircuitBreaker
+from rollout.types import Group, Interrupted, Sampling
+from rollout.verification.breaker import CircuitBreaker
 
 _OVERTAKEN = "older than max_staleness when its turn came"
-
-
-class Interrupted(Exception):
-    """A stop was asked for while the collector was waiting for groups."""
 
 
 class NotEnoughGroups(Exception):

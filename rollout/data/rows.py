@@ -14,7 +14,7 @@ from recipes.slots.registry import did_you_mean
 from recipes.slots.spec import JSON, Spec
 from rewards.types import Message
 from rollout.data.tables import Line, refuse
-from rollout.sources import Row
+from rollout.types import Row
 
 ROLES = ("system", "user", "assistant", "tool")
 

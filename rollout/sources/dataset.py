@@ -9,7 +9,8 @@ from pydantic import Field
 from recipes.slots.spec import JSON
 from rollout.data.rows import Columns, drop_rows, to_rows
 from rollout.data.tables import Split, Subset, TablePath, read
-from rollout.sources import Row, source
+from rollout.sources import source
+from rollout.types import Row
 
 _COLUMNS = Columns()
 _NOTHING: dict[str, list[JSON]] = {}

@@ -9,8 +9,9 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from rollout.data.rows import Columns
 from rollout.data.tables import Split, Subset, TablePath
-from rollout.sources import Row, source
+from rollout.sources import source
 from rollout.sources.dataset import dataset
+from rollout.types import Row
 
 _COLUMNS = Columns()
 

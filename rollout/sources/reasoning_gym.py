@@ -10,8 +10,9 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from recipes.slots.registry import did_you_mean
 from recipes.slots.spec import JSON
-from rollout.sources import Row, source
+from rollout.sources import source
 from rollout.sources.held_out import SHARE, Part, belongs
+from rollout.types import Row
 
 _DEFAULTS: dict[str, JSON] = {}
 

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from rollout.sources import Row, source
+from rollout.sources import source
 from rollout.sources.held_out import is_held_out
+from rollout.types import Row
 
 _SLIP = 0.03  # chance that a worked step is wrong
 _LUCK = 0.37  # chance that a guessed digit is right

@@ -1,4 +1,4 @@
 """Verdicts for samples: the runner, the circuit breaker, and verifiers that only watch.
 
-Import `Scorer` and `CircuitBreaker` from `runner`.
+Import the runner from `runner`, `CircuitBreaker` from `breaker`.
 """

@@ -15,10 +15,10 @@ from rollout.render import ChatRenderer
 from rollout.types import Group, Sampling
 from tests.support.runs import smoke, tiny_base
 from trainer.batch.pack import pack
-from trainer.commands.explain import load_recipe
 from trainer.loop import train
 from trainer.models.load import load_tokenizer
 from trainer.policy.policy import Policy
+from trainer.recipe.check import load_recipe
 from trainer.run.compose import compose
 from trainer.update.algorithm import Algorithm
 

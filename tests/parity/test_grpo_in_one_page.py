@@ -12,9 +12,9 @@ from rewards.types import Problem, Verdict
 from rollout.types import Group, Sample, Status
 from tests.support.runs import ROOT, smoke, tiny_base
 from trainer.batch.pack import pack
-from trainer.commands.explain import load_recipe
 from trainer.models.load import load_model
 from trainer.policy.policy import Policy
+from trainer.recipe.check import load_recipe
 from trainer.update.algorithm import Algorithm
 
 REWARDS = [[1.0, 0.0, 0.0, 0.5], [0.0, 0.0, 1.0, 0.0]]

@@ -4,8 +4,8 @@ import pytest
 from rich.console import Console
 
 from recipes.loading.load import PACKAGE, load
-from trainer.commands.explain import explain_recipe, load_recipe, recipe_schema
-from trainer.recipe.check import check
+from trainer.commands.explain import explain_recipe, recipe_schema
+from trainer.recipe.check import check, load_recipe
 from trainer.recipe.config import read
 
 RUNS = sorted(

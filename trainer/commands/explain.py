@@ -8,22 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recipes.loading.load import Loaded, find, load, placed
+from recipes.loading.load import Loaded, placed
 from recipes.slots.registry import Bound, Registered, describe, function_of, relative, tags_of
 from recipes.slots.spec import JSON
 from rewards.audit.preflight import try_out
 from rewards.types import Problem
 from rollout.problems import load_problems
-from trainer.recipe.check import check, numbers_of
-from trainer.recipe.config import Recipe, read
-
-
-def load_recipe(name: str, overrides: Sequence[str]) -> tuple[Recipe, Loaded]:
-    """The typed and cross-checked recipe; a RecipeError lists every mistake."""
-    loaded = load(find(name), overrides)
-    recipe = read(loaded)
-    check(recipe, loaded)
-    return recipe, loaded
+from trainer.recipe.check import load_recipe, numbers_of
+from trainer.recipe.config import Recipe
 
 
 def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:

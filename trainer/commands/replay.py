@@ -6,18 +6,17 @@ that the run's filters dropped were never recorded: a variant's filters can only
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from recipes.errors import Fault, RecipeError
 from recipes.loading.load import Loaded, attach, load
 from recipes.slots.registry import describe
-from recipes.slots.spec import JSON
 from trainer.batch.token_batch import NotComputed
 from trainer.commands.replay_step import Bench, Compared
 from trainer.monitor.record import read_recording, recorded
 from trainer.recipe.check import check
-from trainer.recipe.config import Recipe, read
+from trainer.recipe.config import Recipe, differences, read
 
 # What may differ from the recorded recipe: everything that acts on finished samples.
 UPDATE = ("filters", "shaping", "advantage", "masks", "correction", "selections", "reduction",
@@ -89,13 +88,3 @@ def variant_of(run: Path, overrides: Sequence[str], recipe: Recipe) -> tuple[Rec
     if faults:
         raise attach(RecipeError(faults), loaded)
     return variant, loaded
-
-
-def differences(left: JSON, right: JSON, path: str = "") -> Iterator[str]:
-    """Dotted paths at which two plain trees differ."""
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        for key in sorted({*left, *right}):
-            inner = f"{path}.{key}" if path else str(key)
-            yield from differences(left.get(key), right.get(key), inner)
-    elif left != right:
-        yield path

@@ -3,8 +3,8 @@
 import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -247,3 +247,21 @@ def same_vocabulary(spec: ModelSpec, other: ModelSpec) -> None:
             path="model.path",
             fix="use a model of the same family: it is asked about the policy's own token ids",
         )
+
+
+@contextmanager
+def readable_model(path: str) -> Iterator[None]:
+    """Within it, files of the model at `path` that cannot be read raise RecipeError."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (json.JSONDecodeError, SafetensorError) as error:
+        raise RecipeError.of(
+            f"a file of the model '{path}' cannot be read: {type(error).__name__}: {error!s:.300}",
+            path="model.path",
+            fix="copy or fetch the model again: the file is damaged, or was cut off",
+        ) from error
+
+
+Gathered = Callable[[Sequence[nn.Parameter]], AbstractContextManager[None]]

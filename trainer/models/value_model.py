@@ -16,9 +16,8 @@ from torch.nn import functional
 
 from recipes.errors import RecipeError
 from trainer.models.backbone import hidden_states
-from trainer.models.load import ModelSpec, load_pretrained
+from trainer.models.load import Gathered, ModelSpec, load_pretrained
 from trainer.ops.value_bins import bin_centres
-from trainer.policy.weights import Gathered
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

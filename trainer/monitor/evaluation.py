@@ -30,8 +30,7 @@ from rollout.environments import RolloutContext
 from rollout.problems import load_problems
 from rollout.render import Renderer
 from rollout.verification.runner import Scorer
-from trainer.models.load import ModelSpec, load_model, load_tokenizer, model_folder
-from trainer.models.readable import readable_model
+from trainer.models.load import ModelSpec, load_model, load_tokenizer, model_folder, readable_model
 from trainer.monitor.plots import picture
 from trainer.policy.weights import PolicyWeights, full_tensors
 

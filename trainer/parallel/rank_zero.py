@@ -7,7 +7,7 @@ piece of work is announced: they receive its value, or stop with it.
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from rollout.collector.collector import Interrupted
+from rollout.types import Interrupted
 
 T = TypeVar("T")
 

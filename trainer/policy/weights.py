@@ -5,8 +5,7 @@ merged on a copy, one layer at a time.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +13,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from trainer.models.load import ADAPTER
+from trainer.models.load import ADAPTER, Gathered
 from trainer.parallel.ranks import Sharded
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-Gathered = Callable[[Sequence[nn.Parameter]], AbstractContextManager[None]]
 
 _KEPT = 8  # adapter folders that stay; an engine may still be asked for older versions
 

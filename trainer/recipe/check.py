@@ -4,12 +4,12 @@ A rule looks at the typed recipe and yields faults. `check` lists all of them, n
 Nothing here loads a model or touches a GPU or the network.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from recipes.errors import Fault, RecipeError
-from recipes.loading.load import Loaded, attach
+from recipes.loading.load import Loaded, attach, find, load
 from recipes.slots.registry import Bound, tags_of
-from trainer.recipe.config import Recipe
+from trainer.recipe.config import Recipe, read
 
 Rule = Callable[[Recipe], Iterator[Fault]]
 
@@ -372,3 +372,11 @@ RULES: tuple[Rule, ...] = (
     recorded_steps_have_their_weights,
     error_rates_are_estimated,
 )
+
+
+def load_recipe(name: str, overrides: Sequence[str]) -> tuple[Recipe, Loaded]:
+    """The typed and cross-checked recipe; a RecipeError lists every mistake."""
+    loaded = load(find(name), overrides)
+    recipe = read(loaded)
+    check(recipe, loaded)
+    return recipe, loaded

@@ -4,6 +4,7 @@ Slot entries are checked by their slot's registry; numbers may be schedules; a d
 property. Nothing here reads a model, a GPU or the network.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +15,7 @@ from eval.evaluate import EvalSpec
 from recipes.loading.load import Loaded
 from recipes.loading.validate import validate
 from recipes.slots.registry import Bound
-from recipes.slots.spec import Spec
+from recipes.slots.spec import JSON, Spec
 from rewards.verifiers import verifier
 from rollout.buffers import buffer
 from rollout.engines import engine
@@ -220,3 +221,13 @@ def with_derived(tree: dict[str, Any]) -> dict[str, Any]:
     if name not in LOCAL_ENGINES and "correction" not in tree:
         return {**tree, "correction": {"name": "truncated_is"}}
     return tree
+
+
+def differences(left: JSON, right: JSON, path: str = "") -> Iterator[str]:
+    """Dotted paths at which two plain trees differ."""
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        for key in sorted({*left, *right}):
+            inner = f"{path}.{key}" if path else str(key)
+            yield from differences(left.get(key), right.get(key), inner)
+    elif left != right:
+        yield path

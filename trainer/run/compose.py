@@ -23,7 +23,7 @@ from rewards.http.reply_cache import keep_answers_in
 from rewards.plugins.functions import announce_step
 from rewards.types import Problem
 from rollout.buffers import Buffer
-from rollout.collector.collector import Collector, Interrupted, NotEnoughGroups
+from rollout.collector.collector import Collector, NotEnoughGroups
 from rollout.collector.ledger import Ledger
 from rollout.engines import Engine
 from rollout.engines.context import EngineContext
@@ -31,15 +31,13 @@ from rollout.environments import RolloutContext
 from rollout.problems import check_gold, drop_overlong, load_problems
 from rollout.render import ChatRenderer
 from rollout.samplers import Sampler
-from rollout.types import EngineDied, RolloutError, Sampling
-from rollout.verification.runner import BreakerTripped, Scorer
-from trainer.commands.explain import load_recipe
-from trainer.commands.replay import differences
+from rollout.types import EngineDied, Interrupted, RolloutError, Sampling
+from rollout.verification.breaker import BreakerTripped
+from rollout.verification.runner import Scorer
 from trainer.loggers import Logger, LoggerContext
 from trainer.loop import train
 from trainer.metrics import Max
-from trainer.models.load import load_tokenizer
-from trainer.models.readable import readable_model
+from trainer.models.load import load_tokenizer, readable_model
 from trainer.monitor.checkpoint import Checkpoints, latest, load_host
 from trainer.monitor.evaluation import Evaluation
 from trainer.monitor.progress import RESUME_ME, Progress, StopSignal
@@ -47,7 +45,8 @@ from trainer.monitor.record import Recorder, named_checkpoints
 from trainer.parallel.rank_zero import MainRankFailed
 from trainer.policy.policy import Policy
 from trainer.policy.publish import ProbeFailed, Publisher
-from trainer.recipe.config import Recipe
+from trainer.recipe.check import load_recipe
+from trainer.recipe.config import Recipe, differences
 from trainer.run.reward_monitor import Oversight, oversee, refuse_another_verifier
 from trainer.run.run import Run, RunStopped
 from trainer.run.run_metadata import write_origin

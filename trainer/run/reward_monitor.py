@@ -15,7 +15,8 @@ from recipes.slots.spec import JSON
 from rewards.audit.error_rates import AppealRates
 from rewards.audit.provenance import Provenance, changes, provenance_of
 from rewards.plugins.functions import announce_step
-from rollout.verification.runner import CircuitBreaker, Scorer, Watcher
+from rollout.verification.breaker import CircuitBreaker
+from rollout.verification.runner import Scorer, Watcher
 from rollout.verification.shadow_verifiers import HeldOut
 from trainer.monitor.reward_hacking import Watch
 from trainer.recipe.config import Recipe

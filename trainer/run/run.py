@@ -17,9 +17,9 @@ import torch
 
 from recipes.slots.registry import describe as describe_recipe
 from recipes.slots.spec import JSON
-from rollout.collector.collector import Collector, Interrupted
+from rollout.collector.collector import Collector
 from rollout.engines import Engine
-from rollout.types import Group
+from rollout.types import Group, Interrupted
 from trainer.batch.token_batch import TokenBatch
 from trainer.loggers import Logger
 from trainer.metrics import Max, Mean, Metrics

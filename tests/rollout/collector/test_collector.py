@@ -7,12 +7,12 @@ import json
 
 import pytest
 
-from rollout.collector.collector import Interrupted, NotEnoughGroups
+from rollout.collector.collector import NotEnoughGroups
 from rollout.environments.single_turn import single_turn
 from rollout.filters.drop_uniform import drop_uniform
 from rollout.filters.pass_rate_band import pass_rate_band
-from rollout.types import EngineDied, EnvError, Keep
-from rollout.verification.runner import BreakerTripped, CircuitBreaker
+from rollout.types import EngineDied, EnvError, Interrupted, Keep
+from rollout.verification.breaker import BreakerTripped, CircuitBreaker
 from tests.support.collectors import Rig, all_trained, counts, fingerprint, names
 
 # -- synchronous ---------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ import pytest
 
 from rewards.http.usage import meters
 from rewards.types import Verdict
-from rollout.verification.runner import BreakerTripped, CircuitBreaker, Scorer
+from rollout.verification.breaker import BreakerTripped, CircuitBreaker
+from rollout.verification.runner import Scorer
 from tests.support.builders import problem
 
 

@@ -9,9 +9,10 @@ from rich.console import Console
 
 from recipes.errors import RecipeError
 from tests.support.runs import launch, numbers, smoke, tiny_base
-from trainer.commands.replay import differences, replay
+from trainer.commands.replay import replay
 from trainer.commands.replay_report import plain, report, table
 from trainer.commands.replay_step import Compared, Side, Update
+from trainer.recipe.config import differences
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

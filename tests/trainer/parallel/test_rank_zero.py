@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from rollout.collector.collector import Interrupted
+from rollout.types import Interrupted
 from trainer.parallel.rank_zero import MainRankFailed, on_main
 
 
