@@ -18,14 +18,16 @@ from pydantic import Field, model_validator
 from recipes.errors import RecipeError
 from recipes.loading.load import Loaded, load
 from recipes.loading.validate import validate
-from recipes.slots.registry import Bound, did_you_mean
+from recipes.slots.registry import SlotEntry, did_you_mean
 from recipes.slots.spec import JSON, Spec
 from rewards.verifiers import verifier
 from rollout.environments import environment
 from rollout.problems import ProblemsSpec
 
 SHIPPED = Path(__file__).parent / "suites"
-EnvironmentField = Annotated[Bound, environment.nested]  # the field below has the slot's own name
+EnvironmentField = Annotated[
+    SlotEntry, environment.nested
+]  # the field below has the slot's own name
 
 
 class SuiteSampling(Spec):
@@ -43,7 +45,7 @@ class Suite(Spec):
     name: Annotated[str, Field(pattern=r"^[\w.+-]+$", description="appears in metric names")]
     version: Annotated[int, Field(gt=0, description="changes when results would")]
     problems: ProblemsSpec
-    verifier: Annotated[Bound, verifier.nested]
+    verifier: Annotated[SlotEntry, verifier.nested]
     environment: EnvironmentField = Field(default_factory=lambda: environment.bind("single_turn"))
     sampling: SuiteSampling
     samples: Annotated[int, Field(gt=0, description="answers drawn of each problem")]

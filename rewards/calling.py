@@ -1,7 +1,7 @@
 """A verifier is anybody's code: whatever it breaks becomes a missing verdict with its reason.
 
-verdict_of(verifier, ...)    one verifier; never raises for what it does
-ask(parts, ...)              several at once, by name
+call_verifier(verifier, ...)    one verifier; never raises for what it does
+call_verifiers(parts, ...)              several at once, by name
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier
 
 
-async def verdict_of(verifier: Verifier, problem: Problem, response: str) -> Verdict:
+async def call_verifier(verifier: Verifier, problem: Problem, response: str) -> Verdict:
     """What the verifier says; missing where it raises, returns no Verdict, or a reward like NaN."""
     try:
         verdict: object = await verifier(problem, response)
@@ -25,7 +25,9 @@ async def verdict_of(verifier: Verifier, problem: Problem, response: str) -> Ver
     return Verdict.missing(f"the reward is {verdict.reward}")
 
 
-async def ask(parts: Mapping[str, Verifier], problem: Problem, response: str) -> dict[str, Verdict]:
+async def call_verifiers(
+    parts: Mapping[str, Verifier], problem: Problem, response: str
+) -> dict[str, Verdict]:
     """The verdict of every part, asked at the same time, in the order of `parts`."""
-    verdicts = await asyncio.gather(*(verdict_of(v, problem, response) for v in parts.values()))
+    verdicts = await asyncio.gather(*(call_verifier(v, problem, response) for v in parts.values()))
     return dict(zip(parts, verdicts, strict=True))

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError
-from recipes.slots.registry import Bound, build, did_you_mean
+from recipes.slots.registry import SlotEntry, build, did_you_mean
 from recipes.slots.spec import Spec
 from rewards.types import Message, Problem, Verdict
 from rewards.verifiers.by_row import names_for_rows
@@ -30,7 +30,7 @@ _EXAMPLES = 5  # that a message shows
 class ProblemsSpec(Spec):
     """Where the problems come from and how they are asked."""
 
-    source: Annotated[Bound, source.nested]
+    source: Annotated[SlotEntry, source.nested]
     system_prompt: Annotated[str, Field(description="first message; '' for none")] = ""
     template: Annotated[
         str,
@@ -60,7 +60,7 @@ class ProblemsSpec(Spec):
         return self.source.name != "dataset" or is_local(self.source.options["path"])
 
 
-def load_problems(spec: ProblemsSpec, verifier: Bound | None = None) -> list[Problem]:
+def load_problems(spec: ProblemsSpec, verifier: SlotEntry | None = None) -> list[Problem]:
     """Every row of the source as a Problem. Raises RecipeError with up to ten faults.
 
     verifier: that will judge them; rows that name one that it has not are refused

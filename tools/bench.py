@@ -31,7 +31,7 @@ from rich.table import Table
 from eval.suite import load_suite
 from tools.bench_arms import Arm, Step, Work, temper, trl
 from tools.bench_generation import engine_hf, prompts_of, timed, transformers_generate
-from trainer.commands.sft import run_warmstart
+from trainer.commands.sft import run_sft
 from trainer.models.load import ModelSpec
 from trainer.monitor.evaluation import evaluate_folder
 
@@ -60,7 +60,7 @@ def main(
     disable_progress_bar()
     torch.set_num_threads(1)
     if not (base / "config.json").exists():
-        run_warmstart("quickstart_sft", [f"output={base}"])
+        run_sft("quickstart_sft", [f"output={base}"])
     console = Console()
     found: dict[str, Any] = {"machine": machine()}
     training = train_still(base, rounds, steps)

@@ -19,7 +19,7 @@ from rewards.types import Problem
 from rollout.problems import load_problems
 from rollout.render import ChatRenderer
 from rollout.samplers import Sampler
-from rollout.verification.runner import Scorer
+from rollout.verification.runner import VerifierRunner
 from trainer.loop import train
 from trainer.models.load import load_tokenizer
 from trainer.recipe.check import load_recipe
@@ -203,7 +203,7 @@ def prompt_lengths(recipe: Recipe, problems: Sequence[Problem]) -> list[list[int
 
 def reward_of(recipe: Recipe, problems: list[Problem]) -> Callable[..., list[float]]:
     """Our verifier as the peer's reward function."""
-    scorer = Scorer(function_of(recipe.verifier))
+    scorer = VerifierRunner(function_of(recipe.verifier))
 
     def reward(completions: list[list[dict[str, str]]], row: list[int], **_: Any) -> list[float]:
         async def score() -> list[float]:

@@ -52,7 +52,7 @@ SLOTS = (
     Slot(title="Masks", path="masks", registry=mask,
          signature="(batch) -> bool [T]"),
     Slot(title="Corrections", path="correction", registry=correction,
-         signature="(batch) -> is_weights [T]"),
+         signature="(batch) -> importance_weights [T]"),
     Slot(title="Reductions", path="reduction", registry=reduction,
          signature="(batch) -> loss_weights [T], of a minibatch"),
     Slot(title="Losses", path="loss", registry=loss,

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from recipes.slots.options import NestedHook, NumberHook
-from recipes.slots.registry import describe
-from recipes.slots.spec import NumberMarker
+from recipes.slots.options import NestedHook, ScheduledHook
+from recipes.slots.registry import to_plain
+from recipes.slots.spec import ScheduledMarker
 
 # A full stop ends a sentence where a capital, code or a bracket follows, but not after these.
 _SENTENCE = re.compile(r"(?<=[.!?])(?<!\bDr\.)(?<!\bal\.)(?<!\bvs\.)\s+(?=[A-Z`(\[])")
@@ -60,7 +60,7 @@ def _words(annotation: Any, marks: Iterable[Any]) -> str:
         return "another entry, `{name: ..., options}`"
     bounds = " and ".join(_bounds(marks))
     words = " ".join(part for part in (_plain_words(annotation), bounds) if part)
-    changes = any(isinstance(mark, NumberMarker | NumberHook) for mark in marks)
+    changes = any(isinstance(mark, ScheduledMarker | ScheduledHook) for mark in marks)
     return f"{words}, or a schedule" if changes else words
 
 
@@ -97,7 +97,7 @@ def default_words(option: FieldInfo) -> str:
     """The default as a recipe would write it, in code; "required" where there is none."""
     if option.is_required():
         return "required"
-    value = describe(option.get_default(call_default_factory=True))
+    value = to_plain(option.get_default(call_default_factory=True))
     shown = str(value).lower() if isinstance(value, bool) else str(value)
     return f"`{shown}`" if shown else "empty"
 

@@ -21,7 +21,7 @@ async def train(run: Run) -> None:
         batch = batch.replace(advantages=algo.advantage(batch))  # A
         batch = algo.select(batch)  # which samples learn
         batch = batch.replace(train_mask=algo.mask(batch))  # which tokens learn
-        batch = batch.replace(is_weights=algo.correct(batch))  # w = pi_old / mu
+        batch = batch.replace(importance_weights=algo.correct(batch))  # w = pi_old / mu
         run.observe(step, groups, batch)
 
         metrics = Metrics()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from recipes.errors import Fault, RecipeError, relative, shown, without_secrets
-from recipes.loading.yaml_nodes import DEFAULT, Kind, Located, Source, as_entry, merge, parse
+from recipes.loading.yaml_nodes import DEFAULT, Kind, Source, YamlNode, as_entry, merge, parse
 from recipes.slots.spec import JSON
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -59,7 +59,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, JSON]:
     """`["sampling.temperature=0"]` as a tree of its own, `{"sampling": {"temperature": 0}}`."""
-    merged = Located({}, DEFAULT)
+    merged = YamlNode({}, DEFAULT)
     for override in overrides:
         keys, value = _read_override(override)
         merged = _assign(merged, keys, value, ())
@@ -67,13 +67,13 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, JSON]:
     return tree
 
 
-def attach(error: RecipeError, loaded: Loaded, prefix: str = "") -> RecipeError:
+def add_locations(error: RecipeError, loaded: Loaded, prefix: str = "") -> RecipeError:
     """The same faults, each with the file and line of its path or of the nearest part above it."""
     return RecipeError([_placed(fault, loaded, prefix) for fault in error.faults])
 
 
 @contextmanager
-def placed(loaded: Loaded, prefix: str = "") -> Iterator[None]:
+def with_source_location(loaded: Loaded, prefix: str = "") -> Iterator[None]:
     """Within it a RecipeError about the section at `prefix` gets its file and line.
 
     A fault that names no setting, such as one more example, stays as it is.
@@ -148,11 +148,11 @@ class _Reading:
         self.papers: list[str] = []
         self.description = ""
 
-    def layers(self, file: Path, kind: Kind, chain: tuple[Path, ...]) -> Located:
+    def layers(self, file: Path, kind: Kind, chain: tuple[Path, ...]) -> YamlNode:
         """The file over everything that it extends; `chain` leads from the recipe to it."""
         layer = _read(file, kind)
         about = {key: layer.value.pop(key) for key in ABOUT if key in layer.value}
-        merged = Located({}, layer.source)
+        merged = YamlNode({}, layer.source)
         for name in _texts(about, "extends"):
             folders = (PACKAGE, file.parent)
             fragment = _find(name.value, folders, where=name.source.where)
@@ -171,7 +171,7 @@ class _Reading:
         return merge(merged, layer)
 
 
-def _read(file: Path, kind: Kind) -> Located:
+def _read(file: Path, kind: Kind) -> YamlNode:
     where = relative(str(file))
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -181,7 +181,7 @@ def _read(file: Path, kind: Kind) -> Located:
         ) from None
     layer = parse(text, where, kind)
     if layer.value is None:
-        return Located({}, layer.source)
+        return YamlNode({}, layer.source)
     if not isinstance(layer.value, dict):
         raise RecipeError.of(
             f"a recipe is `key: value` lines, this is {shown(layer.plain())}",
@@ -191,7 +191,7 @@ def _read(file: Path, kind: Kind) -> Located:
     return layer
 
 
-def _texts(about: Mapping[str, Located], key: str) -> Iterator[Located]:
+def _texts(about: Mapping[str, YamlNode], key: str) -> Iterator[YamlNode]:
     """One text or a list of them."""
     if key not in about:
         return
@@ -210,7 +210,7 @@ def _texts(about: Mapping[str, Located], key: str) -> Iterator[Located]:
 # -- the command line ----------------------------------------------------------------------------
 
 
-def _read_override(override: str) -> tuple[list[str], Located]:
+def _read_override(override: str) -> tuple[list[str], YamlNode]:
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     where = without_secrets(f"--set {override}")
@@ -226,8 +226,8 @@ def _read_override(override: str) -> tuple[list[str], Located]:
 
 
 def _assign(
-    below: Located | None, keys: list[str], value: Located, done: tuple[str, ...]
-) -> Located:
+    below: YamlNode | None, keys: list[str], value: YamlNode, done: tuple[str, ...]
+) -> YamlNode:
     """`value` laid over what lies at `keys` below; `done` are the keys walked so far."""
     if not keys:
         return merge(below, value)
@@ -236,7 +236,7 @@ def _assign(
         index = _index(key, below.value, value, done)
         items = list(below.value)
         items[index] = _assign(items[index], rest, value, (*done, key))
-        return Located(items, below.source)
+        return YamlNode(items, below.source)
     inner = as_entry(below).value if below is not None else None
     if isinstance(inner, bool | int | float) and key != "name":
         raise RecipeError.of(
@@ -252,10 +252,10 @@ def _assign(
         )
     child = inner.get(key) if isinstance(inner, dict) else None
     assigned = _assign(child, rest, value, (*done, key))
-    return merge(below, Located({key: assigned}, value.source))
+    return merge(below, YamlNode({key: assigned}, value.source))
 
 
-def _index(key: str, items: Sequence[Located], value: Located, done: tuple[str, ...]) -> int:
+def _index(key: str, items: Sequence[YamlNode], value: YamlNode, done: tuple[str, ...]) -> int:
     if key.isdigit() and int(key) < len(items):
         return int(key)
     known = f"its items are 0 to {len(items) - 1}" if items else "it is empty"

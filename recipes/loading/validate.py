@@ -5,7 +5,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from recipes.errors import Fault, RecipeError, shown
-from recipes.loading.load import Loaded, attach
+from recipes.loading.load import Loaded, add_locations
 from recipes.slots.registry import did_you_mean, option_path
 from recipes.slots.spec import Spec
 
@@ -17,7 +17,7 @@ def validate(root: type[S], loaded: Loaded) -> S:
     try:
         return root.model_validate(loaded.tree)
     except ValidationError as error:
-        raise attach(RecipeError(faults_of(error, root)), loaded) from None
+        raise add_locations(RecipeError(faults_of(error, root)), loaded) from None
 
 
 def faults_of(error: ValidationError, root: type[Spec]) -> list[Fault]:

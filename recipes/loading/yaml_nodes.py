@@ -46,10 +46,10 @@ DEFAULT = Source("default", 0, "default")
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
-    """A YAML value whose parts are Located too: a scalar, `list[Located]` or `dict[str, Located]`.
+class YamlNode:
+    """A YAML value made of YamlNodes: a scalar, `list[YamlNode]` or `dict[str, YamlNode]`.
 
-    Example: `lr: 1e-5` on line 3 is Located({"lr": Located(1e-5, line 3)}, line 3).
+    Example: `lr: 1e-5` on line 3 is YamlNode({"lr": YamlNode(1e-5, line 3)}, line 3).
     """
 
     value: Any
@@ -66,7 +66,7 @@ class Located:
     def walk(self, path: str = "") -> Iterator[tuple[str, Source]]:
         """Every dotted path with its place."""
         yield path, self.source
-        children: dict[str, Located] = {}
+        children: dict[str, YamlNode] = {}
         if isinstance(self.value, dict):
             children = self.value
         elif isinstance(self.value, list):
@@ -75,7 +75,7 @@ class Located:
             yield from child.walk(f"{path}.{key}" if path else key)
 
 
-def merge(below: Located | None, above: Located) -> Located:
+def merge(below: YamlNode | None, above: YamlNode) -> YamlNode:
     """`above` laid over `below`: mappings merge, everything else is replaced.
 
     Two slot entries merge when they name the same function; a bare word is an entry that has
@@ -92,18 +92,18 @@ def merge(below: Located | None, above: Located) -> Located:
     merged = {key: merge(old.get(key), child) for key, child in new.items()}
     # A setting from the command line, or one more option, does not move the entry itself.
     stays = "name" not in new and ("name" in old or above.source.kind == "command line")
-    return Located({**old, **merged}, below.source if stays else above.source)
+    return YamlNode({**old, **merged}, below.source if stays else above.source)
 
 
-def _is_named(located: Located, name: str) -> bool:
+def _is_named(located: YamlNode, name: str) -> bool:
     entry = located.value
     return isinstance(entry, dict) and "name" in entry and entry["name"].value == name
 
 
-def as_entry(located: Located) -> Located:
+def as_entry(located: YamlNode) -> YamlNode:
     """A bare word as the entry it stands for, `{name: word}`; anything else as it is."""
     if isinstance(located.value, str):
-        return Located({"name": located}, located.source)
+        return YamlNode({"name": located}, located.source)
     return located
 
 
@@ -133,7 +133,7 @@ for _tag, (_pattern, _first) in _SCALARS.items():
         _class.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$"), _first)
 
 
-def parse(text: str, where: str, kind: Kind) -> Located:
+def parse(text: str, where: str, kind: Kind) -> YamlNode:
     """The YAML in `text`; `where` is the file's name in errors, or the whole override.
 
     Raises RecipeError with file and line.
@@ -150,7 +150,7 @@ def parse(text: str, where: str, kind: Kind) -> Located:
         what = f"not text: character U+{error.character:04X} cannot stand in a recipe"
         raise RecipeError.of(what, where=_place(where, line, kind), fix="remove it") from None
     if node is None:
-        return Located(None, Source(_place(where, 0, kind), 0, kind))
+        return YamlNode(None, Source(_place(where, 0, kind), 0, kind))
     return _located(node, None, where, kind)
 
 
@@ -181,19 +181,19 @@ def _remedy(what: str) -> str:
     return found[0] if found else "check the indentation and the brackets"
 
 
-def _located(node: yaml.Node, key_line: int | None, where: str, kind: Kind) -> Located:
+def _located(node: yaml.Node, key_line: int | None, where: str, kind: Kind) -> YamlNode:
     line = node.start_mark.line + 1 if key_line is None else key_line
     inside = 0 if kind == "command line" else line
     source = Source(_place(where, line, kind), inside, kind)
     if isinstance(node, yaml.MappingNode):
-        return Located(_mapping(node, where, kind), source)
+        return YamlNode(_mapping(node, where, kind), source)
     if isinstance(node, yaml.SequenceNode):
-        return Located([_located(item, None, where, kind) for item in node.value], source)
-    return Located(_scalar(node.tag.rpartition(":")[2], node.value), source)
+        return YamlNode([_located(item, None, where, kind) for item in node.value], source)
+    return YamlNode(_scalar(node.tag.rpartition(":")[2], node.value), source)
 
 
-def _mapping(node: yaml.MappingNode, where: str, kind: Kind) -> dict[str, Located]:
-    found: dict[str, Located] = {}
+def _mapping(node: yaml.MappingNode, where: str, kind: Kind) -> dict[str, YamlNode]:
+    found: dict[str, YamlNode] = {}
     lines: dict[str, int] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1

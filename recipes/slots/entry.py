@@ -31,7 +31,7 @@ class Registered:
     tags: frozenset[str]
     prepare: Callable[..., Any] | None  # what it needs to see of a whole minibatch, if it does
     validate: Callable[..., None] | None  # looks at all options at once, if they must agree
-    ready: Callable[..., None] | None = None  # looks for what the options name, before a run
+    on_run_start: Callable[..., None] | None = None  # looks for what the options name, before a run
 
     @property
     def summary(self) -> str:
@@ -43,11 +43,11 @@ class Registered:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bound:
-    """A registered function with validated options; Number options are still unresolved.
+class SlotEntry:
+    """A registered function with validated options; Scheduled options are still unresolved.
 
-    options: values as the schema validated them. A Number is a float or a Bound of the `number`
-    registry; a nested slot entry is a Bound of that slot's registry.
+    options: values as the schema validated them. A Scheduled is a float or a SlotEntry of
+    the `number` registry; a nested slot entry is a SlotEntry of that slot's registry.
     given: the names that the recipe set, the others are defaults.
     """
 
@@ -65,72 +65,72 @@ class Bound:
         return tuple(need.format(**self.options) for need in self.entry.needs)
 
 
-def describe(value: Any) -> JSON:
+def to_plain(value: Any) -> JSON:
     """A bound entry, or any option value, as plain JSON, every default written out."""
     match value:
-        case Bound():
-            return {"name": value.name, **{k: describe(v) for k, v in value.options.items()}}
+        case SlotEntry():
+            return {"name": value.name, **{k: to_plain(v) for k, v in value.options.items()}}
         case BaseModel():
             return value.model_dump(mode="json")
         case Mapping():
-            return {k: describe(v) for k, v in value.items()}
+            return {k: to_plain(v) for k, v in value.items()}
         case list() | tuple():
-            return [describe(v) for v in value]
+            return [to_plain(v) for v in value]
         case set() | frozenset():
-            return sorted(describe(v) for v in value)
+            return sorted(to_plain(v) for v in value)
         case Enum():
-            return describe(value.value)
+            return to_plain(value.value)
         case PurePath():
             return str(value)
         case _:
             return value
 
 
-def build(bound: Bound, *args: Any, **context: Any) -> Any:
+def build(bound: SlotEntry, *args: Any, **context: Any) -> Any:
     """Call a factory with its options; nested entries are built first, with the same arguments.
 
-    Only for slots whose options hold no Number left to resolve.
+    Only for slots whose options hold no Scheduled left to resolve.
     """
     made = _replaced(_accepted(bound), lambda inner: build(inner, *args, **context))
     return bound.entry.function(*args, **made, **context)
 
 
-def function_of(bound: Bound) -> Callable[..., Any]:
+def function_of(bound: SlotEntry) -> Callable[..., Any]:
     """A slot function with its options filled in; nested entries become functions first.
 
-    Only for slots whose options hold no Number left to resolve (see `build` for factories).
+    Only for slots whose options hold no Scheduled left to resolve (see `build` for factories).
     """
     return functools.partial(bound.entry.function, **_replaced(_accepted(bound), function_of))
 
 
-def make_ready(bound: Bound) -> None:
-    """Call `ready` of the function and of every entry inside its options, the inner ones first."""
-    _replaced(bound.options, make_ready)
-    if bound.entry.ready is not None:
-        bound.entry.ready(**bound.options)
+def call_on_run_start(bound: SlotEntry) -> None:
+    """Call `on_run_start` of every entry inside the options, the inner ones first, then its own."""
+    _replaced(bound.options, call_on_run_start)
+    if bound.entry.on_run_start is not None:
+        bound.entry.on_run_start(**bound.options)
 
 
-def entries_of(bound: Bound) -> list[Bound]:
+def entries_of(bound: SlotEntry) -> list[SlotEntry]:
     """The entry, and every one inside its options at any depth."""
     found = [bound]
     _replaced(bound.options, lambda inner: found.extend(entries_of(inner)))
     return found
 
 
-def tags_of(bound: Bound) -> frozenset[str]:
+def tags_of(bound: SlotEntry) -> frozenset[str]:
     """The tags of the function and of every entry inside its options."""
     return frozenset(tag for entry in entries_of(bound) for tag in entry.entry.tags)
 
 
-def _accepted(bound: Bound) -> dict[str, Any]:
+def _accepted(bound: SlotEntry) -> dict[str, Any]:
     """The options that the function takes; the others are the slot's own."""
     accepted = inspect.signature(bound.entry.function).parameters
     return {name: value for name, value in bound.options.items() if name in accepted}
 
 
-def _replaced(value: Any, make: Callable[[Bound], Any]) -> Any:
-    """`value` with every Bound inside it replaced by what `make` makes of it."""
-    if isinstance(value, Bound):
+def _replaced(value: Any, make: Callable[[SlotEntry], Any]) -> Any:
+    """`value` with every SlotEntry inside it replaced by what `make` makes of it."""
+    if isinstance(value, SlotEntry):
         return make(value)
     if isinstance(value, Mapping):
         return {key: _replaced(inner, make) for key, inner in value.items()}

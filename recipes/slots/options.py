@@ -10,8 +10,8 @@ from pydantic import create_model as build_model
 from pydantic_core import core_schema
 
 from recipes.errors import Fault, RecipeError, did_you_mean, shown
-from recipes.slots.entry import Bound, Registered, describe
-from recipes.slots.spec import JSON, NumberMarker
+from recipes.slots.entry import Registered, SlotEntry, to_plain
+from recipes.slots.spec import JSON, ScheduledMarker
 
 
 class Options(BaseModel):
@@ -25,7 +25,7 @@ class Options(BaseModel):
 class Binder(Protocol):
     """What the hooks below need of a registry."""
 
-    def bind(self, value: JSON) -> Bound: ...
+    def bind(self, value: JSON) -> SlotEntry: ...
     def variants(self) -> Sequence[type[BaseModel]]:
         """A model of each function's whole entry, `name` and options."""
         ...
@@ -36,7 +36,7 @@ class Binder(Protocol):
 
 
 class NestedHook:
-    """An option or setting that is an entry of a slot: a raw entry in, a Bound out."""
+    """An option or setting that is an entry of a slot: a raw entry in, a SlotEntry out."""
 
     def __init__(self, registry: Binder) -> None:
         self._registry = registry
@@ -45,7 +45,7 @@ class NestedHook:
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         return core_schema.no_info_plain_validator_function(
             self._registry.bind,
-            serialization=core_schema.plain_serializer_function_ser_schema(describe),
+            serialization=core_schema.plain_serializer_function_ser_schema(to_plain),
         )
 
     def __get_pydantic_json_schema__(self, source: Any, handler: Any) -> dict[str, JSON]:
@@ -60,7 +60,7 @@ class NestedHook:
         return {"anyOf": [bare, *variants]}
 
 
-class NumberHook:
+class ScheduledHook:
     """A number that may be a schedule: bounds hold for the number, and all along the schedule."""
 
     def __init__(self, numbers: Binder) -> None:
@@ -69,13 +69,13 @@ class NumberHook:
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         number = source
         if get_origin(source) in (Union, UnionType):
-            # `Bound | float` is how a section spells the type for its readers.
-            (number,) = [part for part in get_args(source) if part is not Bound]
+            # `SlotEntry | float` is how a section spells the type for its readers.
+            (number,) = [part for part in get_args(source) if part is not SlotEntry]
         inner = handler(number) if number is source else handler.generate_schema(number)
         plain_type = get_args(number)[0] if get_origin(number) is Annotated else number
 
         def check(value: JSON, plain: Callable[[JSON], JSON]) -> Any:
-            if not isinstance(value, dict | Bound):
+            if not isinstance(value, dict | SlotEntry):
                 return plain(value)
             bound = self._numbers.bind(value)
             if "controller" not in bound.entry.tags:
@@ -85,7 +85,7 @@ class NumberHook:
         return core_schema.no_info_wrap_validator_function(
             check,
             inner,
-            serialization=core_schema.plain_serializer_function_ser_schema(describe),
+            serialization=core_schema.plain_serializer_function_ser_schema(to_plain),
         )
 
     def __get_pydantic_json_schema__(self, source: Any, handler: Any) -> dict[str, JSON]:
@@ -94,7 +94,7 @@ class NumberHook:
 
 
 def _check_along(
-    schedule: Bound, convert: Callable[[float], float], plain: Callable[[JSON], JSON]
+    schedule: SlotEntry, convert: Callable[[float], float], plain: Callable[[JSON], JSON]
 ) -> None:
     """Schedules turn only at the steps that their options name, so their extremes lie there."""
     named = [n for option in schedule.options.values() for n in _integers(option) if n > 0]
@@ -148,12 +148,12 @@ def options_schema(
             continue
         annotation = hints[parameter.name]
         plain, *metadata = get_args(annotation) if get_origin(annotation) is Annotated else [None]
-        if any(isinstance(mark, NumberMarker) for mark in metadata):
+        if any(isinstance(mark, ScheduledMarker) for mark in metadata):
             may_change.add(parameter.name)
             if plain is int:
                 counts.add(parameter.name)
             if numbers is not None:
-                annotation = Annotated[annotation, NumberHook(numbers)]
+                annotation = Annotated[annotation, ScheduledHook(numbers)]
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[parameter.name] = (annotation, default)
     schema = build_model(
@@ -200,7 +200,7 @@ def option_path(location: tuple[int | str, ...]) -> str:
 def _is_branch(part: int | str) -> bool:
     """Branch labels are types, `float` or `list[int]`, where a recipe has a key or an index."""
     return isinstance(part, str) and (
-        part in ("float", "int", "str", "bool", "none", "Bound", "Entry")
+        part in ("float", "int", "str", "bool", "none", "SlotEntry", "Entry")
         or part.startswith("constrained-")
         or "[" in part
     )

@@ -22,14 +22,14 @@ from pydantic.json_schema import models_json_schema
 
 from recipes.errors import RecipeError, did_you_mean, relative, shown
 from recipes.slots.entry import (
-    Bound,
     Registered,
+    SlotEntry,
     build,
-    describe,
+    call_on_run_start,
     entries_of,
     function_of,
-    make_ready,
     tags_of,
+    to_plain,
 )
 from recipes.slots.options import (
     NestedHook,
@@ -41,8 +41,8 @@ from recipes.slots.options import (
 from recipes.slots.spec import JSON, Entry
 
 __all__ = [
-    "Registry", "Registered", "Bound", "build", "function_of", "describe", "entries_of",
-    "make_ready", "tags_of", "did_you_mean", "option_path", "relative",
+    "Registry", "Registered", "SlotEntry", "build", "function_of", "to_plain", "entries_of",
+    "call_on_run_start", "tags_of", "did_you_mean", "option_path", "relative",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -56,7 +56,7 @@ class Registry(Generic[P, R]):
     slot:     the word a user reads in errors, "advantage estimator"
     params:   positional parameters that each function must take, in order
     packages: imported on first use; each module registers what it defines
-    numbers:  the registry that resolves Number options (schedules and controllers)
+    numbers:  the registry that resolves Scheduled options (schedules and controllers)
     slot_options: keyword options that every entry of the slot may carry besides the function's own,
         as (type, default); they are not passed to the function
     """
@@ -90,7 +90,7 @@ class Registry(Generic[P, R]):
         params: Sequence[str] | None = None,
         prepare: Callable[..., Any] | None = None,
         validate: Callable[..., None] | None = None,
-        ready: Callable[..., None] | None = None,
+        on_run_start: Callable[..., None] | None = None,
     ) -> Callable[[F], F]:
         """Decorator: check the signature, build the options schema, file under the name.
 
@@ -98,8 +98,8 @@ class Registry(Generic[P, R]):
         `prepare` is a function `(logprobs, minibatch, *, options) -> [T, K]` of a loss or term
         whose numbers depend on the whole minibatch; its options are some of the function's own.
         `validate` is called with all options when a recipe is read, and raises RecipeError, with
-        paths relative to the entry, where they do not go together. `ready` is called with all
-        options when a run begins, before its model is loaded: it opens what they name (a key, a
+        paths relative to the entry, where they do not go together. `on_run_start` is called with
+        all options when a run begins, before its model is loaded: it opens what they name (a key, a
         folder, a model), or raises RecipeError.
         """
         expected = self.params if params is None else tuple(params)
@@ -129,7 +129,7 @@ class Registry(Generic[P, R]):
                     tags=frozenset(tags),
                     prepare=prepare,
                     validate=validate,
-                    ready=ready,
+                    on_run_start=on_run_start,
                 )
             )
             return function
@@ -182,12 +182,12 @@ class Registry(Generic[P, R]):
             )
         return entry
 
-    def bind(self, value: JSON) -> Bound:
-        """Validate `{name: ..., options...}` (or a bare name) into a Bound.
+    def bind(self, value: JSON) -> SlotEntry:
+        """Validate `{name: ..., options...}` (or a bare name) into a SlotEntry.
 
         Raises RecipeError whose faults' paths are relative to the entry.
         """
-        if isinstance(value, Bound):
+        if isinstance(value, SlotEntry):
             return value
         if isinstance(value, Entry):
             value = {"name": value.name, **value.options}
@@ -203,19 +203,19 @@ class Registry(Generic[P, R]):
         entry = self.get(value["name"])
         try:
             # As JSON, which a recipe is: a list may then stand for a tuple, a word for an enum.
-            model = entry.schema.model_validate_json(json.dumps(given, default=describe))
+            model = entry.schema.model_validate_json(json.dumps(given, default=to_plain))
         except ValidationError as error:
             raise RecipeError(option_faults(entry, error)) from None
         options = {key: model.__dict__[key] for key in entry.schema.model_fields}
         if entry.validate is not None:
             entry.validate(**options)
-        return Bound(entry=entry, options=options, given=frozenset(given))
+        return SlotEntry(entry=entry, options=options, given=frozenset(given))
 
     @property
     def nested(self) -> Any:
         """For an option that is itself an entry of this slot: `Annotated[Verifier, slot.nested]`.
 
-        Validates to a Bound; whoever builds the outer object builds the inner ones first (see
+        Validates to a SlotEntry; whoever builds the outer object builds the inner ones first (see
         `build`).
         """
         return NestedHook(self)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.options import NumberHook
+from recipes.slots.options import ScheduledHook
 from recipes.slots.registry import F, Registry
 from recipes.slots.spec import JSON
 
@@ -26,7 +26,7 @@ class Controller(Protocol):
     def load_state_dict(self, state: Mapping[str, JSON]) -> None: ...
 
 
-class NumberRegistry(Registry[Any, Any]):
+class ScheduleRegistry(Registry[Any, Any]):
     """Schedules `(step) -> float`, and controllers: factories `() -> Controller`."""
 
     def controller(
@@ -36,20 +36,20 @@ class NumberRegistry(Registry[Any, Any]):
         return self.register(paper=paper, tags=("controller",), params=(), validate=validate)
 
     @property
-    def entry(self) -> NumberHook:
-        """For a setting that may be a schedule: `lr: Annotated[Bound | float, number.entry]`.
+    def entry(self) -> ScheduledHook:
+        """For a setting that may be a schedule: `lr: Annotated[SlotEntry | float, number.entry]`.
 
-        Bounds go inside: `Annotated[Bound | Annotated[int, Field(gt=0)], number.entry]`.
+        Bounds go inside: `Annotated[SlotEntry | Annotated[int, Field(gt=0)], number.entry]`.
         """
-        return NumberHook(self)
+        return ScheduledHook(self)
 
     @property
     def field(self) -> Any:
-        """The annotation of a Number without bounds: a float, or an entry of this registry."""
+        """The annotation of a Scheduled without bounds: a float, or an entry of this registry."""
         return Annotated[float, self.entry]
 
 
-number = NumberRegistry("schedule", params=("step",), packages=["recipes.slots.schedules"])
+number = ScheduleRegistry("schedule", params=("step",), packages=["recipes.slots.schedules"])
 Steps = Annotated[int, Field(gt=0, description="length, in training steps")]
 
 

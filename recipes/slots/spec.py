@@ -1,4 +1,4 @@
-"""Shapes shared by every part of a recipe: the strict base model, slot entries, JSON, Number."""
+"""Shapes shared by every part of a recipe: the strict base model, slot entries, JSON, Scheduled."""
 
 from typing import Annotated, Any, TypeAlias
 
@@ -39,24 +39,24 @@ def _entry_or_name(value: JSON) -> JSON:
 EntryField = Annotated[Entry, BeforeValidator(_entry_or_name)]
 
 
-class Incidental:
+class NotHashed:
     """Marks an option that says how fast or how dear, and cannot change what a function says."""
 
 
-class Contents:
+class HashFiles:
     """Marks an option that is a path, and stands for what lies there."""
 
 
-class NumberMarker:
-    """Marks an option as a Number; the registry looks for it in the annotation's metadata."""
+class ScheduledMarker:
+    """Marks an option as a Scheduled; the registry looks for it in the annotation's metadata."""
 
 
-Number = Annotated[float, NumberMarker()]
+Scheduled = Annotated[float, ScheduledMarker()]
 """A float that a recipe may write as a plain number or as an entry of the `number` registry.
 
 The function that declares it always receives a float: schedules and controllers are resolved once
 a step, before it is called.
 """
 
-Count = Annotated[int, NumberMarker()]
-"""Like Number, rounded to an integer when resolved (for example a length schedule)."""
+ScheduledInt = Annotated[int, ScheduledMarker()]
+"""Like Scheduled, rounded to an integer when resolved (for example a length schedule)."""

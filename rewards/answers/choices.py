@@ -3,7 +3,7 @@ r"""Multiple-choice letters with their decoration: `(C)`, `\textbf{(C)} 12`, `Op
 import re
 
 from rewards.answers.normalize import unstyled
-from rewards.answers.unicode_math import plain
+from rewards.answers.unicode_math import to_latex
 
 _FLAT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|operatorname)\s*\{([^{}]*)\}")
 _GOLD = re.compile(r"(?:option |choice )?\(?([A-J])\)?[.:]?", re.IGNORECASE)
@@ -25,7 +25,7 @@ _ANOTHER = re.compile(
 
 
 def _flat(text: str) -> str:
-    text = unstyled(plain(text))
+    text = unstyled(to_latex(text))
     for _ in range(3):
         text = _FLAT.sub(r" \1 ", text)
     return re.sub(r"[\s{}$]+", " ", text.replace("**", "")).strip()

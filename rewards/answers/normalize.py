@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rewards.answers.unicode_math import plain
+from rewards.answers.unicode_math import to_latex
 
 _SPACES = re.compile(
     r"(?<!\\)\\!|\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|mathstrut|strut|"
@@ -71,7 +71,7 @@ def number(text: str) -> Number | None:
     Understands signs, thousands separators, fractions (`3/4`, `\frac{3}{4}`, `2 1/2`), percent,
     currency signs and exponents. Words around the number are not its business.
     """
-    text = unstyled(plain(text)).strip().strip("$ ").rstrip(".")
+    text = unstyled(to_latex(text)).strip().strip("$ ").rstrip(".")
     text = re.sub(r"\\[dt]frac", r"\\frac", text)
     match = _NUMBER.fullmatch(text) if len(text) <= 10_000 else None
     if match is None:

@@ -128,7 +128,7 @@ def _signs() -> dict[str, str]:
 _SIGNS = _signs()
 
 
-def plain(text: str) -> str:
+def to_latex(text: str) -> str:
     """Unicode signs as LaTeX or ASCII; a text of ASCII comes back unchanged."""
     if text.isascii():
         return text

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Sequence
 
 from recipes.errors import RecipeError
-from rewards.calling import verdict_of
+from rewards.calling import call_verifier
 from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier
 
 TRIED = 3  # one may be missing for a reason of its own; a verifier that is broken misses all
 
 
-async def try_out(
+async def preflight_verifier(
     verifier: Verifier,
     name: str,
     problems: Sequence[Problem],
@@ -25,7 +25,7 @@ async def try_out(
     """
     tried = problems[:TRIED]
     verdicts = await asyncio.gather(
-        *(verdict_of(verifier, p, gold_response.replace("{answer}", p.answer)) for p in tried)
+        *(call_verifier(verifier, p, gold_response.replace("{answer}", p.answer)) for p in tried)
     )
     if refuse and all(verdict.is_missing for verdict in verdicts):
         raise RecipeError.of(

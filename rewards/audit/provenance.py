@@ -23,8 +23,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from recipes.errors import relative
-from recipes.slots.registry import Bound, describe, entries_of
-from recipes.slots.spec import Contents, Incidental
+from recipes.slots.registry import SlotEntry, entries_of, to_plain
+from recipes.slots.spec import HashFiles, NotHashed
 from rewards.audit.file_hashes import hashes_of
 from rewards.plugins.functions import inspect_plugin
 from rewards.types import JSON
@@ -69,7 +69,7 @@ class Provenance:
         }
 
 
-def provenance_of(bound: Bound) -> Provenance:
+def provenance_of(bound: SlotEntry) -> Provenance:
     """Of a verifier and of those inside it."""
     files: set[Path] = set()
     for inner in entries_of(bound):
@@ -88,38 +88,38 @@ def provenance_of(bound: Bound) -> Provenance:
     )
 
 
-def _fields(value: Bound | BaseModel) -> Iterator[tuple[str, JSON, FieldInfo]]:
+def _fields(value: SlotEntry | BaseModel) -> Iterator[tuple[str, JSON, FieldInfo]]:
     """Name, value and declaration of every option of an entry, or of every field of a section."""
-    schema = value.entry.schema if isinstance(value, Bound) else type(value)
-    given = value.options if isinstance(value, Bound) else dict(value)
+    schema = value.entry.schema if isinstance(value, SlotEntry) else type(value)
+    given = value.options if isinstance(value, SlotEntry) else dict(value)
     for name, inner in given.items():
         yield name, inner, schema.model_fields[name]
 
 
 def _deciding(value: JSON) -> JSON:
-    """As `describe`, without what cannot change a verdict."""
+    """As `to_plain`, without what cannot change a verdict."""
     match value:
-        case Bound() | BaseModel():
-            known = {"name": value.name} if isinstance(value, Bound) else {}
+        case SlotEntry() | BaseModel():
+            known = {"name": value.name} if isinstance(value, SlotEntry) else {}
             return known | {
                 name: _deciding(inner)
                 for name, inner, field in _fields(value)
-                if not _is_marked(field, Incidental)
+                if not _is_marked(field, NotHashed)
             }
         case Mapping():
             return {key: _deciding(inner) for key, inner in value.items()}
         case list() | tuple():
             return [_deciding(inner) for inner in value]
         case _:
-            return describe(value)
+            return to_plain(value)
 
 
 def _named(value: JSON) -> Iterator[str]:
     """Every path whose contents count."""
     match value:
-        case Bound() | BaseModel():
+        case SlotEntry() | BaseModel():
             for _, inner, field in _fields(value):
-                if _is_marked(field, Contents):
+                if _is_marked(field, HashFiles):
                     yield inner
                 else:
                     yield from _named(inner)

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from rewards.audit.probes import Expect, Probe
-from rewards.calling import verdict_of
+from rewards.calling import call_verifier
 from rewards.types import JSON, Verdict
 from rewards.verifiers import Verifier
 
@@ -88,12 +88,12 @@ async def run(
         nonlocal done
         async with gate:
             start = time.perf_counter()
-            verdict = await verdict_of(verifier, probe.problem, probe.response)
+            verdict = await call_verifier(verifier, probe.problem, probe.response)
             seconds = time.perf_counter() - start
-            again = await verdict_of(verifier, probe.problem, probe.response)
+            again = await call_verifier(verifier, probe.problem, probe.response)
             other = None
             if second is not None:
-                other = await verdict_of(second, probe.problem, probe.response)
+                other = await call_verifier(second, probe.problem, probe.response)
         done += 1
         progress(done, len(probes))
         return Trial(probe=probe, verdict=verdict, again=again, second=other, seconds=seconds)

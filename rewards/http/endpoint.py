@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import JSON, Incidental, Spec
+from recipes.slots.spec import JSON, NotHashed, Spec
 from rewards.http.credentials import scrubbed, secret, withhold
 from rewards.http.event_loop import background
 from rewards.http.usage import meters
@@ -38,47 +38,47 @@ class EndpointSpec(Spec):
     model: Annotated[str, Field(min_length=1, description="the name it is served under")]
     api_key_env: Annotated[
         str,
-        Incidental(),
+        NotHashed(),
         Field(description="environment variable that holds the key, such as JUDGE_KEY"),
     ] = ""
     deadline_s: Annotated[
         float,
-        Incidental(),
+        NotHashed(),
         Field(gt=0, description="for one question with all its retries; then missing"),
     ] = 120.0
     attempt_s: Annotated[
         float,
-        Incidental(),
+        NotHashed(),
         Field(gt=0, description="for one request, after which it is tried again"),
     ] = 60.0
     retries: Annotated[
         int,
-        Incidental(),
+        NotHashed(),
         Field(ge=0, description="requests after the first that failed"),
     ] = 4
     backoff_s: Annotated[
         float,
-        Incidental(),
+        NotHashed(),
         Field(gt=0, description="pause before the first retry; doubles with each"),
     ] = 0.5
     concurrent: Annotated[
         int,
-        Incidental(),
+        NotHashed(),
         Field(gt=0, description="questions under way at once"),
     ] = 32
     requests_per_s: Annotated[
         float,
-        Incidental(),
+        NotHashed(),
         Field(ge=0, description="at most; 0 for no limit"),
     ] = 0.0
     price_in: Annotated[
         float,
-        Incidental(),
+        NotHashed(),
         Field(ge=0, description="of a million prompt tokens, for the metric `cost`"),
     ] = 0.0
     price_out: Annotated[
         float,
-        Incidental(),
+        NotHashed(),
         Field(ge=0, description="of a million sampled tokens"),
     ] = 0.0
 

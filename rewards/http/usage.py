@@ -8,7 +8,7 @@ import threading
 from collections import defaultdict
 
 
-class Meters:
+class UsageCounters:
     """Named totals and means, safe to feed from any thread."""
 
     def __init__(self) -> None:
@@ -36,4 +36,4 @@ class Meters:
         return found
 
 
-meters = Meters()
+meters = UsageCounters()

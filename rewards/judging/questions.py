@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from recipes.slots.spec import JSON, Incidental
+from recipes.slots.spec import JSON, NotHashed
 from rewards.http.chat import AskSpec, Question, Reply, ask
 from rewards.http.endpoint import EndpointSpec
 from rewards.http.usage import meters
@@ -39,7 +39,7 @@ MaxChars = Annotated[
 ]
 Cache = Annotated[
     str,
-    Incidental(),
+    NotHashed(),
     Field(description="folder that keeps answers between runs; '' for the run's own folder"),
 ]
 

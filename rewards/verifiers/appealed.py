@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rewards.calling import verdict_of
+from rewards.calling import call_verifier
 from rewards.composition import Part, values_of
-from rewards.seeded import draw
+from rewards.seeded import seeded_fraction
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 
@@ -41,13 +41,13 @@ async def appealed(
     `first` and what it is made of, `first_correct` (0 or 1), and where there was an appeal
     `second`, `overturned` and `repaired` (0 or 1).
     """
-    verdict = await verdict_of(first, problem, response)
+    verdict = await call_verifier(first, problem, response)
     if verdict.is_missing:
         return Verdict.missing(f"first: {verdict.reason}")
     parts = {**values_of({"first": verdict}), "first_correct": float(verdict.correct)}
     counts = verdict
-    if draw(problem, response, seed) < (positives if verdict.correct else negatives):
-        appeal = await verdict_of(second, problem, response)
+    if seeded_fraction(problem, response, seed) < (positives if verdict.correct else negatives):
+        appeal = await call_verifier(second, problem, response)
         if not appeal.is_missing:
             overturned = appeal.correct != verdict.correct
             counts = appeal if overturned and repair else verdict

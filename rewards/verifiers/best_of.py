@@ -1,6 +1,6 @@
 """The best of several verifiers."""
 
-from rewards.calling import ask
+from rewards.calling import call_verifiers
 from rewards.composition import Parts, WhenMissing, missing_of, reason_of, values_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
@@ -20,7 +20,7 @@ async def best_of(
     Returns a verdict in the range of its parts, with the answer of the best one (the first of
     equals). Parts: every part by its name.
     """
-    verdicts = await ask(parts, problem, response)
+    verdicts = await call_verifiers(parts, problem, response)
     scored = [verdict for verdict in verdicts.values() if not verdict.is_missing]
     if not scored or (missing == "missing" and len(scored) < len(verdicts)):
         return missing_of(verdicts)

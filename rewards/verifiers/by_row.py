@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from recipes.slots.registry import Bound, entries_of
-from rewards.calling import verdict_of
+from recipes.slots.registry import SlotEntry, entries_of
+from rewards.calling import call_verifier
 from rewards.composition import Part, values_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier, verifier
@@ -35,7 +35,7 @@ async def by_row(
     chosen: Verifier | None = named.get(problem.verifier) if problem.verifier else otherwise
     if chosen is None:
         return Verdict.missing(f"no verifier called '{problem.verifier}'")
-    verdict = await verdict_of(chosen, problem, response)
+    verdict = await call_verifier(chosen, problem, response)
     if verdict.is_missing:
         return verdict
     parts = values_of({problem.verifier: verdict}) if problem.verifier else verdict.parts
@@ -48,7 +48,7 @@ async def by_row(
     )
 
 
-def names_for_rows(bound: Bound) -> frozenset[str]:
+def names_for_rows(bound: SlotEntry) -> frozenset[str]:
     """What a row may name as its verifier; with '' where it need not name any."""
     choices = [
         frozenset(_names(entry.options)) for entry in entries_of(bound) if entry.name == "by_row"
@@ -56,7 +56,7 @@ def names_for_rows(bound: Bound) -> frozenset[str]:
     return frozenset.intersection(*choices) if choices else frozenset({""})
 
 
-def _names(options: Mapping[str, Bound | Mapping[str, Bound] | None]) -> list[str]:
+def _names(options: Mapping[str, SlotEntry | Mapping[str, SlotEntry] | None]) -> list[str]:
     named = options["named"]
     assert isinstance(named, Mapping), "checked by the schema"
     return [*named, *([] if options["otherwise"] is None else [""])]

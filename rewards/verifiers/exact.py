@@ -6,7 +6,7 @@ from pydantic import Field
 
 from rewards.answers.extract import Where, final_answer
 from rewards.answers.normalize import unstyled
-from rewards.answers.unicode_math import plain
+from rewards.answers.unicode_math import to_latex
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 
@@ -42,5 +42,5 @@ async def exact(
 
 
 def _settled(text: str, case: bool) -> str:
-    text = " ".join(unstyled(plain(text)).strip().strip("$").split()).rstrip(".")
+    text = " ".join(unstyled(to_latex(text)).strip().strip("$").split()).rstrip(".")
     return text if case else text.casefold()

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from rewards.calling import ask
+from rewards.calling import call_verifiers
 from rewards.composition import (
     Decides,
     Parts,
@@ -82,7 +82,7 @@ async def gated(
     for stage in _stages(parts, gates):
         if closed and gate_penalties:
             break
-        asked = await ask(stage, problem, response)
+        asked = await call_verifiers(stage, problem, response)
         verdicts |= asked
         if any(verdict.is_missing for verdict in asked.values()):
             return missing_of(verdicts)

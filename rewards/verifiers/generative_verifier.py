@@ -32,7 +32,9 @@ def _key_is_set(*, endpoint: EndpointSpec, **others: object) -> None:
     endpoint.refuse_without_key()
 
 
-@verifier.register(tags=("model",), ready=_key_is_set, paper="https://arxiv.org/abs/2408.15240")
+@verifier.register(
+    tags=("model",), on_run_start=_key_is_set, paper="https://arxiv.org/abs/2408.15240"
+)
 async def generative_verifier(
     problem: Problem,
     response: str,

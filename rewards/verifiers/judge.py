@@ -83,7 +83,7 @@ def _key_is_set(*, endpoint: EndpointSpec, **others: object) -> None:
 @verifier.register(
     tags=("model",),
     validate=_options_agree,
-    ready=_key_is_set,
+    on_run_start=_key_is_set,
     paper="https://arxiv.org/abs/2306.05685",
 )
 async def judge(

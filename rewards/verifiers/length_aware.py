@@ -6,7 +6,7 @@ from pydantic import Field
 
 from recipes.errors import RecipeError
 from rewards.answers.thinking import split_thinking
-from rewards.calling import verdict_of
+from rewards.calling import call_verifier
 from rewards.composition import Part, values_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
@@ -55,7 +55,7 @@ async def length_aware(
     it is made of, `words`, `length_score` (0 to 1), `difficulty`, and `words_over` (words beyond
     those allowed, negative below) where there is a limit.
     """
-    verdict = await verdict_of(part, problem, response)
+    verdict = await call_verifier(part, problem, response)
     if verdict.is_missing:
         return Verdict.missing(f"base: {verdict.reason}")
     rated = problem.columns.get(difficulty) if difficulty else hard_from

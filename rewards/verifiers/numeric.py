@@ -9,7 +9,7 @@ from pydantic import Field
 from rewards.answers.extract import Extraction, Where, final_answer
 from rewards.answers.hedging import unsettled
 from rewards.answers.normalize import Number, number, unstyled
-from rewards.answers.unicode_math import plain
+from rewards.answers.unicode_math import to_latex
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 
@@ -68,7 +68,7 @@ def _first_number(found: Extraction) -> tuple[str, Number | None]:
 
 def _read(text: str) -> Number | None:
     """The one number in a short text."""
-    text = unstyled(plain(text[:2000])).strip().strip("$").strip()
+    text = unstyled(to_latex(text[:2000])).strip().strip("$").strip()
     text = _MINUS.sub("-", text, count=1)
     for pattern in (_NAME, _WORDS, _UNIT):
         value = number(text)

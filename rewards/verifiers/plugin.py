@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError
-from recipes.slots.spec import Incidental
+from recipes.slots.spec import NotHashed
 from rewards.plugins.functions import Answer, PluginSpec, Pool, inspect_plugin, score
 from rewards.types import JSON, Problem, Verdict
 from rewards.verifiers import verifier
@@ -89,17 +89,17 @@ async def plugin(
     ] = 1.0,
     deadline_s: Annotated[
         float,
-        Incidental(),
+        NotHashed(),
         Field(gt=0, description="seconds by the clock for one call"),
     ] = (10.0),
     setup_s: Annotated[
         float,
-        Incidental(),
+        NotHashed(),
         Field(gt=0, description="seconds for importing and setting up, in each process"),
     ] = 120.0,
     workers: Annotated[
         int,
-        Incidental(),
+        NotHashed(),
         Field(ge=0, description="processes; 0: one a core, at most 4"),
     ] = 0,
     memory_mb: Annotated[

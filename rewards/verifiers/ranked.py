@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from rewards.calling import ask
+from rewards.calling import call_verifiers
 from rewards.composition import (
     Decides,
     Parts,
@@ -68,7 +68,7 @@ async def ranked(
     With n_l levels of factor l, the reward is the number l_1 l_2 ... l_L in mixed radix n, over the
     largest such number. Parts: every part by its name, uncut.
     """
-    verdicts = await ask(parts, problem, response)
+    verdicts = await call_verifiers(parts, problem, response)
     if any(verdict.is_missing for verdict in verdicts.values()):
         return missing_of(verdicts)
     place, places = 0, 1

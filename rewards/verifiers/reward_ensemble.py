@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from rewards.calling import ask
+from rewards.calling import call_verifiers
 from rewards.composition import Parts, WhenMissing, missing_of, reason_of, values_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier, verifier
@@ -44,7 +44,7 @@ async def reward_ensemble(
     Returns a verdict that is correct when more than half of the members say so, with `min` when
     all do. Parts: every member by its name, and `ensemble_std`, their standard deviation.
     """
-    verdicts = await ask(parts, problem, response)
+    verdicts = await call_verifiers(parts, problem, response)
     scored = [verdict for verdict in verdicts.values() if not verdict.is_missing]
     if not scored or (len(scored) < len(verdicts) and missing == "missing"):
         return missing_of(verdicts)

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from rewards.answers.thinking import split_thinking
-from rewards.calling import verdict_of
+from rewards.calling import call_verifier
 from rewards.composition import Part, values_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
@@ -44,7 +44,7 @@ async def think_modes(
     Returns a verdict between the smallest and the largest of the five numbers. Parts: `base` and
     what it is made of, `thinks` and `closed` (0 or 1).
     """
-    verdict = await verdict_of(part, problem, response)
+    verdict = await call_verifier(part, problem, response)
     if verdict.is_missing:
         return Verdict.missing(f"base: {verdict.reason}")
     said = split_thinking(response)

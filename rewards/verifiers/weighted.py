@@ -1,6 +1,6 @@
 """A weighted sum of verifiers."""
 
-from rewards.calling import ask
+from rewards.calling import call_verifiers
 from rewards.composition import (
     Decides,
     Parts,
@@ -43,7 +43,7 @@ async def weighted(
     Returns a verdict whose reward lies between the sums of the weighted extremes of the parts: 0
     to the sum of the weights when each part gives 0 to 1. Parts: every part by its name.
     """
-    verdicts = await ask(parts, problem, response)
+    verdicts = await call_verifiers(parts, problem, response)
     decides = correct or next(iter(parts))
     lost = [name for name, verdict in verdicts.items() if verdict.is_missing]
     scored = {name: verdict for name, verdict in verdicts.items() if name not in lost}

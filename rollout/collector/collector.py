@@ -1,6 +1,6 @@
 """Collector: problems in, scored and filtered groups out; it decides how far ahead to work.
 
-              Ticket          Sample          Group             list[Group]
+              GroupTask          Sample          Group             list[Group]
     sampler ----------> play ---------> sift --------> buffer -------------> take
        ^            environment        filters    put          take(n)        |
        |         engine, verifier         |                                the loop
@@ -31,12 +31,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from recipes.slots.spec import JSON
 from rollout.buffers import Buffer
-from rollout.collector.custody import Custody
-from rollout.collector.filtering import sift
-from rollout.collector.group_task import Played, Ticket, derive_seed, play
+from rollout.collector.custody import SampleTracker
+from rollout.collector.filtering import filter_group
+from rollout.collector.group_task import GroupResult, GroupTask, derive_seed, run_group
 from rollout.collector.in_flight import InFlight
 from rollout.collector.ledger import Ledger
-from rollout.collector.stats import Tally
+from rollout.collector.stats import RolloutStats
 from rollout.environments import Environment, RolloutContext
 from rollout.filters import Filter
 from rollout.samplers import Sampler
@@ -91,12 +91,12 @@ class Collector:
         self._greedy = greedy
         self._breaker = breaker
         self._ledger = ledger
-        self._tally = Tally()
+        self._tally = RolloutStats()
         self._next_id = 0
         self._step = 0
         self._version = 0
         self._in_flight = InFlight(self._play, self._on_played)
-        self._custody = Custody(ledger)
+        self._tracker = SampleTracker(ledger)
         self._groups_in_step = 0  # they hold their places until the next publish
         self._dropped: Counter[str] = Counter()  # reasons since the last full step
         self._stopping = False
@@ -108,7 +108,7 @@ class Collector:
 
         Raises Interrupted, NotEnoughGroups, BreakerTripped, EngineDied.
         """
-        assert not self._custody.in_step, "the last step's samples were not settled"
+        assert not self._tracker.in_step, "the last step's samples were not settled"
         self._step = step
         self._groups_in_step = 0
         wanted = self._groups_per_step
@@ -118,9 +118,9 @@ class Collector:
             self._evict()
             self._fill(wanted - len(taken))
             await self._in_flight.wait(functools.partial(self._has, wanted - len(taken)))
-            self._sift_played()
+            self._finish_played()
             self._evict()
-            if self._custody.buffered_groups >= wanted - len(taken):
+            if self._tracker.buffered_groups >= wanted - len(taken):
                 taken += self._draw(wanted - len(taken))
             if len(taken) == wanted:
                 self._dropped.clear()
@@ -128,11 +128,11 @@ class Collector:
                 return taken
             if self._dropped.total() >= self._most_dropped:
                 break
-        raise NotEnoughGroups(self._shortage(len(taken) + self._custody.buffered_groups))
+        raise NotEnoughGroups(self._shortage(len(taken) + self._tracker.buffered_groups))
 
     def settle(self, outcomes: Mapping[int, str]) -> None:
         """Where each sample of the step ended: sample id -> bucket of the ledger."""
-        self._custody.settle(outcomes)
+        self._tracker.settle(outcomes)
         self._check_ledger()
 
     def publish(self, version: int) -> None:
@@ -149,7 +149,7 @@ class Collector:
 
     def metrics(self) -> dict[str, float]:
         """Numbers of all groups finished since the last reading, and the ledger's; after settle."""
-        tally, self._tally = self._tally, Tally()
+        tally, self._tally = self._tally, RolloutStats()
         return {**tally.metrics(), **self._ledger.metrics()}
 
     async def close(self) -> None:
@@ -164,7 +164,7 @@ class Collector:
         missing: groups that the step still lacks; what a synchronous collector may issue
         """
         for problem in self._sampler.next(self._room(missing)):
-            ticket = Ticket(group_id=self._next_id, problem=problem, step=self._step)
+            ticket = GroupTask(group_id=self._next_id, problem=problem, step=self._step)
             self._in_flight.add(ticket)
             self._next_id += 1
             self._tally.issued += 1
@@ -173,7 +173,7 @@ class Collector:
 
     def _room(self, missing: int) -> int:
         """How many more groups may exist; none once the step's refills are used up."""
-        ready = len(self._in_flight) + self._custody.buffered_groups
+        ready = len(self._in_flight) + self._tracker.buffered_groups
         if not self._max_staleness:
             return max(missing - ready, 0)
         if self._dropped.total() >= self._most_dropped:
@@ -190,9 +190,9 @@ class Collector:
     def _samples_per_group(self) -> int:
         return self._group_size + self._greedy
 
-    async def _play(self, ticket: Ticket) -> Played:
+    async def _play(self, ticket: GroupTask) -> GroupResult:
         seed = derive_seed(self._run_seed, ticket.group_id)
-        return await play(
+        return await run_group(
             ticket,
             self._environment,
             self._context,
@@ -204,23 +204,23 @@ class Collector:
     def _on_played(self) -> None:
         """In the background mode a group that ends makes room for the next one."""
         if self._max_staleness:
-            self._sift_played()
+            self._finish_played()
             self._fill(0)
 
     def _has(self, missing: int) -> bool:
         """Whether `take` may stop waiting; a synchronous one waits for all that was issued."""
         if self._stopping:
             raise Interrupted
-        return self._max_staleness > 0 and self._custody.buffered_groups >= missing
+        return self._max_staleness > 0 and self._tracker.buffered_groups >= missing
 
-    def _sift_played(self) -> None:
+    def _finish_played(self) -> None:
         """Finished groups, in the order of issue: observed, filtered, put into the buffer."""
         for played in self._in_flight.take():
-            self._sift_one(played)
+            self._finish_group(played)
         if self._breaker is not None:
             self._breaker.check()
 
-    def _sift_one(self, played: Played) -> None:
+    def _finish_group(self, played: GroupResult) -> None:
         ticket = played.ticket
         if played.failure:
             self._ledger.settle("engine_error", self._samples_per_group)
@@ -231,35 +231,35 @@ class Collector:
         whole = Group(problem=ticket.problem, samples=played.samples, group_id=ticket.group_id)
         drawn = tuple(s for s in played.samples if s.index >= 0)
         observed = dataclasses.replace(whole, samples=drawn)
-        sifted = sift(whole, self._filters, min_scored=min(2, self._group_size))
+        result = filter_group(whole, self._filters, min_scored=min(2, self._group_size))
         self._sampler.observe([observed])
-        self._tally.add(observed, kept=sifted.kept is not None)
+        self._tally.add(observed, kept=result.kept is not None)
         self._tally.tokens += sum(sample.num_actions for sample in played.samples)
-        for bucket, count in sifted.ended.items():
+        for bucket, count in result.ended.items():
             self._ledger.settle(bucket, count)
-        if sifted.kept is None:
-            self._dropped[sifted.reason] += 1
+        if result.kept is None:
+            self._dropped[result.reason] += 1
         else:
-            self._buffer.put(sifted.kept)
-            self._custody.buffer(sifted.kept)
+            self._buffer.put(result.kept)
+            self._tracker.buffer(result.kept)
 
     # -- taking ----------------------------------------------------------------------------------
 
     def _evict(self) -> None:
         """Groups too old for this step leave the buffer."""
         for group in self._buffer.evict(self._version - self._max_staleness):
-            self._dropped[_OVERTAKEN] += self._custody.evict(group)
+            self._dropped[_OVERTAKEN] += self._tracker.evict(group)
 
     def _draw(self, n: int) -> list[Group]:
         """Up to `n` groups from the buffer; their samples are in the step from now on."""
         groups = self._buffer.take(n, self._version)
-        first = sum(self._custody.hand_out(group) for group in groups)
+        first = sum(self._tracker.hand_out(group) for group in groups)
         self._groups_in_step += first
         self._tally.reused += len(groups) - first
         return groups
 
     def _check_ledger(self) -> None:
-        self._custody.check(in_flight=len(self._in_flight) * self._samples_per_group)
+        self._tracker.check(in_flight=len(self._in_flight) * self._samples_per_group)
 
     def _shortage(self, found: int) -> str:
         reasons = "; ".join(f"{count}x {reason}" for reason, count in self._dropped.most_common(5))
@@ -277,7 +277,7 @@ class Collector:
         return {
             "next_id": self._next_id,
             "in_flight": self._in_flight.state_dict(),
-            "custody": self._custody.state_dict(),
+            "custody": self._tracker.state_dict(),
             "sampler": self._sampler.state_dict(),
             "buffer": self._buffer.state_dict(),
             "ledger": self._ledger.state_dict(),
@@ -287,7 +287,7 @@ class Collector:
         """To be called before the first `publish`, which starts the unfinished groups."""
         self._next_id = state["next_id"]
         self._in_flight.load_state_dict(state["in_flight"])
-        self._custody.load_state_dict(state["custody"])
+        self._tracker.load_state_dict(state["custody"])
         self._sampler.load_state_dict(state["sampler"])
         self._buffer.load_state_dict(state["buffer"])
         self._ledger.load_state_dict(state["ledger"])

@@ -11,7 +11,7 @@ from rollout.collector.ledger import Ledger
 from rollout.types import Group
 
 
-class Custody:
+class SampleTracker:
     """Follows samples from the buffer to their bucket."""
 
     def __init__(self, ledger: Ledger) -> None:

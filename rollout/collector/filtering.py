@@ -10,7 +10,7 @@ from rollout.types import Drop, Group, Sample, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sifted:
+class FilterResult:
     """The part of a group that goes on, and where its other samples ended."""
 
     kept: Group | None
@@ -18,7 +18,7 @@ class Sifted:
     reason: str  # why nothing is kept; empty otherwise
 
 
-def sift(group: Group, filters: Sequence[Filter], *, min_scored: int) -> Sifted:
+def filter_group(group: Group, filters: Sequence[Filter], *, min_scored: int) -> FilterResult:
     """Samples without a verdict leave; fewer than `min_scored` left drops the group; then filters.
 
     A greedy sample (index -1) is a baseline: no filter sees it, and a group whose greedy sample
@@ -38,9 +38,9 @@ def sift(group: Group, filters: Sequence[Filter], *, min_scored: int) -> Sifted:
     ended["down_sampled"] += len(drawn) - len(current.samples)
     if drop is not None:
         ended[drop.bucket] += len(current.samples) + len(greedy)
-        return Sifted(kept=None, ended=+ended, reason=drop.reason)
+        return FilterResult(kept=None, ended=+ended, reason=drop.reason)
     kept = dataclasses.replace(current, samples=(*current.samples, *greedy))
-    return Sifted(kept=kept, ended=+ended, reason="")
+    return FilterResult(kept=kept, ended=+ended, reason="")
 
 
 def _filter(group: Group, filters: Sequence[Filter]) -> tuple[Group, Drop | None]:

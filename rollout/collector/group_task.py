@@ -15,7 +15,7 @@ from rollout.types import RolloutError, Sample, Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
+class GroupTask:
     """A group that was asked for."""
 
     group_id: int
@@ -27,16 +27,16 @@ class Ticket:
         return {"group_id": self.group_id, "problem": problem, "step": self.step}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, JSON]) -> "Ticket":
+    def from_state(cls, state: Mapping[str, JSON]) -> "GroupTask":
         problem = problem_from_dict(state["problem"])
         return cls(group_id=state["group_id"], problem=problem, step=state["step"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Played:
+class GroupResult:
     """What became of a ticket."""
 
-    ticket: Ticket
+    ticket: GroupTask
     samples: tuple[Sample, ...]  # the greedy one, if any, last; empty when the whole group failed
     failure: str  # why the whole group failed; empty otherwise
 
@@ -46,15 +46,15 @@ def derive_seed(run_seed: int, group_id: int) -> int:
     return int(np.random.SeedSequence((run_seed, group_id)).generate_state(1, np.uint64)[0] >> 1)
 
 
-async def play(
-    ticket: Ticket,
+async def run_group(
+    ticket: GroupTask,
     environment: Environment,
     context: RolloutContext,
     sampling: Sampling,
     *,
     group_size: int,
     greedy: bool,
-) -> Played:
+) -> GroupResult:
     """Play the group; with `greedy` also one sample at temperature 0, index -1.
 
     A RolloutError fails the whole group. Everything else (EngineDied, defects) is raised.
@@ -71,6 +71,6 @@ async def play(
             samples = [*samples, *(dataclasses.replace(s, index=-1) for s in baseline)]
     except RolloutError as error:
         failure = f"{type(error).__name__}: {error}"
-        return Played(ticket=ticket, samples=(), failure=failure)
+        return GroupResult(ticket=ticket, samples=(), failure=failure)
     assert len(samples) >= group_size + greedy, "the environment returned too few samples"
-    return Played(ticket=ticket, samples=tuple(samples), failure="")
+    return GroupResult(ticket=ticket, samples=tuple(samples), failure="")

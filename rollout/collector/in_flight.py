@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from recipes.slots.spec import JSON
-from rollout.collector.group_task import Played, Ticket
+from rollout.collector.group_task import GroupResult, GroupTask
 
 _POLL_S = 0.1  # whoever waits looks up this often: a stop may come from a signal handler
 
@@ -16,19 +16,19 @@ class InFlight:
     """
 
     def __init__(
-        self, run: Callable[[Ticket], Awaitable[Played]], played: Callable[[], None]
+        self, run: Callable[[GroupTask], Awaitable[GroupResult]], played: Callable[[], None]
     ) -> None:
         self._run = run
         self._on_played = played
-        self._tickets: dict[int, Ticket] = {}  # asked for, result not taken
+        self._tickets: dict[int, GroupTask] = {}  # asked for, result not taken
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._played: dict[int, Played] = {}
+        self._played: dict[int, GroupResult] = {}
 
     def __len__(self) -> int:
         """Groups asked for whose result nobody has taken."""
         return len(self._tickets)
 
-    def add(self, ticket: Ticket) -> None:
+    def add(self, ticket: GroupTask) -> None:
         """Take a ticket in; `start` starts it."""
         self._tickets[ticket.group_id] = ticket
 
@@ -38,7 +38,7 @@ class InFlight:
         for group_id in sorted(idle):
             self._tasks[group_id] = asyncio.create_task(self._play(self._tickets[group_id]))
 
-    async def _play(self, ticket: Ticket) -> None:
+    async def _play(self, ticket: GroupTask) -> None:
         self._played[ticket.group_id] = await self._run(ticket)
         self._on_played()
 
@@ -57,7 +57,7 @@ class InFlight:
                 task.result()
         return list(self._tasks.values())
 
-    def take(self) -> list[Played]:
+    def take(self) -> list[GroupResult]:
         """The results that are there, in the order of issue; they are in flight no more."""
         results = [self._played.pop(group_id) for group_id in sorted(self._played)]
         for result in results:
@@ -79,4 +79,4 @@ class InFlight:
     def load_state_dict(self, state: Mapping[str, JSON]) -> None:
         assert not self._tickets, "state is loaded into a collector that has not begun"
         for ticket in state["tickets"]:
-            self.add(Ticket.from_state(ticket))
+            self.add(GroupTask.from_state(ticket))

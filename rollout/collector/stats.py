@@ -6,7 +6,7 @@ from statistics import fmean
 from rollout.types import Group
 
 
-class Tally:
+class RolloutStats:
     """Numbers of the groups that finished between two readings."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from recipes.slots.spec import JSON
-from rewards.calling import verdict_of
+from rewards.calling import call_verifier
 from rewards.http.usage import meters
 from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier
@@ -31,7 +31,7 @@ class Watcher(Protocol):
     def load_state_dict(self, state: Mapping[str, JSON]) -> None: ...
 
 
-class Scorer:
+class VerifierRunner:
     """Asks the verifier, and turns whatever goes wrong into a MISSING verdict.
 
     watchers: by name; they are shown every verdict
@@ -57,7 +57,7 @@ class Scorer:
     async def verify(self, problem: Problem, response: str) -> Verdict:
         """The verdict on one response; never raises for what a verifier does."""
         start = time.perf_counter()
-        verdict = await verdict_of(self._verifier, problem, response)
+        verdict = await call_verifier(self._verifier, problem, response)
         self._seconds += time.perf_counter() - start
         self._calls += 1
         self._missing += verdict.is_missing

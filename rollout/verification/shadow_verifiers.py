@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from recipes.slots.spec import JSON
-from rewards.calling import ask
-from rewards.seeded import draw
+from rewards.calling import call_verifiers
+from rewards.seeded import seeded_fraction
 from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier
 
@@ -27,11 +27,11 @@ class HeldOut:
 
     async def see(self, problem: Problem, response: str, verdict: Verdict) -> None:
         """Ask about the response if it is drawn and has a verdict of its own."""
-        if verdict.is_missing or draw(problem, response, _SEED) >= self._share:
+        if verdict.is_missing or seeded_fraction(problem, response, _SEED) >= self._share:
             return
         self._values["watch/reward"].append(verdict.reward)
         self._values["watch/repetition"].append(repetition(response))
-        for name, other in (await ask(self._verifiers, problem, response)).items():
+        for name, other in (await call_verifiers(self._verifiers, problem, response)).items():
             if not other.is_missing:
                 agrees = float(other.correct == verdict.correct)
                 self._values[f"watch/{name}"].append(other.reward)

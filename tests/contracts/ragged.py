@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from recipes.slots.registry import Bound, Registry
+from recipes.slots.registry import Registry, SlotEntry
 from rollout.types import Status
 from tests.support.builders import annotated, batch, output
 from trainer.batch.outputs import PolicyOutput
@@ -44,7 +44,7 @@ quick = settings(
 class Case:
     """A registered function with options that let it be called."""
 
-    bound: Bound
+    bound: SlotEntry
 
     @property
     def call(self) -> Callable[..., Any]:

@@ -22,7 +22,7 @@ def test_gives_every_action_token_a_weight_that_is_not_negative(case: Case, of):
 @given(drawn=shuffled())
 def test_follows_the_order_of_sequences(case: Case, drawn):
     of, order = drawn
-    stages.check_order_of_sequences(case, of, order, field="is_weights")
+    stages.check_order_of_sequences(case, of, order, field="importance_weights")
 
 
 @quick

@@ -58,7 +58,7 @@ async def by_hand(base: Path, output: Path) -> dict[str, torch.Tensor]:
         batch = policy.annotate(pack(groups), algo.needs)
         batch = batch.replace(advantages=algo.advantage(batch))
         batch = batch.replace(train_mask=batch.action_mask)
-        batch = batch.replace(is_weights=algo.correct(batch))
+        batch = batch.replace(importance_weights=algo.correct(batch))
         for minibatch in batch.minibatches(2, seed=step):
             for micro in policy.split(algo.reduce(minibatch), recipe.max_tokens_per_microbatch):
                 policy.backward(algo.objective(policy.forward(micro), micro).total)

@@ -72,7 +72,7 @@ def recipes_gradient(base: Path, groups: list[Group]) -> dict[str, torch.Tensor]
     batch = batch.replace(rewards=algo.shape(batch))
     batch = batch.replace(advantages=algo.advantage(batch))
     batch = batch.replace(train_mask=algo.mask(batch))
-    batch = algo.reduce(batch.replace(is_weights=algo.correct(batch)))
+    batch = algo.reduce(batch.replace(importance_weights=algo.correct(batch)))
     for micro in policy.split(batch, 16):
         policy.backward(algo.objective(policy.forward(micro), micro).total)
     module = policy.weights(0).shared_module

@@ -145,7 +145,7 @@ def test_engine_to_trainer_weights(tmp_path: Path, mode, limits, ours):
     limits = {f"vllm_importance_sampling_{name}": value for name, value in limits.items()}
     theirs = reference(tmp_path, vllm_importance_sampling_mode=mode, **limits)
     algo = slots(correction=ours, reduction="token_mean")
-    weights = padded(theirs, staged(algo, theirs.batch).is_weights)
+    weights = padded(theirs, staged(algo, theirs.batch).importance_weights)
     mask = theirs.scored["completion_mask"]
     torch.testing.assert_close(
         weights, theirs.scored["importance_sampling_ratio"] * mask, rtol=1e-4, atol=1e-5
@@ -181,4 +181,6 @@ def test_bad_samples_of_an_older_policy(tmp_path: Path, threshold):
         mask=theirs.scored["completion_mask"],
         off_policy_threshold=threshold,
     )
-    torch.testing.assert_close(per_sample(theirs, batch.is_weights)[:, None], wanted.float())
+    torch.testing.assert_close(
+        per_sample(theirs, batch.importance_weights)[:, None], wanted.float()
+    )

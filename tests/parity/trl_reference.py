@@ -245,7 +245,7 @@ def staged(algo: StepAlgorithm, batch: TokenBatch) -> TokenBatch:
     batch = batch.replace(rewards=algo.shape(batch))
     batch = batch.replace(advantages=algo.advantage(batch))
     batch = batch.replace(train_mask=algo.mask(batch))
-    return algo.reduce(batch.replace(is_weights=algo.correct(batch)))
+    return algo.reduce(batch.replace(importance_weights=algo.correct(batch)))
 
 
 def assert_same_update(algo: StepAlgorithm, theirs: Reference) -> None:

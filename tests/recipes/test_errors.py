@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError, did_you_mean, relative, without_secrets
-from recipes.loading.load import PACKAGE, attach, load
+from recipes.loading.load import PACKAGE, add_locations, load
 from recipes.slots.registry import Registry
 
 advantage: Registry[Any, Any] = Registry("advantage estimator", params=("batch",), packages=[])
@@ -60,7 +60,7 @@ def test_a_mistake_in_a_recipe_reads_like_this(
     loaded = load("grpo.yaml")
     with pytest.raises(RecipeError) as caught:
         advantage.bind(loaded.tree["advantage"])
-    assert str(attach(caught.value, loaded, "advantage")) == message
+    assert str(add_locations(caught.value, loaded, "advantage")) == message
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_a_key_on_the_command_line_is_in_no_message_and_no_place(
     assert not any("a-secret" in source.where for source in loaded.sources.values())
     with pytest.raises(RecipeError) as caught:
         advantage.bind(loaded.tree["advantage"])
-    assert "a-secret" not in str(attach(caught.value, loaded, "advantage"))
+    assert "a-secret" not in str(add_locations(caught.value, loaded, "advantage"))

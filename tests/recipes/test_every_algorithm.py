@@ -58,7 +58,7 @@ def test_two_updates_have_a_finite_gradient(fragment: Path, tmp_path: Path):
     data = data.replace(advantages=algo.advantage(data))
     data = algo.select(data)
     data = data.replace(train_mask=algo.mask(data))
-    data = data.replace(is_weights=algo.correct(data))
+    data = data.replace(importance_weights=algo.correct(data))
     for minibatch in data.minibatches(2, seed=0):
         out = policy(minibatch, shift=0.2)
         minibatch = algo.reduce(minibatch)

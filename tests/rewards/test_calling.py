@@ -1,6 +1,6 @@
 import asyncio
 
-from rewards.calling import ask, verdict_of
+from rewards.calling import call_verifier, call_verifiers
 from tests.support.builders import problem
 from tests.support.verifiers import broken, pays, raises
 
@@ -10,7 +10,7 @@ async def returns_a_number(asked, response):
 
 
 def said(verifier):
-    return asyncio.run(verdict_of(verifier, problem(), "x"))
+    return asyncio.run(call_verifier(verifier, problem(), "x"))
 
 
 def test_a_broken_verifier_is_a_missing_verdict_with_its_reason():
@@ -21,7 +21,7 @@ def test_a_broken_verifier_is_a_missing_verdict_with_its_reason():
 
 
 def test_several_are_asked_by_name_and_none_spoils_another():
-    verdicts = asyncio.run(ask({"a": pays(0.5), "b": raises}, problem(), "x"))
+    verdicts = asyncio.run(call_verifiers({"a": pays(0.5), "b": raises}, problem(), "x"))
     assert list(verdicts) == ["a", "b"]
     assert verdicts["a"].reward == 0.5
     assert verdicts["b"].is_missing

@@ -211,7 +211,7 @@ def _negative(rng: np.random.Generator, size: int) -> Tensor:
 def annotated(of: TokenBatch, *, seed: int = 0, terms: int = 1) -> TokenBatch:
     """`of` with every field that is still absent filled: random numbers, all actions trained.
 
-    `loss_weights` are those of a mean over the trained tokens; `is_weights` are 1 on them.
+    `loss_weights` are those of a mean over the trained tokens; `importance_weights` are 1 on them.
     """
     rng = np.random.default_rng((seed, 1))
     acts = of.action_mask
@@ -226,7 +226,7 @@ def annotated(of: TokenBatch, *, seed: int = 0, terms: int = 1) -> TokenBatch:
         "entropy": -_negative(rng, of.num_tokens) * acts,
         "advantages": normal[3] * acts,
         "train_mask": acts,
-        "is_weights": acts.float(),
+        "importance_weights": acts.float(),
         "loss_weights": weights,
         "term_weights": weights[:, None].repeat(1, terms),
         "baseline": torch.full((of.num_sequences,), 0.25),

@@ -12,7 +12,7 @@ from rollout.engines.scripted import Scripted, completion
 from rollout.environments import RolloutContext
 from rollout.environments.single_turn import single_turn
 from rollout.types import EngineError, Sampling
-from rollout.verification.runner import Scorer
+from rollout.verification.runner import VerifierRunner
 from tests.support.builders import CharacterRenderer, problem
 
 
@@ -26,7 +26,7 @@ class Rig:
         self.judged = 0
         self.engine = Scripted(self.reply, turns=lambda ids: self.turns.get(text(ids), 0))
         self.ledger = Ledger()
-        self.scorer = Scorer(self.judge)
+        self.scorer = VerifierRunner(self.judge)
         self.sampler = InOrder(self.problems)
         self.buffer = fifo()
         context = RolloutContext(

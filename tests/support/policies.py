@@ -69,9 +69,9 @@ def critic(**settings) -> CriticSpec:
 def critic_tensors(of: Policy) -> dict[str, torch.Tensor]:
     """A copy of the full weights of a critic of its own, if there is one."""
     own = of._critic
-    if own is None or own._sharded is None:
+    if own is None or own._module is None:
         return {}
-    named = collected(own._values.classifier, own._sharded, of.is_main)
+    named = collected(own._values.classifier, own._module, of.is_main)
     return {name: tensor.clone() for name, tensor in named.items()}
 
 

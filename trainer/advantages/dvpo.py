@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.gae import gae_advantages
@@ -25,7 +25,7 @@ def dvpo(
         ),
     ] = "q_after",
     lam: Annotated[
-        Number, Field(ge=0, le=1, description="decay of the trace; `official` only")
+        Scheduled, Field(ge=0, le=1, description="decay of the trace; `official` only")
     ] = 0.95,
 ) -> Tensor:
     """What a global value model, trained before and frozen, says of each token; whitened.

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.gae import gae_advantages
@@ -17,10 +17,10 @@ from trainer.ops.segments import seq_count, whiten
 def gae(
     batch: TokenBatch,
     *,
-    gamma: Annotated[Number, Field(ge=0, le=1, description="discount for each token")] = 1.0,
-    lam: Annotated[Number, Field(ge=0, le=1, description="decay of the trace")] = 0.95,
+    gamma: Annotated[Scheduled, Field(ge=0, le=1, description="discount for each token")] = 1.0,
+    lam: Annotated[Scheduled, Field(ge=0, le=1, description="decay of the trace")] = 0.95,
     length_adaptive: Annotated[
-        Number, Field(ge=0, description="alpha of lam = 1 - 1 / (alpha tokens); 0 uses `lam`")
+        Scheduled, Field(ge=0, description="alpha of lam = 1 - 1 / (alpha tokens); 0 uses `lam`")
     ] = 0.0,
     standardize: Annotated[
         bool, Field(description="zero mean, unit variance over the step's action tokens")

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.segments import to_tokens
@@ -16,10 +16,10 @@ def minus_baseline(
     batch: TokenBatch,
     *,
     baseline: Annotated[
-        Number, Field(description="reward units; usually {name: ema_baseline}")
+        Scheduled, Field(description="reward units; usually {name: ema_baseline}")
     ] = 0.0,
     scale: Annotated[
-        Number, Field(gt=0, description="divisor; usually 1, or an average of the spread")
+        Scheduled, Field(gt=0, description="divisor; usually 1, or an average of the spread")
     ] = 1.0,
 ) -> Tensor:
     """Reward minus a running baseline, on each action token.

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Count
+from recipes.slots.spec import ScheduledInt
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.segments import group_count, group_sum, to_tokens
@@ -17,7 +17,7 @@ from trainer.ops.segments import group_count, group_sum, to_tokens
 def pass_at_k(
     batch: TokenBatch,
     *,
-    k: Annotated[Count, Field(gt=0, description="draws of which one must be correct")] = 4,
+    k: Annotated[ScheduledInt, Field(gt=0, description="draws of which one must be correct")] = 4,
 ) -> Tensor:
     """What a correct, or a wrong, sample adds to pass@k, averaged over all sets of k samples.
 

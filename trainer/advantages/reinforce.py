@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.segments import actions_left, to_tokens
@@ -16,7 +16,7 @@ def reinforce(
     batch: TokenBatch,
     *,
     gamma: Annotated[
-        Number, Field(ge=0, le=1, description="discount for each action token to the end")
+        Scheduled, Field(ge=0, le=1, description="discount for each action token to the end")
     ] = 1.0,
 ) -> Tensor:
     """The sample's reward on each action token, discounted by its distance from the last.

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.segments import actions_left, group_mean, to_tokens, whiten
@@ -19,7 +19,7 @@ def reinforce_pp(
         bool, Field(description="take off the group's mean before whitening")
     ] = False,
     gamma: Annotated[
-        Number, Field(ge=0, le=1, description="discount for each action token to the end")
+        Scheduled, Field(ge=0, le=1, description="discount for each action token to the end")
     ] = 1.0,
 ) -> Tensor:
     """Discounted reward, brought to zero mean and unit variance over all action tokens of the step.

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.segments import actions_left, to_tokens
@@ -16,10 +16,10 @@ def remax(
     batch: TokenBatch,
     *,
     gamma: Annotated[
-        Number, Field(ge=0, le=1, description="discount for each action token to the end")
+        Scheduled, Field(ge=0, le=1, description="discount for each action token to the end")
     ] = 1.0,
     limit: Annotated[
-        Number, Field(gt=0, description="largest absolute difference of the two rewards")
+        Scheduled, Field(gt=0, description="largest absolute difference of the two rewards")
     ] = 5.0,
 ) -> Tensor:
     """Reward minus that of the problem's greedy completion, on each action token.

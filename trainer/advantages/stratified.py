@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.components import part
@@ -21,7 +21,7 @@ def stratified(
         str, Field(description="part of the reward that names the stratum, or `turns`")
     ] = "turns",
     blend: Annotated[
-        Number, Field(ge=0, le=1, description="weight of the stratum; the rest is the group's")
+        Scheduled, Field(ge=0, le=1, description="weight of the stratum; the rest is the group's")
     ] = 0.8,
     cap: Annotated[float, Field(gt=0, description="larger values share one stratum")] = 4.0,
     ddof: Annotated[

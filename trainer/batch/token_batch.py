@@ -85,7 +85,7 @@ TOKEN_FIELDS = (
     "teacher_logprobs",
     "advantages",
     "train_mask",
-    "is_weights",
+    "importance_weights",
     "loss_weights",
     "term_weights",
     "prepared",
@@ -134,7 +134,7 @@ class TokenBatch:
     teacher_logprobs: Tensor = _needed()  # [T] f32 under a teacher model
     advantages: Tensor = _stage("advantage")  # [T] f32; 0 off action_mask
     train_mask: Tensor = _stage("mask")  # [T] bool, which tokens learn
-    is_weights: Tensor = _stage("correction")  # [T] f32; 0 drops a token from the numerator
+    importance_weights: Tensor = _stage("correction")  # [T] f32; 0 drops a token from the numerator
     loss_weights: Tensor = _stage("reduction")  # [T] f32; the objective is their weighted sum
     term_weights: Tensor = _stage("reduction")  # [T, number of terms] f32, coef not included
     prepared: Tensor = _stage("prepare")  # [T, K] f32, by the loss's or term's own `prepare`

@@ -63,9 +63,9 @@ def explain(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa:
 @app.command()
 def sft(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
     """Supervised cold start: train on demonstrations before reinforcement learning."""
-    from trainer.commands.sft import run_warmstart
+    from trainer.commands.sft import run_sft
 
-    run_warmstart(recipe, overrides)
+    run_sft(recipe, overrides)
 
 
 @app.command()
@@ -168,7 +168,7 @@ def verify(
 ) -> None:
     """Try the verifier of RECIPE on right, wrong, odd and hostile answers; exit 1 on a bad one."""
     from rewards.audit.verifier_bench import Bounds
-    from trainer.commands.verify import run_bench
+    from trainer.commands.verify import run_verify
 
     bounds = Bounds(
         max_gold_fail=max_gold_fail,
@@ -179,7 +179,7 @@ def verify(
         min_agreement=min_agreement,
         min_given=min_given,
     )
-    code = run_bench(
+    code = run_verify(
         recipe,
         overrides,
         responses=responses,

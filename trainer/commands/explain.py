@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recipes.loading.load import Loaded, placed
-from recipes.slots.registry import Bound, Registered, describe, function_of, relative, tags_of
+from recipes.loading.load import Loaded, with_source_location
+from recipes.slots.registry import Registered, SlotEntry, function_of, relative, tags_of, to_plain
 from recipes.slots.spec import JSON
-from rewards.audit.preflight import try_out
+from rewards.audit.preflight import preflight_verifier
 from rewards.types import Problem
 from rollout.problems import load_problems
 from trainer.recipe.check import load_recipe, numbers_of
@@ -28,12 +28,12 @@ def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
         return
     verifier, gold = function_of(recipe.verifier), recipe.problems.gold_response
     if recipe.problems.is_local:
-        with placed(loaded, "problems"):
+        with with_source_location(loaded, "problems"):
             problems = load_problems(recipe.problems, recipe.verifier)
-        tried = try_out(verifier, recipe.verifier.name, problems, gold)
+        tried = preflight_verifier(verifier, recipe.verifier.name, problems, gold)
     else:  # the data is elsewhere; the verifier can still show that it works, or what it lacks
         problems = [Problem(id="a made-up problem", messages=(), answer="42")]
-        tried = try_out(verifier, recipe.verifier.name, problems, gold, refuse=False)
+        tried = preflight_verifier(verifier, recipe.verifier.name, problems, gold, refuse=False)
     problem, verdict = problems[0], asyncio.run(tried)[0]
     said = "missing" if verdict.is_missing else f"reward {verdict.reward:g}"
     response = gold.replace("{answer}", problem.answer)
@@ -67,7 +67,7 @@ def explain_recipe(name: str, overrides: Sequence[str], console: Console) -> Non
     console.print(_settings(recipe, loaded))
 
 
-def pipeline(recipe: Recipe) -> Iterator[tuple[str, Bound]]:
+def pipeline(recipe: Recipe) -> Iterator[tuple[str, SlotEntry]]:
     """Every filled slot in the order a sample meets it."""
     yield "problems.source", recipe.problems.source
     yield "sampler", recipe.sampler
@@ -80,7 +80,7 @@ def pipeline(recipe: Recipe) -> Iterator[tuple[str, Bound]]:
     yield from ((f"loggers.{i}", bound) for i, bound in enumerate(recipe.loggers))
 
 
-def _block(path: str, entry: Registered, loaded: Loaded, bound: Bound) -> Table:
+def _block(path: str, entry: Registered, loaded: Loaded, bound: SlotEntry) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     place = f"{relative(entry.file)}:{entry.line}"
     table.add_row(Text(path, style="bold"), Text(entry.name, style="bold cyan"), place)
@@ -115,7 +115,7 @@ def _flat(value: JSON, path: str) -> Iterator[tuple[str, JSON]]:
 
 
 def _short(value: Any) -> str:
-    text = str(describe(value))
+    text = str(to_plain(value))
     return text if len(text) <= 60 else text[:57] + "..."
 
 

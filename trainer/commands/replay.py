@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recipes.errors import Fault, RecipeError
-from recipes.loading.load import Loaded, attach, load
-from recipes.slots.registry import describe
+from recipes.loading.load import Loaded, add_locations, load
+from recipes.slots.registry import to_plain
 from trainer.batch.token_batch import NotComputed
 from trainer.commands.replay_step import Bench, Compared
 from trainer.monitor.record import read_recording, recorded
@@ -36,7 +36,7 @@ def replay(run: Path, overrides: Sequence[str], steps: Sequence[int] = ()) -> li
         try:
             return [bench.compare(read_recording(file), run) for file in files]
         except NotComputed as error:
-            raise attach(
+            raise add_locations(
                 RecipeError.of(
                     f"the variant needs what was not recorded: {error}",
                     fix="only log-probs and entropy can be computed afterwards; record a run of "
@@ -74,7 +74,7 @@ def variant_of(run: Path, overrides: Sequence[str], recipe: Recipe) -> tuple[Rec
             what="the recorded samples were drawn, or the weights moved, under another value",
             fix=f"train a run of its own; replay can change {', '.join(UPDATE)}",
         )
-        for path in differences(describe(recipe), describe(variant))
+        for path in differences(to_plain(recipe), to_plain(variant))
         if not any(f"{path}.".startswith(f"{part}.") for part in UPDATE)
     ]
     if recipe.sharding.zero:
@@ -86,5 +86,5 @@ def variant_of(run: Path, overrides: Sequence[str], recipe: Recipe) -> tuple[Rec
             )
         )
     if faults:
-        raise attach(RecipeError(faults), loaded)
+        raise add_locations(RecipeError(faults), loaded)
     return variant, loaded

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from recipes.slots.registry import function_of
 from recipes.slots.spec import JSON
-from rollout.collector.filtering import sift
+from rollout.collector.filtering import filter_group
 from rollout.types import Group
 from trainer.batch.pack import pack
 from trainer.batch.token_batch import TokenBatch
@@ -164,7 +164,7 @@ class Bench:
         batch = batch.replace(advantages=algo.advantage(batch))
         batch = algo.select(batch)
         batch = batch.replace(train_mask=algo.mask(batch))
-        batch = batch.replace(is_weights=algo.correct(batch))
+        batch = batch.replace(importance_weights=algo.correct(batch))
         ended.update(outcomes(groups, batch).values())
         return Arm(recipe=recipe, algo=algo, batch=batch, ledger=ended)
 
@@ -173,7 +173,7 @@ class Bench:
     ) -> tuple[Update, Metrics, Metrics]:
         """Both gradients of the weights as they are; then the recorded recipe's step."""
         their_gradient, their_metrics = self._gradient(theirs, their_part)
-        self._policy.forget()
+        self._policy.zero_grad()
         gradient, metrics = self._gradient(ours, our_part)
         self._policy.step(**ours.algo.rates)
         update = Update(
@@ -219,7 +219,9 @@ def _algorithm(recipe: Recipe) -> Algorithm:
 def _filtered(groups: Sequence[Group], recipe: Recipe) -> tuple[list[Group], Counter[str]]:
     """What the recipe's filters leave of the groups, and where the other samples ended."""
     filters = [function_of(bound) for bound in recipe.filters]
-    sifted = [sift(group, filters, min_scored=min(2, recipe.group_size)) for group in groups]
+    sifted = [
+        filter_group(group, filters, min_scored=min(2, recipe.group_size)) for group in groups
+    ]
     ended = sum((found.ended for found in sifted), Counter[str]())
     return [found.kept for found in sifted if found.kept is not None], ended
 

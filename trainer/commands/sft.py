@@ -52,7 +52,7 @@ class SftRecipe(Spec):
     output: Annotated[str, Field(description="folder the model is written to")]
 
 
-def run_warmstart(name: str, overrides: Sequence[str]) -> None:
+def run_sft(name: str, overrides: Sequence[str]) -> None:
     """Train on the recipe's demonstrations and write a Hugging Face model folder."""
     recipe = validate(SftRecipe, load(find(name), overrides))
     output = Path(recipe.output)

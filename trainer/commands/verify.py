@@ -18,7 +18,7 @@ from eval.suite import load_suite, suite_names
 from recipes.errors import RecipeError
 from recipes.loading.load import find, load, parse_overrides
 from recipes.loading.validate import validate
-from recipes.slots.registry import Bound, describe, function_of, make_ready
+from recipes.slots.registry import SlotEntry, call_on_run_start, function_of, to_plain
 from recipes.slots.spec import JSON, Spec
 from rewards.audit.probes import Probe, given, probes
 from rewards.audit.verifier_bench import Bounds, Report, Trial, run
@@ -27,7 +27,7 @@ from rewards.verifiers import verifier
 from rollout.data.tables import read
 from rollout.problems import ProblemsSpec, load_problems
 
-VerifierEntry = Annotated[Bound, verifier.nested]
+VerifierEntry = Annotated[SlotEntry, verifier.nested]
 _LISTED = 10  # examples of a kind in the table; the JSON has all
 
 
@@ -38,7 +38,7 @@ class Bench(Spec):
     verifier: VerifierEntry
 
 
-def run_bench(
+def run_verify(
     name: str,
     overrides: Sequence[str],
     *,
@@ -54,7 +54,7 @@ def run_bench(
     bench = load_bench(name, overrides)
     other = _entry(second) if second else None
     for bound in filter(None, (bench.verifier, other)):
-        make_ready(bound)
+        call_on_run_start(bound)
     problems = load_problems(bench.problems, bench.verifier)
     asked = _asked(problems, bench.problems, responses, sample)
     with shown("verifying") as progress:
@@ -88,7 +88,7 @@ def load_bench(name: str, overrides: Sequence[str]) -> Bench:
     return validate(Bench, dataclasses.replace(loaded, tree=tree))
 
 
-def _entry(text: str) -> Bound:
+def _entry(text: str) -> SlotEntry:
     """A verifier as the command line writes it: `numeric`, or `{name: numeric, marker: "#"}`."""
     try:
         return verifier.bind(parse_overrides([f"verifier={text}"])["verifier"])
@@ -179,12 +179,12 @@ def _list(title: str, trials: Sequence[Trial], console: Console) -> None:
 
 
 def _plain(
-    report: Report, bench: Bench, second: Bound | None, broken: Sequence[str]
+    report: Report, bench: Bench, second: SlotEntry | None, broken: Sequence[str]
 ) -> dict[str, JSON]:
     agreement = report.agreement
     return {
-        "verifier": describe(bench.verifier),
-        "second": describe(second) if second else None,
+        "verifier": to_plain(bench.verifier),
+        "second": to_plain(second) if second else None,
         "kinds": [dataclasses.asdict(kind) for kind in report.kinds],
         "seconds": {str(p): seconds for p, seconds in report.seconds.items()},
         "agreement": dataclasses.asdict(agreement) if agreement else None,

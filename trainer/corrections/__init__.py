@@ -1,4 +1,4 @@
-"""SLOT correction: `(batch) -> is_weights [T]`: weights for the gap between engine and trainer."""
+"""SLOT correction: `(batch) -> importance_weights [T]`, for the gap between engine and trainer."""
 
 from typing import Any, Protocol
 

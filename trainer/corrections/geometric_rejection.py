@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.corrections import correction
 from trainer.ops.ratios import log_engine_ratio
@@ -16,15 +16,15 @@ from trainer.ops.segments import seq_mean
 def geometric_rejection(
     batch: TokenBatch,
     *,
-    low: Annotated[Number, Field(ge=0, description="smallest mean ratio that is kept")] = 0.99,
-    high: Annotated[Number, Field(gt=0, description="largest mean ratio that is kept")] = 1.01,
+    low: Annotated[Scheduled, Field(ge=0, description="smallest mean ratio that is kept")] = 0.99,
+    high: Annotated[Scheduled, Field(gt=0, description="largest mean ratio that is kept")] = 1.01,
 ) -> Tensor:
     """1 on sequences whose geometric mean of the token ratios is inside [low, high], else 0.
 
     A gate that does not depend on length and does not weigh; `masked_is` gates token by token,
     `sequence_is` weighs by the product. A mean over many tokens is close to 1, so the band is
     tight. Dropped tokens stay in the loss's divisor.
-    Returns is_weights [T]; zero where `action_mask` is False.
+    Returns importance_weights [T]; zero where `action_mask` is False.
     """
     ratio = seq_mean(log_engine_ratio(batch), batch, batch.action_mask).exp()
     kept = (ratio >= low) & (ratio <= high)

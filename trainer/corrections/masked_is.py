@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.corrections import correction
 from trainer.ops.ratios import log_engine_ratio
@@ -15,14 +15,14 @@ from trainer.ops.ratios import log_engine_ratio
 def masked_is(
     batch: TokenBatch,
     *,
-    low: Annotated[Number, Field(ge=0, description="smallest ratio that is kept")] = 0.5,
-    high: Annotated[Number, Field(gt=0, description="largest ratio that is kept")] = 5.0,
+    low: Annotated[Scheduled, Field(ge=0, description="smallest ratio that is kept")] = 0.5,
+    high: Annotated[Scheduled, Field(gt=0, description="largest ratio that is kept")] = 5.0,
 ) -> Tensor:
     """The token's ratio of old policy to engine inside [low, high], and 0 outside.
 
     A token on which engine and trainer disagree does not learn at all; `truncated_is` keeps it
     with a bounded weight. IcePop, Ling team 2025. A dropped token stays in the loss's divisor.
-    Returns is_weights [T]; zero where `action_mask` is False.
+    Returns importance_weights [T]; zero where `action_mask` is False.
     """
     ratio = log_engine_ratio(batch).exp()
     return ratio * ((ratio >= low) & (ratio <= high) & batch.action_mask)

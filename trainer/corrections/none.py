@@ -11,6 +11,6 @@ def none(batch: TokenBatch) -> Tensor:
     """Weight 1 on every sampled token.
 
     Right when the engine is the trainer's own arithmetic; otherwise see `truncated_is`.
-    Returns is_weights [T]; zero where `action_mask` is False.
+    Returns importance_weights [T]; zero where `action_mask` is False.
     """
     return batch.action_mask.float()

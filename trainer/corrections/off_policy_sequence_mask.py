@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.corrections import correction
 from trainer.ops.ratios import log_engine_ratio
@@ -18,7 +18,7 @@ def off_policy_sequence_mask(
     batch: TokenBatch,
     *,
     threshold: Annotated[
-        Number, Field(ge=0, description="nats a token, mean log-prob of engine minus trainer")
+        Scheduled, Field(ge=0, description="nats a token, mean log-prob of engine minus trainer")
     ] = 0.5,
 ) -> Tensor:
     """0 on sequences of negative advantage that the engine found much likelier than the trainer.
@@ -27,7 +27,7 @@ def off_policy_sequence_mask(
     samples of positive advantage always stay. `geometric_rejection` looks at neither sign nor
     direction. DeepSeek-V3.2 2025. Departure: the trainer's log-probs are those at the start of
     the step, not of every update. With token advantages the sequence's sum decides the sign.
-    Returns is_weights [T]; zero where `action_mask` is False.
+    Returns importance_weights [T]; zero where `action_mask` is False.
     """
     gap = -seq_mean(log_engine_ratio(batch), batch, batch.action_mask)
     credit = seq_sum(batch.advantages, batch, batch.action_mask)

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.corrections import correction
 from trainer.ops.ratios import LARGEST, log_engine_ratio, sequence_log_ratio
@@ -16,7 +16,7 @@ from trainer.ops.ratios import LARGEST, log_engine_ratio, sequence_log_ratio
 def sequence_is(
     batch: TokenBatch,
     *,
-    cap: Annotated[Number, Field(gt=0, description="largest weight")] = 3.0,
+    cap: Annotated[Scheduled, Field(gt=0, description="largest weight")] = 3.0,
     above: Annotated[
         Literal["drop", "truncate"], Field(description="what becomes of a weight above `cap`")
     ] = "drop",
@@ -26,7 +26,7 @@ def sequence_is(
     Unbiased for a sequence's reward, where `truncated_is` weighs each token alone; its variance
     grows with length. `drop` is TRL's default, `truncate` the sequence form of truncated
     importance sampling. Empty completions have no token to weigh.
-    Returns is_weights [T]; zero where `action_mask` is False.
+    Returns importance_weights [T]; zero where `action_mask` is False.
     """
     total = sequence_log_ratio(log_engine_ratio(batch), batch).clamp(-LARGEST, LARGEST)
     ratio = total.exp()

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.corrections import correction
 from trainer.ops.ratios import log_engine_ratio
@@ -15,13 +15,13 @@ from trainer.ops.ratios import log_engine_ratio
 def truncated_is(
     batch: TokenBatch,
     *,
-    cap: Annotated[Number, Field(gt=0, description="largest weight")] = 2.0,
+    cap: Annotated[Scheduled, Field(gt=0, description="largest weight")] = 2.0,
 ) -> Tensor:
     """The token's ratio of old policy to engine, at most `cap`.
 
     Keeps every token with a bounded weight; `masked_is` drops what lies outside its band.
     Yao et al. 2025; the same weight is the truncated ratio of Ionides 2008. Weights carry no
     gradient and do not change the divisor of the loss.
-    Returns is_weights [T]; zero where `action_mask` is False.
+    Returns importance_weights [T]; zero where `action_mask` is False.
     """
     return log_engine_ratio(batch).exp().clamp(max=cap) * batch.action_mask

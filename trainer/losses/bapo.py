@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
@@ -105,7 +105,7 @@ def bapo(
         3.0,
         0.05,
     ],
-    target: Annotated[Number, Field(gt=0, description="what the criterion must reach")] = 0.4,
+    target: Annotated[Scheduled, Field(gt=0, description="what the criterion must reach")] = 0.4,
     criterion: Annotated[
         Literal["pos_over_total", "pos_over_neg"],
         Field(description="positive contribution over all, or over the negative one"),

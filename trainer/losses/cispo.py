@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
@@ -18,8 +18,10 @@ def cispo(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    ratio_low: Annotated[Number, Field(ge=0, description="smallest weight; 0 is no bound")] = 0.0,
-    ratio_high: Annotated[Number, Field(gt=0, description="largest weight")] = 5.0,
+    ratio_low: Annotated[
+        Scheduled, Field(ge=0, description="smallest weight; 0 is no bound")
+    ] = 0.0,
+    ratio_high: Annotated[Scheduled, Field(gt=0, description="largest weight")] = 5.0,
 ) -> LossOutput:
     """Minus the clipped ratio (no gradient), times the advantage, times the log-prob.
 

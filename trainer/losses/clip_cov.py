@@ -6,13 +6,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
 from trainer.losses.ppo_clip import ppo_clip
 from trainer.metrics import Mean, describe_masked
-from trainer.ops.covariance import covariance, first, lottery
+from trainer.ops.covariance import covariance, hash_keys, smallest_k
 from trainer.ops.ratios import log_ratio
 
 
@@ -35,8 +35,8 @@ def silenced(
     below = (batch.advantages < 0) & (ratio < 1 - clip_low)
     among = (product > low * unit) & (product < high * unit) & batch.train_mask & ~above & ~below
     count = max(int(frac * int(batch.train_mask.sum())), 1)
-    draw = lottery(batch)
-    chosen = first(count, draw, among, draw)
+    draw = hash_keys(batch)
+    chosen = smallest_k(count, draw, among, draw)
     return torch.stack([chosen.float(), product.float()], dim=1)
 
 
@@ -45,14 +45,14 @@ def clip_cov(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    frac: Annotated[Number, Field(ge=0, le=1, description="share of the trained tokens")] = 2e-4,
-    low: Annotated[Number, Field(description="smallest covariance that is silenced")] = 1.0,
-    high: Annotated[Number, Field(description="largest covariance that is silenced")] = 5.0,
+    frac: Annotated[Scheduled, Field(ge=0, le=1, description="share of the trained tokens")] = 2e-4,
+    low: Annotated[Scheduled, Field(description="smallest covariance that is silenced")] = 1.0,
+    high: Annotated[Scheduled, Field(description="largest covariance that is silenced")] = 5.0,
     relative: Annotated[
         bool, Field(description="`low` and `high` in multiples of the mean absolute covariance")
     ] = False,
-    clip_low: Annotated[Number, Field(ge=0, description="lower bound is 1 - clip_low")] = 1.0,
-    clip_high: Annotated[Number, Field(ge=0, description="upper bound is 1 + clip_high")] = 1.0,
+    clip_low: Annotated[Scheduled, Field(ge=0, description="lower bound is 1 - clip_low")] = 1.0,
+    clip_high: Annotated[Scheduled, Field(ge=0, description="upper bound is 1 + clip_high")] = 1.0,
 ) -> LossOutput:
     """`ppo_clip` with 0 on a few tokens, drawn among those of high covariance.
 

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
@@ -23,12 +23,12 @@ def dppo(
         Literal["tv", "kl"], Field(description="total variation, or KL, of token against the rest")
     ] = "tv",
     low: Annotated[
-        Number, Field(ge=0, description="largest divergence of a token that falls")
+        Scheduled, Field(ge=0, description="largest divergence of a token that falls")
     ] = 0.2,
     high: Annotated[
-        Number, Field(ge=0, description="largest divergence of a token that rises")
+        Scheduled, Field(ge=0, description="largest divergence of a token that rises")
     ] = 0.2,
-    cap: Annotated[Number, Field(gt=0, description="largest ratio as a weight")] = 20.0,
+    cap: Annotated[Scheduled, Field(gt=0, description="largest ratio as a weight")] = 20.0,
 ) -> LossOutput:
     """Minus ratio times advantage, silent where the token's probability has moved too far already.
 

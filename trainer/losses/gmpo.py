@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
@@ -21,8 +21,12 @@ def gmpo(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    clip_low: Annotated[Number, Field(ge=0, description="nats below 0 a log ratio may go")] = 0.4,
-    clip_high: Annotated[Number, Field(ge=0, description="nats above 0 a log ratio may go")] = 0.4,
+    clip_low: Annotated[
+        Scheduled, Field(ge=0, description="nats below 0 a log ratio may go")
+    ] = 0.4,
+    clip_high: Annotated[
+        Scheduled, Field(ge=0, description="nats above 0 a log ratio may go")
+    ] = 0.4,
 ) -> LossOutput:
     """Minus the sample's mean advantage times the geometric mean of its clipped token ratios.
 

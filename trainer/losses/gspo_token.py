@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
@@ -21,8 +21,8 @@ def gspo_token(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    clip_low: Annotated[Number, Field(ge=0, description="lower bound is 1 - clip_low")] = 3e-4,
-    clip_high: Annotated[Number, Field(ge=0, description="upper bound is 1 + clip_high")] = 4e-4,
+    clip_low: Annotated[Scheduled, Field(ge=0, description="lower bound is 1 - clip_low")] = 3e-4,
+    clip_high: Annotated[Scheduled, Field(ge=0, description="upper bound is 1 + clip_high")] = 4e-4,
 ) -> LossOutput:
     """The surrogate of `gspo`, with a gradient that goes token by token.
 

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
@@ -30,9 +30,9 @@ def nft(
         Field(description="weight of a problem with pass rate r: 1, 1 - r, or sqrt((1 - r) / r)"),
     ] = "dr_grpo",
     floor: Annotated[
-        Number, Field(gt=0, description="smallest implicit negative ratio that is divided by")
+        Scheduled, Field(gt=0, description="smallest implicit negative ratio that is divided by")
     ] = 1.0,
-    negative_weight: Annotated[Number, Field(ge=0, description="weight of wrong samples")] = 1.0,
+    negative_weight: Annotated[Scheduled, Field(ge=0, description="weight of wrong samples")] = 1.0,
 ) -> LossOutput:
     """Minus the log ratio on right samples; on wrong ones minus the log of the ratio left for them.
 

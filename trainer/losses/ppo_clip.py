@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
@@ -18,10 +18,11 @@ def ppo_clip(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    clip_low: Annotated[Number, Field(ge=0, description="lower bound is 1 - clip_low")] = 0.2,
-    clip_high: Annotated[Number, Field(ge=0, description="upper bound is 1 + clip_high")] = 0.2,
+    clip_low: Annotated[Scheduled, Field(ge=0, description="lower bound is 1 - clip_low")] = 0.2,
+    clip_high: Annotated[Scheduled, Field(ge=0, description="upper bound is 1 + clip_high")] = 0.2,
     dual_clip: Annotated[
-        Number, Field(ge=0, description="largest ratio where the advantage is negative; 0 is off")
+        Scheduled,
+        Field(ge=0, description="largest ratio where the advantage is negative; 0 is off"),
     ] = 0.0,
 ) -> LossOutput:
     """The larger of the plain and the clipped surrogate: no gain beyond the trust region.

@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
@@ -19,10 +19,10 @@ def sapo(
     batch: TokenBatch,
     *,
     tau_positive: Annotated[
-        Number, Field(gt=0, description="steepness where the advantage is positive")
+        Scheduled, Field(gt=0, description="steepness where the advantage is positive")
     ] = 1.0,
     tau_negative: Annotated[
-        Number, Field(gt=0, description="steepness where it is negative; larger fades sooner")
+        Scheduled, Field(gt=0, description="steepness where it is negative; larger fades sooner")
     ] = 1.05,
 ) -> LossOutput:
     """Minus the advantage times 4 / tau times the sigmoid of tau (ratio - 1).

@@ -6,7 +6,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.losses import loss
@@ -20,7 +20,7 @@ def topr(
     batch: TokenBatch,
     *,
     cap: Annotated[
-        Number, Field(gt=0, description="largest sequence ratio where the advantage is negative")
+        Scheduled, Field(gt=0, description="largest sequence ratio where the advantage is negative")
     ] = 1.0,
 ) -> LossOutput:
     """Minus the advantage times the log-prob, weighted by a bounded sequence ratio if negative.

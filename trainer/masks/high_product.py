@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.masks import mask
 
@@ -17,7 +17,7 @@ def high_product(
     batch: TokenBatch,
     *,
     frac: Annotated[
-        Number,
+        Scheduled,
         Field(gt=0, le=1, description="share of the kept samples' action tokens; D3S raises it"),
     ] = 0.2,
 ) -> Tensor:

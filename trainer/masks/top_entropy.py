@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.masks import mask
 
@@ -16,7 +16,7 @@ def top_entropy(
     batch: TokenBatch,
     *,
     frac: Annotated[
-        Number, Field(gt=0, le=1, description="share of the step's action tokens that learn")
+        Scheduled, Field(gt=0, le=1, description="share of the step's action tokens that learn")
     ] = 0.2,
 ) -> Tensor:
     """Action tokens whose entropy is at least the (1 - frac) quantile of the whole step.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class Scorer(nn.Module):
+class LogprobModel(nn.Module):
     """Runs the layers below the heads, then the heads: log-probs in tiles, values where asked."""
 
     def __init__(self, causal_lm: "PreTrainedModel", value_head: ValueHead | None = None) -> None:
@@ -61,7 +61,7 @@ def logit_shape(causal_lm: "PreTrainedModel") -> LogitShape:
 
 
 @torch.no_grad()
-def check_head(scorer: Scorer) -> None:
+def check_output_head(scorer: LogprobModel) -> None:
     """Compare with the model's own forward pass on a few tokens; its head may do more than ours.
 
     Raises RecipeError for a model whose logits are not what `logit_shape` says.

@@ -21,7 +21,7 @@ from eval.progress import shown
 from eval.report import Report
 from eval.suite import Suite, load_suite
 from recipes.loading.load import parse_overrides
-from recipes.slots.registry import build, function_of, make_ready
+from recipes.slots.registry import build, call_on_run_start, function_of
 from recipes.slots.spec import JSON
 from rewards.types import Problem
 from rollout.engines import Engine, engine
@@ -29,7 +29,7 @@ from rollout.engines.context import EngineContext
 from rollout.environments import RolloutContext
 from rollout.problems import load_problems
 from rollout.render import Renderer
-from rollout.verification.runner import Scorer
+from rollout.verification.runner import VerifierRunner
 from trainer.models.load import ModelSpec, load_model, load_tokenizer, model_folder, readable_model
 from trainer.monitor.plots import picture
 from trainer.policy.weights import PolicyWeights, full_tensors
@@ -42,7 +42,7 @@ class Scheduled:
     spec: EvalSpec
     suite: Suite
     problems: Sequence[Problem]
-    scorer: Scorer
+    scorer: VerifierRunner
 
 
 class Evaluation:
@@ -57,7 +57,7 @@ class Evaluation:
                 spec=spec,
                 suite=suite,
                 problems=load_problems(suite.problems, suite.verifier),
-                scorer=Scorer(function_of(suite.verifier)),
+                scorer=VerifierRunner(function_of(suite.verifier)),
             )
             for spec, suite in zip(specs, suites, strict=True)
         ]
@@ -156,8 +156,8 @@ async def evaluate_folder(spec: ModelSpec, suite: Suite, engine_name: str) -> Re
     from rollout.render import ChatRenderer
 
     problems = load_problems(suite.problems, suite.verifier)
-    make_ready(suite.verifier)
-    scorer = Scorer(function_of(suite.verifier))
+    call_on_run_start(suite.verifier)
+    scorer = VerifierRunner(function_of(suite.verifier))
     with readable_model(spec.path):
         renderer = ChatRenderer(load_tokenizer(spec))
         model = load_model(spec)

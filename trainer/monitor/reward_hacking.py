@@ -13,11 +13,11 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from recipes.errors import RecipeError
-from recipes.slots.registry import Bound, did_you_mean
+from recipes.slots.registry import SlotEntry, did_you_mean
 from recipes.slots.spec import JSON, Spec
 from rewards.verifiers import verifier
 
-VerifierEntry = Annotated[Bound, verifier.nested]
+VerifierEntry = Annotated[SlotEntry, verifier.nested]
 
 
 class WatchBound(Spec):
@@ -91,7 +91,7 @@ class WatchSpec(Spec):
         return bool(self.verifiers) or any(b.metric.startswith("watch/") for b in self.bounds)
 
 
-class Watch:
+class RewardHackingMonitor:
     """Remembers the watched metrics of the last steps; on rank 0 of a run."""
 
     def __init__(self, spec: WatchSpec) -> None:

@@ -14,7 +14,7 @@ from trainer.ops.segments import seq_count
 Z_95 = 1.959964  # normal quantile of a two-sided 95% interval
 
 
-def describe(groups: Sequence[Group], batch: TokenBatch, version: int) -> Metrics:
+def step_metrics(groups: Sequence[Group], batch: TokenBatch, version: int) -> Metrics:
     """Rewards with their interval over groups, lengths, truncation, staleness, correction."""
     samples = [s for g in groups for s in g.samples if s.index >= 0]
     rewards = torch.tensor([s.verdict.reward for s in samples], dtype=torch.float64)
@@ -72,8 +72,8 @@ def _correction(batch: TokenBatch) -> dict[str, AnyMetric]:
     """The raw gap between trainer and engine, before any clip, and what was made of it."""
     mask = batch.train_mask
     metrics: dict[str, AnyMetric] = {
-        "correction/weight_mean": Mean.over(batch.is_weights, mask),
-        "correction/dropped_frac": Mean.over((batch.is_weights == 0).float(), mask),
+        "correction/weight_mean": Mean.over(batch.importance_weights, mask),
+        "correction/dropped_frac": Mean.over((batch.importance_weights == 0).float(), mask),
     }
     if batch.has("old_logprobs"):
         gap = batch.old_logprobs - batch.behavior_logprobs
@@ -104,10 +104,10 @@ def outcomes(
 ) -> dict[int, str]:
     """Sample id -> ledger bucket, for every sample of the step that was packed.
 
-    trained: the batch after selection, with `train_mask`, `is_weights` and `advantages`
+    trained: the batch after selection, with `train_mask`, `importance_weights` and `advantages`
     signal: a sample whose advantage is zero everywhere teaches nothing, and is zero_signal
     """
-    counts = trained.train_mask & (trained.is_weights != 0)
+    counts = trained.train_mask & (trained.importance_weights != 0)
     learns = seq_count(trained, counts) > 0
     moves = learns
     if signal:

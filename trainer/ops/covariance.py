@@ -25,7 +25,7 @@ def covariance(logprobs: Tensor, batch: TokenBatch) -> Tensor:
     return torch.where(mask, centred * (credit - credit[mask].mean()), 0.0)
 
 
-def lottery(batch: TokenBatch) -> Tensor:
+def hash_keys(batch: TokenBatch) -> Tensor:
     """A number for each token, as good as random -> [T] int64.
 
     It depends on the sample's id and the token's position alone: the same in every run, however
@@ -37,7 +37,7 @@ def lottery(batch: TokenBatch) -> Tensor:
     return state ^ ((state >> 32) & 0xFFFFFFFF)
 
 
-def first(count: int, order: Tensor, among: Tensor, ties: Tensor) -> Tensor:
+def smallest_k(count: int, order: Tensor, among: Tensor, ties: Tensor) -> Tensor:
     """The `count` tokens of mask `among` with the smallest `order`, ties by `ties` -> bool [T]."""
     chosen = torch.zeros_like(among)
     tokens = among.nonzero().squeeze(1)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def most_varied(values: Tensor, names: Tensor, count: int) -> Tensor:
+def max_variance_subset(values: Tensor, names: Tensor, count: int) -> Tensor:
     """The `count` of `values` [N] whose variance is largest -> [N] bool.
 
     It is the k largest and the `count - k` smallest for some k, so one sort and one scan find it.

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from recipes.errors import RecipeError
-from trainer.models.logprob_model import Scorer
+from trainer.models.logprob_model import LogprobModel
 from trainer.models.value_model import ValueModel
-from trainer.parallel.optimizer import Optimizers, set_rates, uncount_rest
+from trainer.parallel.optimizer import Optimizers, reset_idle_steps, set_rates
 from trainer.parallel.ranks import Processes, ShardingSpec, Update
 
 _TAG = "zero"
@@ -100,7 +100,7 @@ def _config(sharding: ShardingSpec, dtype: torch.dtype, processes: Processes) ->
     }
 
 
-def _sized(config: dict[str, Any], module: Scorer | ValueModel) -> dict[str, Any]:
+def _sized(config: dict[str, Any], module: LogprobModel | ValueModel) -> dict[str, Any]:
     """The settings with bucket sizes that fit the model; a tiny one needs no large buffers."""
     total = sum(_elements(p) for p in module.parameters())
     most = min(_BUCKET, total + total % 2)  # DeepSpeed wants an even number
@@ -127,12 +127,12 @@ def _is_partitioned(parameter: Tensor) -> bool:
     return "ds_status" in vars(parameter)  # what DeepSpeed attaches when it takes one apart
 
 
-class Zero:
+class DeepSpeedModule:
     """A trained module in DeepSpeed's hands."""
 
     def __init__(
         self,
-        module: Scorer | ValueModel,
+        module: LogprobModel | ValueModel,
         optimizers: Optimizers,
         sharding: ShardingSpec,
         dtype: torch.dtype,
@@ -165,7 +165,7 @@ class Zero:
         self._engine.step()
         optimizer = self._engine.optimizer
         if lr is None:
-            uncount_rest(optimizer.optimizer)
+            reset_idle_steps(optimizer.optimizer)
         if optimizer.overflow and self.whole:
             # With offload, DeepSpeed 0.19 leaves the bad gradient to be added to the next.
             optimizer.averaged_gradients = dict.fromkeys(optimizer.averaged_gradients)
@@ -191,12 +191,12 @@ class Zero:
         )
 
 
-class FrozenZero:
+class FrozenDeepSpeedModule:
     """A module that is only asked, its weights shared out between the ranks (zero 3)."""
 
     def __init__(
         self,
-        module: Scorer | ValueModel,
+        module: LogprobModel | ValueModel,
         sharding: ShardingSpec,
         dtype: torch.dtype,
         processes: Processes,

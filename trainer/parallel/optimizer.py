@@ -83,14 +83,14 @@ def set_rates(optimizer: torch.optim.Optimizer, lr: float | None, critic_lr: flo
         group["lr"] = critic_lr if CRITIC in group else lr or 0.0
 
 
-def uncount_rest(optimizer: torch.optim.Optimizer) -> None:
+def reset_idle_steps(optimizer: torch.optim.Optimizer) -> None:
     """Forget the steps of what has only rested: AdamW corrects for a start that is yet to come."""
     for state in optimizer.state.values():
         if not state["exp_avg"].any():
             state["step"].zero_()
 
 
-class Masters:
+class MasterWeights:
     """What the optimizer moves: the parameters themselves, or fp32 copies of narrow ones.
 
     A step of 1e-6 is lost in a bf16 weight, and a sum of many small gradients in a bf16 gradient;

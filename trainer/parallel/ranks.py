@@ -62,7 +62,7 @@ class Update:
     skipped: bool  # a loss or gradient was not finite: nothing moved, on any rank
 
 
-class Sharded(Protocol):
+class ParallelModule(Protocol):
     """A module over the ranks: its forward pass, its summed gradient, its update."""
 
     def __call__(self, *args: Any) -> tuple[Tensor, ...]:
@@ -74,7 +74,7 @@ class Sharded(Protocol):
         ...
 
     def step(self, lr: float | None, critic_lr: float = 0.0) -> Update:
-        """Sum over the ranks, clip, move the weights, forget the gradient.
+        """Sum over the ranks, clip, move the weights, drop the gradient.
 
         lr: None where the layers rest and only a value head learns
         critic_lr: rate of a value head inside the module

@@ -8,21 +8,21 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from trainer.parallel.optimizer import Masters, Optimizers, set_rates, uncount_rest
+from trainer.parallel.optimizer import MasterWeights, Optimizers, reset_idle_steps, set_rates
 from trainer.parallel.ranks import Processes, Update
 
 _FILE = "replica.pt"
 _BUCKET = 2**26  # elements summed over the ranks at once: 256 MB
 
 
-class Replicas:
+class ReplicatedModule:
     """The module as it is; the gradient is summed over the ranks before each step."""
 
     def __init__(self, module: nn.Module, optimizers: Optimizers, processes: Processes) -> None:
         self.module = module.to(processes.device)
         self._processes = processes
         self._trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
-        self._masters = Masters(list(self._trained.values()))
+        self._masters = MasterWeights(list(self._trained.values()))
         self._max_norm = optimizers.max_grad_norm
         self._optimizer = optimizers.build(dict(zip(self._trained, self._masters.all, strict=True)))
 
@@ -43,7 +43,7 @@ class Replicas:
             set_rates(self._optimizer, lr, critic_lr)
             self._optimizer.step()
             if lr is None:
-                uncount_rest(self._optimizer)
+                reset_idle_steps(self._optimizer)
             self._masters.publish()
         self._optimizer.zero_grad()
         return Update(norm=float(norm), skipped=not finite)

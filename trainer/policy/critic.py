@@ -34,11 +34,11 @@ from trainer.models.value_model import (
     load_value_model,
     save_value_model,
 )
-from trainer.parallel.deepspeed import Zero, gathered, loaded_in_parts
+from trainer.parallel.deepspeed import DeepSpeedModule, gathered, loaded_in_parts
 from trainer.parallel.optimizer import Optimizers, OptimizerSpec
-from trainer.parallel.ranks import Processes, Sharded, ShardingSpec, Update
-from trainer.parallel.replicated import Replicas
-from trainer.policy.forward import Score, frozen
+from trainer.parallel.ranks import ParallelModule, Processes, ShardingSpec, Update
+from trainer.parallel.replicated import ReplicatedModule
+from trainer.policy.forward import LogprobFn, freeze
 from trainer.policy.weights import collected
 
 _FOLDER = "critic"
@@ -120,21 +120,21 @@ class Critic:
         _check_head(self._values, spec, path)
         if spec.lora:
             add_value_adapter(self._values.classifier.base_model, spec.lora)
-        self._sharded: Sharded | None = None
+        self._module: ParallelModule | None = None
         if spec.optimizer is None:
-            self._score: Score = frozen(self._values, self._model, sharding, processes)
+            self._score: LogprobFn = freeze(self._values, self._model, sharding, processes)
             return
         optimizers = Optimizers(layers=spec.optimizer)
         if sharding.zero == 0:
-            self._sharded = Replicas(self._values, optimizers, processes)
+            self._module = ReplicatedModule(self._values, optimizers, processes)
         else:
             dtype = policy.torch_dtype
-            self._sharded = Zero(self._values, optimizers, sharding, dtype, processes)
-        self._score = self._sharded
+            self._module = DeepSpeedModule(self._values, optimizers, sharding, dtype, processes)
+        self._score = self._module
 
     @property
     def learns(self) -> bool:
-        return self._sharded is not None
+        return self._module is not None
 
     def train(self, learning: bool) -> None:
         """Dropout of an adapter, on or off."""
@@ -149,33 +149,33 @@ class Critic:
 
     def backward(self, total: Tensor) -> None:
         """Add a microbatch's part of the critic's objective to its gradient."""
-        assert self._sharded is not None, "a frozen critic was given a loss"
-        self._sharded.backward(total)
+        assert self._module is not None, "a frozen critic was given a loss"
+        self._module.backward(total)
 
-    def forget(self) -> None:
+    def zero_grad(self) -> None:
         """Drop the gradient so far."""
         self._values.zero_grad()
 
     def step(self, lr: float) -> Update:
         """Move the critic by the gradient's sum over the ranks."""
-        assert self._sharded is not None, "a frozen critic was told to step"
-        return self._sharded.step(lr)
+        assert self._module is not None, "a frozen critic was told to step"
+        return self._module.step(lr)
 
     def save(self, folder: Path) -> None:
         """Weights and optimizer, below a policy's checkpoint; a frozen critic has no state."""
-        if self._sharded is not None:
+        if self._module is not None:
             (folder / _FOLDER).mkdir(exist_ok=True)
-            self._sharded.save(folder / _FOLDER)
+            self._module.save(folder / _FOLDER)
 
     def load(self, folder: Path) -> None:
-        if self._sharded is not None:
-            self._sharded.load(folder / _FOLDER)
+        if self._module is not None:
+            self._module.load(folder / _FOLDER)
 
     def export(self, folder: Path) -> None:
         """Write a Hugging Face folder of a token classifier, adapters merged, with tokenizer."""
-        assert self._sharded is not None, "a frozen critic is what it was loaded from"
+        assert self._module is not None, "a frozen critic is what it was loaded from"
         model = self._values.classifier
-        tensors = collected(model, self._sharded, self._processes.is_main)
+        tensors = collected(model, self._module, self._processes.is_main)
         if self._processes.is_main:
             folder.mkdir(parents=True, exist_ok=True)
             save_value_model(self._values, tensors, folder, self._range)
@@ -201,7 +201,7 @@ def _check_head(values: ValueModel, spec: CriticSpec, path: str) -> None:
         )
 
 
-def before_and_after(
+def split_values(
     micro: TokenBatch, outputs: Tensor, spec: CriticSpec
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The head's outputs after each token [T, K] as (values [T], next_values [T], logits [T, K]).

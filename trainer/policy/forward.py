@@ -10,16 +10,16 @@ from trainer.batch.microbatches import scored_tokens
 from trainer.batch.outputs import PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.models.load import ModelSpec, load_model
-from trainer.models.logprob_model import Scorer
+from trainer.models.logprob_model import LogprobModel
 from trainer.models.value_model import ValueModel
-from trainer.parallel.deepspeed import FrozenZero, loaded_in_parts
+from trainer.parallel.deepspeed import FrozenDeepSpeedModule, loaded_in_parts
 from trainer.parallel.ranks import Processes, ShardingSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-Score = Callable[..., tuple[Tensor, ...]]
-"""A `Scorer` or `ValueModel`, over however many ranks; all of them call it equally often."""
+LogprobFn = Callable[..., tuple[Tensor, ...]]
+"""A `LogprobModel` or `ValueModel`, over however many ranks; all of them call it equally often."""
 
 
 def load_causal_lm(
@@ -30,18 +30,21 @@ def load_causal_lm(
         return load_model(model)
 
 
-def frozen(
-    module: Scorer | ValueModel, model: ModelSpec, sharding: ShardingSpec, processes: Processes
-) -> Score:
+def freeze(
+    module: LogprobModel | ValueModel,
+    model: ModelSpec,
+    sharding: ShardingSpec,
+    processes: Processes,
+) -> LogprobFn:
     """The module without gradients or dropout, laid over the ranks as `sharding` says."""
     module = module.requires_grad_(False).eval()
     if sharding.zero < 3:
         return module.to(processes.device)
-    return FrozenZero(module, sharding, model.torch_dtype, processes)
+    return FrozenDeepSpeedModule(module, sharding, model.torch_dtype, processes)
 
 
-def ask(
-    score: Score, micro: TokenBatch, temperature: float, *, values_reach_layers: bool = True
+def forward_microbatch(
+    score: LogprobFn, micro: TokenBatch, temperature: float, *, values_reach_layers: bool = True
 ) -> tuple[PolicyOutput, Tensor | None]:
     """What a scorer says of the microbatch, and the outputs [T, bins or 1] of its value head.
 

@@ -25,16 +25,16 @@ from trainer.batch.outputs import PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import AnyMetric, Mean, Metrics, Sum
 from trainer.models.load import ModelSpec, add_adapter, model_folder, path_of, same_vocabulary
-from trainer.models.logprob_model import Scorer, check_head
+from trainer.models.logprob_model import LogprobModel, check_output_head
 from trainer.models.value_model import ValueHead
-from trainer.parallel.deepspeed import Zero
+from trainer.parallel.deepspeed import DeepSpeedModule
 from trainer.parallel.optimizer import Optimizers, OptimizerSpec
-from trainer.parallel.ranks import Processes, Sharded, ShardingSpec, Update
-from trainer.parallel.replicated import Replicas
+from trainer.parallel.ranks import ParallelModule, Processes, ShardingSpec, Update
+from trainer.parallel.replicated import ReplicatedModule
 from trainer.parallel.rng_state import load_random_state, save_random_state
-from trainer.policy.critic import Critic, CriticSpec, before_and_after
-from trainer.policy.forward import Score, ask, frozen, load_causal_lm
-from trainer.policy.weight_export import Outlet
+from trainer.policy.critic import Critic, CriticSpec, split_values
+from trainer.policy.forward import LogprobFn, forward_microbatch, freeze, load_causal_lm
+from trainer.policy.weight_export import WeightExporter
 from trainer.policy.weights import PolicyWeights
 
 if TYPE_CHECKING:
@@ -86,21 +86,21 @@ class Policy:
         torch.manual_seed(seed)  # the same on every rank: the adapter's first weights
         causal_lm = load_causal_lm(model, sharding, self._processes)
         self._adapted = add_adapter(causal_lm, model.lora) if model.lora else None
-        self._scorer = Scorer(causal_lm, self._shared_head(causal_lm))
-        self._sharded = self._shard(optimizer)
-        self._outlet = Outlet(
+        self._scorer = LogprobModel(causal_lm, self._shared_head(causal_lm))
+        self._module = self._shard(optimizer)
+        self._exporter = WeightExporter(
             causal_lm=causal_lm,
             adapted=self._adapted,
-            sharded=self._sharded,
+            sharded=self._module,
             processes=self._processes,
             model=model,
             folder=self.folder,
             adapters=adapters,
         )
-        self._reference: Score | None = None
+        self._reference: LogprobFn | None = None
         if "ref_logprobs" in needs and self._adapted is None:
             self._reference = self._fixed(model)
-        self._teacher: Score | None = None
+        self._teacher: LogprobFn | None = None
         if teacher is not None:
             with path_of("teacher"):
                 same_vocabulary(model, teacher)
@@ -137,23 +137,23 @@ class Policy:
         hidden = causal_lm.config.get_text_config().hidden_size
         return ValueHead(hidden, self._values.outputs, self._model.torch_dtype)
 
-    def _shard(self, optimizer: OptimizerSpec) -> Sharded:
+    def _shard(self, optimizer: OptimizerSpec) -> ParallelModule:
         if self._sharding.zero < 3:
-            check_head(self._scorer)
+            check_output_head(self._scorer)
         head = self._values.optimizer if self._values else None
         optimizers = Optimizers(layers=optimizer, value_head=head)
         if self._sharding.zero == 0:
-            return Replicas(self._scorer, optimizers, self._processes)
+            return ReplicatedModule(self._scorer, optimizers, self._processes)
         dtype, processes = self._model.torch_dtype, self._processes
-        return Zero(self._scorer, optimizers, self._sharding, dtype, processes)
+        return DeepSpeedModule(self._scorer, optimizers, self._sharding, dtype, processes)
 
-    def _fixed(self, model: ModelSpec) -> Score:
+    def _fixed(self, model: ModelSpec) -> LogprobFn:
         """A language model that is only asked."""
         sharding, processes = self._sharding, self._processes
-        scorer = Scorer(load_causal_lm(model, sharding, processes))
+        scorer = LogprobModel(load_causal_lm(model, sharding, processes))
         if sharding.zero < 3 and model.path != self._model.path:
-            check_head(scorer)
-        return frozen(scorer, model, sharding, processes)
+            check_output_head(scorer)
+        return freeze(scorer, model, sharding, processes)
 
     # -- saying what the model thinks ------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class Policy:
         found: dict[str, Tensor] = {}
         of_policy = _OF_POLICY if self._scorer.value_head is None else _OF_POLICY | _OF_CRITIC
         if wanted & of_policy:
-            out, outputs = ask(self._sharded, micro, self.temperature)
+            out, outputs = forward_microbatch(self._module, micro, self.temperature)
             found = {"old_logprobs": out.logprobs, "entropy": out.entropy}
             found |= {} if outputs is None else self._states(micro, outputs)
         if wanted & _OF_CRITIC - of_policy:
@@ -192,22 +192,24 @@ class Policy:
             found |= self._states(micro, self._critic(micro))
         if "ref_logprobs" in wanted:
             with self._without_adapter():
-                said, _ = ask(self._reference_score, micro, self.temperature)
+                said, _ = forward_microbatch(self._reference_score, micro, self.temperature)
             found["ref_logprobs"] = said.logprobs
         if "teacher_logprobs" in wanted:
             assert self._teacher is not None, "teacher_logprobs without a teacher"
-            found["teacher_logprobs"] = ask(self._teacher, micro, self.temperature)[0].logprobs
+            found["teacher_logprobs"] = forward_microbatch(self._teacher, micro, self.temperature)[
+                0
+            ].logprobs
         return {name: found[name] for name in wanted}
 
     def _states(self, micro: TokenBatch, outputs: Tensor) -> dict[str, Tensor]:
         assert self._values is not None, "outputs of a critic that nobody asked for"
-        before, after, _ = before_and_after(micro, outputs, self._values)
+        before, after, _ = split_values(micro, outputs, self._values)
         return {"values": before, "next_values": after}
 
     @property
-    def _reference_score(self) -> Score:
+    def _reference_score(self) -> LogprobFn:
         if self._adapted is not None:
-            return self._sharded
+            return self._module
         assert self._reference is not None, "needs=('ref_logprobs',) was not said at the start"
         return self._reference
 
@@ -235,13 +237,15 @@ class Policy:
         self._train(True)
         with torch.set_grad_enabled(not self._rests):
             reach = not self.pretraining
-            out, outputs = ask(self._sharded, micro, self.temperature, values_reach_layers=reach)
+            out, outputs = forward_microbatch(
+                self._module, micro, self.temperature, values_reach_layers=reach
+            )
         if self._critic is not None and self._critic.learns:
             outputs = self._critic(micro)
         if outputs is None:
             return out
         assert self._values is not None, "outputs of a critic that nobody asked for"
-        values, _, logits = before_and_after(micro, outputs, self._values)
+        values, _, logits = split_values(micro, outputs, self._values)
         return replace(out, values=values, value_logits=logits)
 
     @property
@@ -268,13 +272,13 @@ class Policy:
             return
         if self.pretraining:
             total = total * 0
-        self._sharded.backward(total if critic is None else total + critic)
+        self._module.backward(total if critic is None else total + critic)
 
-    def forget(self) -> None:
+    def zero_grad(self) -> None:
         """Drop the gradient so far, the critic's too; of a model in fp32 on whole replicas."""
         self._scorer.zero_grad()
         if self._critic is not None:
-            self._critic.forget()
+            self._critic.zero_grad()
 
     def step(self, lr: float, critic_lr: float = 0.0) -> Metrics:
         """Update all ranks with the gradient's sum, or none where a loss or it is not finite.
@@ -285,7 +289,7 @@ class Policy:
         """
         metrics = Metrics({"optim/skipped": Sum(0.0)})
         if not self._rests:
-            update = self._sharded.step(None if self.pretraining else lr, critic_lr)
+            update = self._module.step(None if self.pretraining else lr, critic_lr)
             metrics += _updated("optim", 0.0 if self.pretraining else lr, update)
         if self._critic is not None and self._critic.learns:
             metrics += _updated("critic", critic_lr, self._critic.step(critic_lr))
@@ -301,13 +305,13 @@ class Policy:
     # -- giving the weights away -----------------------------------------------------------------
 
     def weights(self, version: int) -> PolicyWeights:
-        """The weights for the engine, see `Outlet`; every rank calls."""
+        """The weights for the engine, see `WeightExporter`; every rank calls."""
         self._scorer.eval()
-        return self._outlet.weights()
+        return self._exporter.weights()
 
     def export(self, folder: Path, *, merge: bool = False) -> None:
         """Write a Hugging Face folder with tokenizer; of an adapter, it alone unless `merge`."""
-        self._outlet.export(folder, merge=merge)
+        self._exporter.export(folder, merge=merge)
 
     def export_critic(self, folder: Path) -> None:
         """Write the critic as a Hugging Face folder of a token classifier, adapters merged."""
@@ -326,7 +330,7 @@ class Policy:
         folder.mkdir(parents=True, exist_ok=True)
         if self.is_main:
             (folder / "layout.json").write_text(json.dumps(self._layout))
-        self._sharded.save(folder)
+        self._module.save(folder)
         if self._critic is not None:
             self._critic.save(folder)
         save_random_state(folder, self._processes.rank)
@@ -341,7 +345,7 @@ class Policy:
                 fix="launch with the same sharding.zero and number of processes; `temper export`, "
                 "launched so, makes a model that any run can start from",
             )
-        self._sharded.load(folder)
+        self._module.load(folder)
         if self._critic is not None:
             self._critic.load(folder)
         load_random_state(folder, self._processes.rank)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from trainer.models.load import ModelSpec, load_tokenizer
-from trainer.parallel.ranks import Processes, Sharded
+from trainer.parallel.ranks import ParallelModule, Processes
 from trainer.policy.weights import (
     PolicyWeights,
     adapter_tensors,
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Outlet:
+class WeightExporter:
     """Gives a model's weights away, gathered first where each rank holds a part."""
 
     causal_lm: "PreTrainedModel"
     adapted: "PeftModel | None"  # the same model with its adapter, if it has one
-    sharded: Sharded
+    sharded: ParallelModule
     processes: Processes
     model: ModelSpec
     folder: Path  # that the model was loaded from

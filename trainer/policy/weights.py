@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.models.load import ADAPTER, Gathered
-from trainer.parallel.ranks import Sharded
+from trainer.parallel.ranks import ParallelModule
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -50,7 +50,9 @@ def full_tensors(causal_lm: "PreTrainedModel", gathered: Gathered) -> Iterator[t
                 yield _joined(name, short), buffer
 
 
-def collected(model: "PreTrainedModel", sharded: Sharded, is_main: bool) -> dict[str, Tensor]:
+def collected(
+    model: "PreTrainedModel", sharded: ParallelModule, is_main: bool
+) -> dict[str, Tensor]:
     """Full weights by the bare model's names; where they must be gathered, on rank 0 only."""
     named = full_tensors(model, sharded.gathered)
     if sharded.whole:

@@ -7,8 +7,8 @@ Nothing here loads a model or touches a GPU or the network.
 from collections.abc import Callable, Iterator, Sequence
 
 from recipes.errors import Fault, RecipeError
-from recipes.loading.load import Loaded, attach, find, load
-from recipes.slots.registry import Bound, tags_of
+from recipes.loading.load import Loaded, add_locations, find, load
+from recipes.slots.registry import SlotEntry, tags_of
 from trainer.recipe.config import Recipe, read
 
 Rule = Callable[[Recipe], Iterator[Fault]]
@@ -21,7 +21,7 @@ def check(recipe: Recipe, loaded: Loaded) -> None:
     """Raise a RecipeError with every broken rule, each with file, line and remedy."""
     faults = [fault for rule in RULES for fault in rule(recipe)]
     if faults:
-        raise attach(RecipeError(faults), loaded)
+        raise add_locations(RecipeError(faults), loaded)
 
 
 def group_baseline_needs_a_group(recipe: Recipe) -> Iterator[Fault]:
@@ -275,7 +275,7 @@ def minibatches_fit(recipe: Recipe) -> Iterator[Fault]:
 def context_holds_the_completion(recipe: Recipe) -> Iterator[Fault]:
     """The longest completion must fit behind a prompt."""
     longest = recipe.sampling.max_tokens
-    if not isinstance(longest, Bound) and longest >= recipe.model.context_length:
+    if not isinstance(longest, SlotEntry) and longest >= recipe.model.context_length:
         yield Fault(
             path="sampling.max_tokens",
             what=f"max_tokens {longest:g} leaves no room for a prompt in context_length "
@@ -338,14 +338,14 @@ def error_rates_are_estimated(recipe: Recipe) -> Iterator[Fault]:
             )
 
 
-def numbers_of(recipe: Recipe) -> Iterator[tuple[str, Bound]]:
+def numbers_of(recipe: Recipe) -> Iterator[tuple[str, SlotEntry]]:
     """Every schedule or controller in the recipe, with its path."""
     for path, value in recipe.slots.numbers.items():
-        if isinstance(value, Bound):
+        if isinstance(value, SlotEntry):
             yield path, value
     for path, bound in recipe.slots.items():
         for option, value in bound.options.items():
-            if isinstance(value, Bound) and (option in bound.entry.numbers or option == "coef"):
+            if isinstance(value, SlotEntry) and (option in bound.entry.numbers or option == "coef"):
                 yield f"{path}.{option}", value
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from eval.evaluate import EvalSpec
 from recipes.loading.load import Loaded
 from recipes.loading.validate import validate
-from recipes.slots.registry import Bound
+from recipes.slots.registry import SlotEntry
 from recipes.slots.spec import JSON, Spec
 from rewards.verifiers import verifier
 from rollout.buffers import buffer
@@ -46,33 +46,33 @@ from trainer.update.algorithm import Slots
 LOCAL_ENGINES = ("hf", "scripted")  # sample with the trainer's own arithmetic
 
 # Named apart from the fields: a class body sees a field's default under the registry's name.
-VerifierEntry = Annotated[Bound, verifier.nested]
-AdvantageEntry = Annotated[Bound, advantage.nested]
-LossEntry = Annotated[Bound, loss.nested]
-ReductionEntry = Annotated[Bound, reduction.nested]
-ShapingEntry = Annotated[Bound, shaping.nested]
-MaskEntry = Annotated[Bound, mask.nested]
-CorrectionEntry = Annotated[Bound, correction.nested]
-SelectionEntry = Annotated[Bound, selection.nested]
-TermEntry = Annotated[Bound, term.nested]
-EnvironmentEntry = Annotated[Bound, environment.nested]
-SamplerEntry = Annotated[Bound, sampler.nested]
-FilterEntry = Annotated[Bound, filter_.nested]
-BufferEntry = Annotated[Bound, buffer.nested]
-EngineEntry = Annotated[Bound, engine.nested]
-LoggerEntry = Annotated[Bound, logger.nested]
+VerifierEntry = Annotated[SlotEntry, verifier.nested]
+AdvantageEntry = Annotated[SlotEntry, advantage.nested]
+LossEntry = Annotated[SlotEntry, loss.nested]
+ReductionEntry = Annotated[SlotEntry, reduction.nested]
+ShapingEntry = Annotated[SlotEntry, shaping.nested]
+MaskEntry = Annotated[SlotEntry, mask.nested]
+CorrectionEntry = Annotated[SlotEntry, correction.nested]
+SelectionEntry = Annotated[SlotEntry, selection.nested]
+TermEntry = Annotated[SlotEntry, term.nested]
+EnvironmentEntry = Annotated[SlotEntry, environment.nested]
+SamplerEntry = Annotated[SlotEntry, sampler.nested]
+FilterEntry = Annotated[SlotEntry, filter_.nested]
+BufferEntry = Annotated[SlotEntry, buffer.nested]
+EngineEntry = Annotated[SlotEntry, engine.nested]
+LoggerEntry = Annotated[SlotEntry, logger.nested]
 
 
 class SamplingSpec(Spec):
     """How completions are drawn for training."""
 
     max_tokens: Annotated[
-        Bound | Annotated[int, Field(gt=0)],
+        SlotEntry | Annotated[int, Field(gt=0)],
         number.entry,
         Field(description="most new tokens; may be a schedule (length curriculum)"),
     ]
     temperature: Annotated[
-        Bound | Annotated[float, Field(ge=0)],
+        SlotEntry | Annotated[float, Field(ge=0)],
         number.entry,
         Field(description="softmax temperature; the trainer's log-probs use it too"),
     ] = 1.0
@@ -186,7 +186,7 @@ class Recipe(Spec):
     @property
     def slots(self) -> Slots:
         """The part of the recipe that the update is made of."""
-        numbers: dict[str, Bound | float] = {
+        numbers: dict[str, SlotEntry | float] = {
             "optimizer.lr": self.optimizer.lr,
             "sampling.temperature": self.sampling.temperature,
             "sampling.max_tokens": self.sampling.max_tokens,

@@ -26,7 +26,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Contents, Incidental, Spec
+from recipes.slots.spec import HashFiles, NotHashed, Spec
 from rewards.types import Message
 from trainer.reward_models.conversation import conversation_ids, refuse_without_template
 
@@ -37,7 +37,7 @@ class LocalModelSpec(Spec):
     """A sequence classifier with one output, loaded into this process."""
 
     path: Annotated[
-        str, Contents(), Field(min_length=1, description="model folder, or `owner/name` on a hub")
+        str, HashFiles(), Field(min_length=1, description="model folder, or `owner/name` on a hub")
     ]
     dtype: Annotated[Literal["float32", "bfloat16"], Field(description="of its weights")] = (
         "float32"
@@ -50,7 +50,7 @@ class LocalModelSpec(Spec):
     ] = 8
     max_wait_s: Annotated[
         float,
-        Incidental(),
+        NotHashed(),
         Field(ge=0, description="how long a batch that is not full waits for one more"),
     ] = 0.01
     max_length: Annotated[
@@ -58,7 +58,7 @@ class LocalModelSpec(Spec):
     ] = 4096
     deadline_s: Annotated[
         float,
-        Incidental(),
+        NotHashed(),
         Field(gt=0, description="for one reward, its time in the queue included"),
     ] = 300.0
     plain: Annotated[bool, Field(description="no chat template: the texts alone")] = False

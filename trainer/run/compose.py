@@ -15,10 +15,10 @@ import torch
 from rich.console import Console
 
 from recipes.errors import Fault, RecipeError
-from recipes.loading.load import Loaded, placed
-from recipes.slots.registry import Bound, build, describe, function_of, make_ready
+from recipes.loading.load import Loaded, with_source_location
+from recipes.slots.registry import SlotEntry, build, call_on_run_start, function_of, to_plain
 from recipes.slots.spec import JSON
-from rewards.audit.preflight import try_out
+from rewards.audit.preflight import preflight_verifier
 from rewards.http.reply_cache import keep_answers_in
 from rewards.plugins.functions import announce_step
 from rewards.types import Problem
@@ -33,7 +33,7 @@ from rollout.render import ChatRenderer
 from rollout.samplers import Sampler
 from rollout.types import EngineDied, Interrupted, RolloutError, Sampling
 from rollout.verification.breaker import BreakerTripped
-from rollout.verification.runner import Scorer
+from rollout.verification.runner import VerifierRunner
 from trainer.loggers import Logger, LoggerContext
 from trainer.loop import train
 from trainer.metrics import Max
@@ -47,7 +47,7 @@ from trainer.policy.policy import Policy
 from trainer.policy.publish import ProbeFailed, Publisher
 from trainer.recipe.check import load_recipe
 from trainer.recipe.config import Recipe, differences
-from trainer.run.reward_monitor import Oversight, oversee, refuse_another_verifier
+from trainer.run.reward_monitor import RewardMonitor, build_reward_monitor, refuse_another_verifier
 from trainer.run.run import Run, RunStopped
 from trainer.run.run_metadata import write_origin
 from trainer.update.algorithm import Algorithm
@@ -121,19 +121,19 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     folder = recipe.folder
     newest = _newest(folder, resume)
     if newest is not None:
-        _refuse_another_recipe(load_host(newest)["recipe"], describe(recipe), newest)
-        _say(refuse_another_verifier(recipe, load_host(newest)["oversight"]))
-    with placed(loaded, "problems"):
+        _refuse_another_recipe(load_host(newest)["recipe"], to_plain(recipe), newest)
+        _say(refuse_another_verifier(recipe, load_host(newest)["reward_monitor"]))
+    with with_source_location(loaded, "problems"):
         problems = load_problems(recipe.problems, recipe.verifier)
     _try_verifier(recipe, loaded, problems)
-    with placed(loaded), readable_model(recipe.model.path):
+    with with_source_location(loaded), readable_model(recipe.model.path):
         tokenizer = load_tokenizer(recipe.model)
     renderer = ChatRenderer(tokenizer, plain=recipe.model.plain)
-    with placed(loaded, "problems"):
+    with with_source_location(loaded, "problems"):
         fitting = drop_overlong(problems, renderer, _prompt_room(recipe))
     evaluation = Evaluation(recipe.evaluate, renderer, folder, recipe.steps)
     algorithm = Algorithm(recipe.slots, updates_per_step=recipe.minibatches)
-    with placed(loaded), readable_model(recipe.model.path):
+    with with_source_location(loaded), readable_model(recipe.model.path):
         policy = Policy(
             recipe.model,
             recipe.optimizer,
@@ -158,16 +158,16 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     stop = StopSignal()
     engine = collector = None
     recorder = None
-    oversight: Oversight | None = None
+    reward_monitor: RewardMonitor | None = None
     loggers: list[Logger] = []
     if policy.is_main:
-        oversight = oversee(recipe)
-        write_origin(recipe, loaded, folder, oversight.provenance)
+        reward_monitor = build_reward_monitor(recipe)
+        write_origin(recipe, loaded, folder, reward_monitor.provenance)
         shutil.rmtree(folder / "adapters", ignore_errors=True)  # of weights that are gone
         _say(fitting.report)
-        with placed(loaded, "problems"):
+        with with_source_location(loaded, "problems"):
             _check_gold(recipe, fitting.problems)
-        scorer = oversight.scorer
+        scorer = reward_monitor.scorer
         engine = _engine(recipe, policy, renderer)
         collector = _collector(recipe, algorithm, engine, renderer, scorer, fitting.problems)
         stop.listeners.append(collector.stop)
@@ -179,7 +179,7 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         context = LoggerContext(
             folder=folder,
             run_name=folder.name,
-            recipe=describe(recipe),
+            recipe=to_plain(recipe),
             total_steps=recipe.steps,
             first_step=first,
         )
@@ -196,7 +196,7 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         collector=collector,
         engine=engine,
         evaluation=evaluation,
-        oversight=oversight,
+        reward_monitor=reward_monitor,
         loggers=loggers,
         checkpoints=checkpoints,
         progress=progress,
@@ -217,12 +217,12 @@ def _try_verifier(recipe: Recipe, loaded: Loaded, problems: Sequence[Problem]) -
     announce_step(0, recipe.steps)
     named = {f"evaluate.{i}": spec.resolve().verifier for i, spec in enumerate(recipe.evaluate)}
     for path, bound in {"verifier": recipe.verifier, **named}.items():
-        with placed(loaded, path):
-            make_ready(bound)
+        with with_source_location(loaded, path):
+            call_on_run_start(bound)
     gold = recipe.problems.gold_response
     function = function_of(recipe.verifier)
-    with placed(loaded):
-        asyncio.run(try_out(function, recipe.verifier.name, problems, gold))
+    with with_source_location(loaded):
+        asyncio.run(preflight_verifier(function, recipe.verifier.name, problems, gold))
 
 
 def _newest(folder: Path, resume: bool) -> Path | None:
@@ -298,7 +298,7 @@ def _refuse_split_folders(policy: Policy, newest: Path | None) -> None:
 def _prompt_room(recipe: Recipe) -> int:
     """Tokens that a prompt may have, so that a whole completion fits behind it."""
     longest = recipe.sampling.max_tokens
-    room = recipe.model.context_length - (1 if isinstance(longest, Bound) else longest)
+    room = recipe.model.context_length - (1 if isinstance(longest, SlotEntry) else longest)
     return min(recipe.problems.max_prompt_tokens, room)
 
 
@@ -306,7 +306,9 @@ def _check_gold(recipe: Recipe, problems: Sequence[Problem]) -> None:
     """Refuse data whose gold answers fail."""
     if recipe.problems.gold_sample:
         gold = asyncio.run(
-            check_gold(problems, Scorer(function_of(recipe.verifier)).verify, recipe.problems)
+            check_gold(
+                problems, VerifierRunner(function_of(recipe.verifier)).verify, recipe.problems
+            )
         )
         _say(gold.report)
         gold.refuse_above(recipe.problems.max_gold_fail_frac)
@@ -331,7 +333,7 @@ def _collector(
     algorithm: Algorithm,
     engine: Engine,
     renderer: ChatRenderer,
-    scorer: Scorer,
+    scorer: VerifierRunner,
     problems: Sequence[Problem],
 ) -> Collector:
     sampler: Sampler = build(recipe.sampler, problems, recipe.problems.seed)

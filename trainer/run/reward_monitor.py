@@ -16,19 +16,19 @@ from rewards.audit.error_rates import AppealRates
 from rewards.audit.provenance import Provenance, changes, provenance_of
 from rewards.plugins.functions import announce_step
 from rollout.verification.breaker import CircuitBreaker
-from rollout.verification.runner import Scorer, Watcher
+from rollout.verification.runner import VerifierRunner, Watcher
 from rollout.verification.shadow_verifiers import HeldOut
-from trainer.monitor.reward_hacking import Watch
+from trainer.monitor.reward_hacking import RewardHackingMonitor
 from trainer.recipe.config import Recipe
 
 
 @dataclass(kw_only=True)
-class Oversight:
+class RewardMonitor:
     """The rewards of one run."""
 
-    scorer: Scorer
+    scorer: VerifierRunner
     provenance: Provenance
-    watch: Watch
+    watch: RewardHackingMonitor
     steps: int  # of the whole run
     alarms: tuple[str, ...] = ()  # of the last step
 
@@ -65,7 +65,7 @@ class Oversight:
         self.watch.load_state_dict(state["watch"])
 
 
-def oversee(recipe: Recipe) -> Oversight:
+def build_reward_monitor(recipe: Recipe) -> RewardMonitor:
     """The recipe's verifier behind its breaker, and whatever watches it."""
     watchers: dict[str, Watcher] = {}
     if "appealed" in tags_of(recipe.verifier):
@@ -74,20 +74,20 @@ def oversee(recipe: Recipe) -> Oversight:
         others = {name: function_of(bound) for name, bound in recipe.watch.verifiers.items()}
         watchers["held_out"] = HeldOut(others, recipe.watch.sample_frac)
     provenance = provenance_of(recipe.verifier)
-    scorer = Scorer(
+    scorer = VerifierRunner(
         function_of(recipe.verifier),
         breaker=CircuitBreaker(recipe.limits.max_missing_frac, recipe.limits.missing_window),
         watchers=watchers,
         provenance=provenance.digest,
     )
-    watch = Watch(recipe.watch)
-    return Oversight(scorer=scorer, provenance=provenance, watch=watch, steps=recipe.steps)
+    watch = RewardHackingMonitor(recipe.watch)
+    return RewardMonitor(scorer=scorer, provenance=provenance, watch=watch, steps=recipe.steps)
 
 
 def refuse_another_verifier(recipe: Recipe, saved: Mapping[str, JSON]) -> str:
     """What has changed since the checkpoint, if the recipe allows it; empty when nothing has.
 
-    saved: the state of an Oversight. Raises RecipeError where a change is not allowed.
+    saved: the state of an RewardMonitor. Raises RecipeError where a change is not allowed.
     """
     found = changes(saved["provenance"], provenance_of(recipe.verifier).plain())
     if not found:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from recipes.slots.registry import describe as describe_recipe
+from recipes.slots.registry import to_plain as describe_recipe
 from recipes.slots.spec import JSON
 from rollout.collector.collector import Collector
 from rollout.engines import Engine
@@ -27,12 +27,12 @@ from trainer.monitor.checkpoint import Checkpoints
 from trainer.monitor.evaluation import Evaluation
 from trainer.monitor.progress import Progress, StopSignal
 from trainer.monitor.record import Recorder
-from trainer.monitor.step_metrics import describe, outcomes
+from trainer.monitor.step_metrics import outcomes, step_metrics
 from trainer.parallel.rank_zero import on_main
 from trainer.policy.policy import Policy
 from trainer.policy.publish import Publisher
 from trainer.recipe.config import Recipe
-from trainer.run.reward_monitor import Oversight
+from trainer.run.reward_monitor import RewardMonitor
 from trainer.update.algorithm import Algorithm
 
 _OF_POLICY = ("policy/", "loss/", "term/")  # areas of metrics that its update moves
@@ -55,7 +55,7 @@ class Run:
     collector: Collector | None
     engine: Engine | None
     evaluation: Evaluation
-    oversight: Oversight | None  # of the rewards, on rank 0
+    reward_monitor: RewardMonitor | None  # of the rewards, on rank 0
     loggers: Sequence[Logger]
     checkpoints: Checkpoints
     progress: Progress
@@ -97,8 +97,8 @@ class Run:
         """On rank 0: collect, and record what was collected."""
         assert self.collector is not None, "the first rank has the collector"
         self.collecting = True
-        if self.oversight is not None:
-            self.oversight.begin(step)
+        if self.reward_monitor is not None:
+            self.reward_monitor.begin(step)
         groups = await self.collector.take(step)
         self.collecting = False
         if self.recorder is not None:
@@ -108,7 +108,7 @@ class Run:
     def observe(self, step: int, groups: Sequence[Group], batch: TokenBatch) -> None:
         """Describe the step's samples and settle where each of them ends."""
         self._batch = batch
-        self._metrics += describe(groups, batch, version=step)
+        self._metrics += step_metrics(groups, batch, version=step)
         controls = self.algorithm.at(step).controls
         self._metrics += {f"control/{path}": Mean(value, 1) for path, value in controls.items()}
         self.progress.samples += sum(s.index >= 0 for g in groups for s in g.samples)
@@ -116,8 +116,8 @@ class Run:
         if self.collector is not None:
             self.collector.settle(outcomes(groups, batch, signal=self._needs_signal))
             counted = self.collector.metrics()
-            if self.oversight is not None:
-                counted |= self.oversight.scorer.metrics()
+            if self.reward_monitor is not None:
+                counted |= self.reward_monitor.scorer.metrics()
             self._metrics += {name: Mean(value, 1) for name, value in counted.items()}
 
     async def publish(self, version: int) -> None:
@@ -171,8 +171,8 @@ class Run:
         if evaluated:
             evaluated["time/eval_s"] = time.perf_counter() - start
         metrics = {**self.unlogged, **evaluated}
-        if self.oversight is not None and done:
-            metrics |= self.oversight.observe(metrics)
+        if self.reward_monitor is not None and done:
+            metrics |= self.reward_monitor.observe(metrics)
         if metrics:
             for logger in self.loggers:
                 logger.log(done, metrics)
@@ -202,7 +202,7 @@ class Run:
             "progress": self.progress.state_dict(),
             "algorithm": self.algorithm.state_dict(),
             "collector": self.collector.state_dict() if self.collector else {},
-            "oversight": self.oversight.state_dict() if self.oversight else {},
+            "reward_monitor": self.reward_monitor.state_dict() if self.reward_monitor else {},
             "unlogged": dict(self.unlogged),
         }
 
@@ -212,8 +212,8 @@ class Run:
         self.unlogged = dict(state["unlogged"])
         if self.collector is not None:
             self.collector.load_state_dict(state["collector"])
-        if self.oversight is not None:
-            self.oversight.load_state_dict(state["oversight"])
+        if self.reward_monitor is not None:
+            self.reward_monitor.load_state_dict(state["reward_monitor"])
 
     async def close(self) -> None:
         """Release collector, engine and loggers."""
@@ -248,7 +248,7 @@ class Run:
 
     def _stop_if_gamed(self) -> None:
         """The watch has alarmed for too long: every rank stops, and rank 0 says why."""
-        why = self.policy.broadcast(self.oversight.verdict if self.oversight else "")
+        why = self.policy.broadcast(self.reward_monitor.verdict if self.reward_monitor else "")
         if why:
             raise RunStopped(why)
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from recipes.loading.load import Loaded
-from recipes.slots.registry import describe, relative
+from recipes.slots.registry import relative, to_plain
 from rewards.audit.provenance import Provenance
 from trainer.recipe.config import Recipe
 
@@ -17,7 +17,7 @@ from trainer.recipe.config import Recipe
 def write_origin(recipe: Recipe, loaded: Loaded, folder: Path, verifier: Provenance) -> None:
     """The resolved recipe, the code's revision and the packages' versions, beside the run."""
     folder.mkdir(parents=True, exist_ok=True)
-    resolved = yaml.safe_dump(describe(recipe), sort_keys=False)
+    resolved = yaml.safe_dump(to_plain(recipe), sort_keys=False)
     (folder / "recipe.yaml").write_text(resolved)
     names = ("torch", "transformers", "trl", "deepspeed", "peft", "accelerate", "datasets", "vllm")
     facts: dict[str, Any] = {

@@ -7,9 +7,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
-from trainer.ops.max_variance import most_varied
+from trainer.ops.max_variance import max_variance_subset
 from trainer.ops.segments import seq_mean
 from trainer.selections import selection
 
@@ -19,7 +19,7 @@ def advantage_variance(
     batch: TokenBatch,
     *,
     frac: Annotated[
-        Number, Field(gt=0, le=1, description="share of the step's samples; D3S raises it")
+        Scheduled, Field(gt=0, le=1, description="share of the step's samples; D3S raises it")
     ] = 0.5,
 ) -> Tensor:
     """The subset of the step's samples whose advantages have the largest variance.
@@ -35,4 +35,4 @@ def advantage_variance(
     credit = seq_mean(batch.advantages, batch, batch.action_mask).double()
     if bool((credit == credit[0]).all()):
         return torch.ones(len(credit), dtype=torch.bool)
-    return most_varied(credit, batch.sample_ids, max(math.ceil(frac * len(credit)), 1))
+    return max_variance_subset(credit, batch.sample_ids, max(math.ceil(frac * len(credit)), 1))

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trainer.batch.token_batch import TokenBatch
-from trainer.ops.max_variance import most_varied
+from trainer.ops.max_variance import max_variance_subset
 from trainer.selections import selection
 
 
@@ -37,5 +37,5 @@ def max_variance(
         elif bool((rewards == rewards[0]).all()):
             chosen[members[names.argsort()[:keep]]] = True
         else:
-            chosen[members[most_varied(rewards, names, keep)]] = True
+            chosen[members[max_variance_subset(rewards, names, keep)]] = True
     return chosen

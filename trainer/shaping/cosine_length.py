@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.segments import seq_count
 from trainer.shaping import shaping
@@ -17,12 +17,12 @@ from trainer.shaping import shaping
 def cosine_length(
     batch: TokenBatch,
     *,
-    limit: Annotated[Number, Field(gt=0, description="longest completion, tokens")],
-    right_short: Annotated[Number, Field(description="right, at length 0")] = 2.0,
-    right_long: Annotated[Number, Field(description="right, at the limit")] = 1.0,
-    wrong_short: Annotated[Number, Field(description="wrong, at length 0")] = -10.0,
-    wrong_long: Annotated[Number, Field(description="wrong, just below the limit")] = 0.0,
-    exceeded: Annotated[Number, Field(description="at or beyond the limit")] = -10.0,
+    limit: Annotated[Scheduled, Field(gt=0, description="longest completion, tokens")],
+    right_short: Annotated[Scheduled, Field(description="right, at length 0")] = 2.0,
+    right_long: Annotated[Scheduled, Field(description="right, at the limit")] = 1.0,
+    wrong_short: Annotated[Scheduled, Field(description="wrong, at length 0")] = -10.0,
+    wrong_long: Annotated[Scheduled, Field(description="wrong, just below the limit")] = 0.0,
+    exceeded: Annotated[Scheduled, Field(description="at or beyond the limit")] = -10.0,
 ) -> Tensor:
     """A new reward from correctness and length alone: short right answers, long wrong attempts.
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.shaping import shaping
 
@@ -30,10 +30,10 @@ def debias_reward(
     batch: TokenBatch,
     *,
     false_positive: Annotated[
-        Number, Field(ge=0, lt=1, description="share of wrong answers that pass")
+        Scheduled, Field(ge=0, lt=1, description="share of wrong answers that pass")
     ],
     false_negative: Annotated[
-        Number, Field(ge=0, lt=1, description="share of right answers that fail")
+        Scheduled, Field(ge=0, lt=1, description="share of right answers that fail")
     ],
     form: Annotated[
         Literal["backward", "forward"],

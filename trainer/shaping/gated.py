@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.components import part
 from trainer.shaping import shaping
@@ -17,7 +17,7 @@ def gated(
     batch: TokenBatch,
     *,
     parts: Annotated[list[str], Field(min_length=1, description="step rewards that are added")],
-    gate: Annotated[Number, Field(description="smallest outcome that opens it")] = 0.5,
+    gate: Annotated[Scheduled, Field(description="smallest outcome that opens it")] = 0.5,
     strict: Annotated[bool, Field(description="the outcome must be above the gate")] = False,
     gate_penalties: Annotated[
         bool, Field(description="also hide negative step rewards behind the gate")

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.components import part
 from trainer.shaping import shaping
@@ -40,7 +40,7 @@ def heron(
         _NONE
     ),
     margin: Annotated[
-        Number, Field(ge=0, description="difference that counts, in standard deviations")
+        Scheduled, Field(ge=0, description="difference that counts, in standard deviations")
     ] = 0.5,
 ) -> Tensor:
     """Pairs won less pairs lost against the samples of the same group, over their number: -1 to 1.

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.ratios import log_ratio, sequence_log_ratio
 from trainer.shaping import shaping
@@ -17,7 +17,7 @@ from trainer.shaping import shaping
 def kl_penalty(
     batch: TokenBatch,
     *,
-    coef: Annotated[Number, Field(ge=0, description="reward units a nat")] = 0.05,
+    coef: Annotated[Scheduled, Field(ge=0, description="reward units a nat")] = 0.05,
 ) -> Tensor:
     """Reward minus `coef` times the sum over the sample's tokens of log-prob minus reference.
 

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.segments import group_mean, group_sum, seq_count
 from trainer.shaping import shaping
@@ -18,10 +18,10 @@ def pass_rate_length(
     batch: TokenBatch,
     *,
     frac: Annotated[
-        Number, Field(ge=0, le=1, description="share of the step's problems that are shortened")
+        Scheduled, Field(ge=0, le=1, description="share of the step's problems that are shortened")
     ] = 0.2,
     alpha: Annotated[
-        Number, Field(ge=0, lt=1, description="largest share of the reward that length can take")
+        Scheduled, Field(ge=0, lt=1, description="largest share of the reward that length can take")
     ] = 0.2,
     select: Annotated[
         Literal["top", "threshold"],

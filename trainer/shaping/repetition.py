@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.segments import seq_count
 from trainer.shaping import shaping
@@ -17,7 +17,7 @@ def repetition(
     batch: TokenBatch,
     *,
     penalty: Annotated[
-        Number, Field(ge=0, description="if everything repeats, reward units")
+        Scheduled, Field(ge=0, description="if everything repeats, reward units")
     ] = 0.1,
     size: Annotated[int, Field(gt=0, description="tokens in a row that count as a phrase")] = 20,
 ) -> Tensor:

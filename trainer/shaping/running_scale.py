@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.shaping import shaping
 
@@ -15,10 +15,10 @@ def running_scale(
     batch: TokenBatch,
     *,
     scale: Annotated[
-        Number,
+        Scheduled,
         Field(gt=0, description="spread of rewards; {name: ema_baseline, metric: reward/std}"),
     ],
-    centre: Annotated[Number, Field(description="level that becomes 0, reward units")] = 0.0,
+    centre: Annotated[Scheduled, Field(description="level that becomes 0, reward units")] = 0.0,
     eps: Annotated[float, Field(gt=0, description="added to the scale")] = 1e-6,
 ) -> Tensor:
     """Reward minus `centre`, over `scale`, both running averages of earlier steps.

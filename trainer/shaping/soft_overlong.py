@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.segments import seq_count
 from trainer.shaping import shaping
@@ -15,9 +15,13 @@ from trainer.shaping import shaping
 def soft_overlong(
     batch: TokenBatch,
     *,
-    limit: Annotated[Number, Field(gt=0, description="longest completion, tokens")],
-    buffer: Annotated[Number, Field(gt=0, description="tokens before it where the penalty grows")],
-    factor: Annotated[Number, Field(ge=0, description="penalty at the limit, reward units")] = 1.0,
+    limit: Annotated[Scheduled, Field(gt=0, description="longest completion, tokens")],
+    buffer: Annotated[
+        Scheduled, Field(gt=0, description="tokens before it where the penalty grows")
+    ],
+    factor: Annotated[
+        Scheduled, Field(ge=0, description="penalty at the limit, reward units")
+    ] = 1.0,
 ) -> Tensor:
     """Reward minus a penalty, 0 up to limit - buffer and `factor` at the limit.
 

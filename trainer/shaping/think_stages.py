@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.components import part
 from trainer.ops.segments import group_sum, seq_count
@@ -19,10 +19,14 @@ _SLOPE = 2.0  # of the balance, as published
 def think_stages(
     batch: TokenBatch,
     *,
-    alpha: Annotated[Number, Field(ge=0, description="pull on the length of right answers")] = 0.0,
-    beta: Annotated[Number, Field(ge=0, description="pull on the length of wrong answers")] = 0.0,
+    alpha: Annotated[
+        Scheduled, Field(ge=0, description="pull on the length of right answers")
+    ] = 0.0,
+    beta: Annotated[
+        Scheduled, Field(ge=0, description="pull on the length of wrong answers")
+    ] = 0.0,
     gamma: Annotated[
-        Number, Field(ge=0, le=1, description="share of a mode above which it is paid less")
+        Scheduled, Field(ge=0, le=1, description="share of a mode above which it is paid less")
     ] = 0.5,
     thinks: Annotated[
         str, Field(description="part that is 1 for a thought and 0 for none")

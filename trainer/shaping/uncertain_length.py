@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.components import part
 from trainer.ops.segments import seq_mean
@@ -17,9 +17,9 @@ from trainer.shaping import shaping
 def uncertain_length(
     batch: TokenBatch,
     *,
-    words: Annotated[Number, Field(ge=0, description="words more at full uncertainty")] = 25.0,
+    words: Annotated[Scheduled, Field(ge=0, description="words more at full uncertainty")] = 25.0,
     slope: Annotated[
-        Number, Field(gt=0, description="share lost a word too many, as `length_aware` has it")
+        Scheduled, Field(gt=0, description="share lost a word too many, as `length_aware` has it")
     ] = 1 / 500,
     hard_from: Annotated[
         float, Field(description="difficulty from which it applies, as `length_aware` has it")

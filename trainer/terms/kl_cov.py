@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import Mean, describe_masked
-from trainer.ops.covariance import covariance, first, lottery
+from trainer.ops.covariance import covariance, hash_keys, smallest_k
 from trainer.ops.ratios import log_policy_ratio
 from trainer.terms import term
 
@@ -19,7 +19,7 @@ def highest(logprobs: Tensor, batch: TokenBatch, *, frac: float) -> Tensor:
     """1 on the tokens of the minibatch with the largest covariance; covariance -> [T, 2]."""
     count = max(int(frac * int(batch.train_mask.sum())), 1)
     product = covariance(logprobs, batch)
-    held = first(count, -product, batch.train_mask, lottery(batch))
+    held = smallest_k(count, -product, batch.train_mask, hash_keys(batch))
     return torch.stack([held.float(), product.float()], dim=1)
 
 
@@ -33,7 +33,7 @@ def kl_cov(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    frac: Annotated[Number, Field(ge=0, le=1, description="share of the trained tokens")] = 2e-3,
+    frac: Annotated[Scheduled, Field(ge=0, le=1, description="share of the trained tokens")] = 2e-3,
 ) -> LossOutput:
     """The absolute log ratio to the old policy, on the tokens of the largest covariance only.
 

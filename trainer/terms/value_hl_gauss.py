@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import Mean
@@ -35,9 +35,9 @@ def value_hl_gauss(
     sigma: Annotated[
         float, Field(ge=0, description="width of the target in bin widths; 0 is two-hot")
     ] = 0.75,
-    gamma: Annotated[Number, Field(ge=0, le=1, description="discount for each token")] = 1.0,
+    gamma: Annotated[Scheduled, Field(ge=0, le=1, description="discount for each token")] = 1.0,
     lam: Annotated[
-        Number, Field(ge=0, le=1, description="decay of the target's trace; 1 is Monte Carlo")
+        Scheduled, Field(ge=0, le=1, description="decay of the target's trace; 1 is Monte Carlo")
     ] = 1.0,
 ) -> LossOutput:
     """Cross-entropy between the critic's bins and the return, spread over bins by a Gaussian.

@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Number
+from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import Mean
@@ -19,11 +19,11 @@ def value_loss(
     batch: TokenBatch,
     *,
     clip: Annotated[
-        Number, Field(ge=0, description="farthest a value may move in one step; 0 is no bound")
+        Scheduled, Field(ge=0, description="farthest a value may move in one step; 0 is no bound")
     ] = 0.2,
-    gamma: Annotated[Number, Field(ge=0, le=1, description="discount for each token")] = 1.0,
+    gamma: Annotated[Scheduled, Field(ge=0, le=1, description="discount for each token")] = 1.0,
     lam: Annotated[
-        Number, Field(ge=0, le=1, description="decay of the target's trace; 1 is Monte Carlo")
+        Scheduled, Field(ge=0, le=1, description="decay of the target's trace; 1 is Monte Carlo")
     ] = 1.0,
 ) -> LossOutput:
     """Half the squared distance of the value from the return; the larger of plain and clipped.

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recipes.slots.registry import Bound
+from recipes.slots.registry import SlotEntry
 from recipes.slots.schedules import Controller
 from recipes.slots.spec import JSON
 from trainer.batch.outputs import PolicyOutput
@@ -29,17 +29,17 @@ TokenFunction = Callable[[TokenBatch], Tensor]
 class Slots:
     """What a recipe put into the slots of the update."""
 
-    shaping: Sequence[Bound]
-    advantage: Bound
-    selections: Sequence[Bound]
-    masks: Sequence[Bound]
-    correction: Bound
-    reduction: Bound
-    loss: Bound
-    terms: Sequence[Bound]
-    numbers: Mapping[str, Bound | float]  # settings outside the slots: "optimizer.lr", ...
+    shaping: Sequence[SlotEntry]
+    advantage: SlotEntry
+    selections: Sequence[SlotEntry]
+    masks: Sequence[SlotEntry]
+    correction: SlotEntry
+    reduction: SlotEntry
+    loss: SlotEntry
+    terms: Sequence[SlotEntry]
+    numbers: Mapping[str, SlotEntry | float]  # settings outside the slots: "optimizer.lr", ...
 
-    def items(self) -> Iterator[tuple[str, Bound]]:
+    def items(self) -> Iterator[tuple[str, SlotEntry]]:
         """Every filled slot with its recipe path."""
         yield from ((f"shaping.{i}", bound) for i, bound in enumerate(self.shaping))
         yield "advantage", self.advantage
@@ -56,7 +56,7 @@ class Algorithm:
 
     def __init__(self, slots: Slots, *, updates_per_step: int) -> None:
         self._slots = slots
-        self._moving: dict[str, Bound] = {}  # every number that is a schedule or a controller
+        self._moving: dict[str, SlotEntry] = {}  # every number that is a schedule or a controller
         self._controllers: dict[str, Controller] = {}
         for path, bound in slots.items():
             for option in bound.entry.numbers | {"coef"}:
@@ -66,16 +66,16 @@ class Algorithm:
         self.needs = _needs(slots, updates_per_step)
 
     def _adopt(self, path: str, value: Any) -> None:
-        if not isinstance(value, Bound):
+        if not isinstance(value, SlotEntry):
             return
         self._moving[path] = value
         if "controller" in value.entry.tags:
-            options = {k: v for k, v in value.options.items() if not isinstance(v, Bound)}
+            options = {k: v for k, v in value.options.items() if not isinstance(v, SlotEntry)}
             self._controllers[path] = value.entry.function(**options)
 
-    def number(self, path: str, value: Bound | float, step: int) -> float:
-        """A Number of the recipe at `step`: itself, its schedule's value, or its controller's."""
-        if not isinstance(value, Bound):
+    def number(self, path: str, value: SlotEntry | float, step: int) -> float:
+        """A Scheduled at `step`: itself, its schedule's value, or its controller's."""
+        if not isinstance(value, SlotEntry):
             return value
         if path in self._controllers:
             return self._controllers[path].value(step)
@@ -84,7 +84,7 @@ class Algorithm:
     def at(self, step: int) -> "StepAlgorithm":
         """Everything with this step's numbers filled in."""
 
-        def call(path: str, bound: Bound) -> Callable[..., Any]:
+        def call(path: str, bound: SlotEntry) -> Callable[..., Any]:
             return functools.partial(bound.entry.function, **self._options(path, bound, step))
 
         slots = self._slots
@@ -126,7 +126,7 @@ class Algorithm:
         chosen = {name: value for name, value in options.items() if name in accepted}
         return functools.partial(bound.entry.prepare, **chosen)
 
-    def _options(self, path: str, bound: Bound, step: int) -> dict[str, Any]:
+    def _options(self, path: str, bound: SlotEntry, step: int) -> dict[str, Any]:
         accepted = inspect.signature(bound.entry.function).parameters
         options = {name: value for name, value in bound.options.items() if name in accepted}
         for name in bound.entry.numbers:

@@ -55,7 +55,7 @@ class Objective:
             micro = micro.replace(old_logprobs=out.logprobs.detach())
         weights = micro.loss_weights
         result = self.loss(out, micro)
-        policy_loss = _weighted(result.values, weights * micro.is_weights)
+        policy_loss = _weighted(result.values, weights * micro.importance_weights)
         metrics = Metrics({"loss/policy": Sum(float(policy_loss.detach()))})
         metrics += _named(result.metrics, "loss")
         total = policy_loss

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Contents
+from recipes.slots.spec import HashFiles
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 from rollout.data.pairs import PairColumns, PairsSpec, read_pairs
@@ -29,7 +29,7 @@ def _open(
     _taste(local, preferences, columns, temperature)
 
 
-@verifier.register(tags=("model",), ready=_open, paper="https://arxiv.org/abs/2502.13131")
+@verifier.register(tags=("model",), on_run_start=_open, paper="https://arxiv.org/abs/2502.13131")
 async def decomposed_reward(
     problem: Problem,
     response: str,
@@ -39,7 +39,7 @@ async def decomposed_reward(
     ],
     preferences: Annotated[
         str,
-        Contents(),
+        HashFiles(),
         Field(min_length=1, description="file of the user's comparisons; 5 to 15 are enough"),
     ],
     columns: Annotated[PairColumns, Field(description="of that file")] = _COLUMNS,

@@ -33,7 +33,7 @@ def _open(*, local: LocalModelSpec | None, endpoint: EndpointSpec | None, **_: o
         endpoint.refuse_without_key()
 
 
-@verifier.register(tags=("model",), validate=_one_place, ready=_open)
+@verifier.register(tags=("model",), validate=_one_place, on_run_start=_open)
 async def reward_model(
     problem: Problem,
     response: str,

@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 
 from rewards.answers.normalize import unstyled
-from rewards.answers.unicode_math import plain
+from rewards.answers.unicode_math import to_latex
 from rewards.math.parse import decimals
 from rewards.math.parse import vocabulary as known
 from rewards.math.parse.tokens import Token, Unreadable, merged
@@ -37,7 +37,7 @@ _CURRENCIES = {"\u20ac": "eur", "\u00a3": "gbp", "\u00a5": "jpy", "\u20b9": "inr
 
 def tokenize(text: str) -> list[Token]:
     """The tokens of an answer; Unreadable when it is far too long to be one."""
-    text = unstyled(plain(text))
+    text = unstyled(to_latex(text))
     lexer = _Lexer(text)
     lexer.run()
     return merged(lexer.tokens)

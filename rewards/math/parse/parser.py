@@ -11,7 +11,7 @@ from dataclasses import replace
 from sympy import Integer, Symbol
 
 from rewards.answers.normalize import unstyled
-from rewards.answers.unicode_math import plain
+from rewards.answers.unicode_math import to_latex
 from rewards.math import regions
 from rewards.math.forms import (
     Field,
@@ -49,7 +49,7 @@ def readings(text: str, *, comma_decimal: bool = False) -> list[Form]:
 
     `3,5` may be three and a half where `comma_decimal`; `144,225` may be two numbers.
     """
-    number = items.numeral(unstyled(plain(text)))
+    number = items.numeral(unstyled(to_latex(text)))
     if number is not None:
         return [number]
     try:

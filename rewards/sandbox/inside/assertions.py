@@ -8,12 +8,12 @@ from typing import Any
 from rewards.sandbox.inside import asserts
 from rewards.sandbox.inside.proxy import Channel, Program
 from rewards.sandbox.inside.test_cases import BadTests, Suite
-from rewards.sandbox.inside.test_counter import Tally
+from rewards.sandbox.inside.test_counter import TestCounter
 
 TEST_NAME = "tests.py"
 
 
-def run(suite: Suite, channel: Channel, tally: Tally, job: dict[str, Any]) -> None:
+def run(suite: Suite, channel: Channel, tally: TestCounter, job: dict[str, Any]) -> None:
     """Load the program, then run set-up and tests in one namespace, one test at a time.
 
     Of the job nothing is needed: an assertion says itself how near is near enough.
@@ -44,7 +44,7 @@ def run(suite: Suite, channel: Channel, tally: Tally, job: dict[str, Any]) -> No
         _run_test(tree, namespace, tally)
 
 
-def _run_test(tree: ast.Module, namespace: dict[str, Any], tally: Tally) -> None:
+def _run_test(tree: ast.Module, namespace: dict[str, Any], tally: TestCounter) -> None:
     """Run one test; an exception outside its assertions fails it, not the others."""
     try:
         exec(compile(tree, TEST_NAME, "exec"), namespace)
@@ -59,7 +59,7 @@ def _blame_tests(error: Exception) -> None:
         raise BadTests(f"the tests import {error.name}, which is not there") from None
 
 
-def _namespace(tally: Tally, modules: set[str]) -> dict[str, Any]:
+def _namespace(tally: TestCounter, modules: set[str]) -> dict[str, Any]:
     def failed(what: str, error: Exception) -> None:
         tally.record(what, False, f"{type(error).__name__}: {str(error)[:200]}")
 

@@ -7,10 +7,10 @@ from typing import Any
 from rewards.sandbox.inside.compare_output import same_text, same_value
 from rewards.sandbox.inside.proxy import Channel, NotStarted, Program
 from rewards.sandbox.inside.test_cases import Case, Suite
-from rewards.sandbox.inside.test_counter import Tally
+from rewards.sandbox.inside.test_counter import TestCounter
 
 
-def run(suite: Suite, channel: Channel, tally: Tally, job: dict[str, Any]) -> None:
+def run(suite: Suite, channel: Channel, tally: TestCounter, job: dict[str, Any]) -> None:
     """One call, or one run of the program, for each case."""
     tolerance = float(job["tolerance"])
     tally.total = len(suite.cases)
@@ -37,7 +37,7 @@ def _matches(got: Any, case: Case, tolerance: float) -> bool:
     return alone and same_value(got, case.expected[0], tolerance=tolerance)
 
 
-def _run_scripts(suite: Suite, channel: Channel, tally: Tally, job: dict[str, Any]) -> None:
+def _run_scripts(suite: Suite, channel: Channel, tally: TestCounter, job: dict[str, Any]) -> None:
     most = channel.most_bytes // 2 - 1024  # the output travels as hexadecimal text
     fixed = {"op": "run", "source": suite.sources[0], "most": most}
     fixed["cpu_s"] = math.ceil(job["test_s"])

@@ -19,7 +19,7 @@ from rewards.sandbox.inside import assertions, cases, program, test_cases
 from rewards.sandbox.inside.launch_order import Order
 from rewards.sandbox.inside.proxy import Channel, Gone, Hung, NotStarted, Unsendable
 from rewards.sandbox.inside.seal import seal
-from rewards.sandbox.inside.test_counter import Stop, Tally
+from rewards.sandbox.inside.test_counter import Stop, TestCounter
 
 CLOCK_PER_CPU = 3  # seconds by the clock for each of processor time: the machine may be busy
 
@@ -61,7 +61,7 @@ def _stop_computing(number: int, frame: FrameType | None) -> NoReturn:
 
 def _try(job: dict[str, Any], channel: Channel) -> Report:
     """The whole trial; every way in which it can end becomes a report."""
-    tally = Tally(stop_at_first=job["stop_at_first"])
+    tally = TestCounter(stop_at_first=job["stop_at_first"])
     fault, reason, hung = "", "", False
     try:
         asked = test_cases.read(job["columns"], job["program"])

@@ -5,7 +5,7 @@ class Stop(BaseException):
     """The first failure decides; not an Exception, so that no test can swallow it."""
 
 
-class Tally:
+class TestCounter:
     """Outcomes of one trial.
 
     total: tests as written; a loop may record more, a program that hangs fewer.

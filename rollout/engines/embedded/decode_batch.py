@@ -22,7 +22,7 @@ from torch import Tensor
 from rollout.attention import Layout, packing_of
 from rollout.engines.embedded.kv_cache import Index, Recording, SlotCache
 from rollout.engines.embedded.request import Prefill, Request, SampleInFlight
-from rollout.engines.embedded.sampling import draw
+from rollout.engines.embedded.sampling import sample_tokens
 from rollout.types import Bools, Completion, Finish
 
 Forward = Callable[[Tensor, Tensor, Layout, Tensor | None], Tensor]
@@ -83,7 +83,7 @@ class Batch:
         running = len(self._running)
         state = self._state[:running]
         uniform = np.array([sample.uniform() for sample in self._running], dtype=np.float32)
-        tokens, logprobs = draw(logits, state["temperature"], state["top_p"], uniform)
+        tokens, logprobs = sample_tokens(logits, state["temperature"], state["top_p"], uniform)
         if not np.isfinite(logprobs).all():
             raise FloatingPointError("the model's logits are not finite")
         slots, place = np.arange(running), state["count"].copy()

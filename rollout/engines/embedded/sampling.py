@@ -8,7 +8,7 @@ from torch import Tensor
 from rollout.types import Floats
 
 
-def draw(
+def sample_tokens(
     logits: Tensor, temperature: Floats, top_p: Floats, uniform: Floats
 ) -> tuple[npt.NDArray[np.int64], Floats]:
     """Tokens [B] and their log-probs [B] under the distribution that they were drawn from.

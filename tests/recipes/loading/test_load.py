@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from recipes.errors import Fault, RecipeError
-from recipes.loading.load import PACKAGE, Loaded, attach, find, load, parse_overrides, placed
+from recipes.loading.load import (
+    PACKAGE,
+    Loaded,
+    add_locations,
+    find,
+    load,
+    parse_overrides,
+    with_source_location,
+)
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -300,7 +308,7 @@ def test_overrides_alone_make_a_tree_of_their_own() -> None:
 
 
 def attached(loaded: Loaded, fault: Fault, prefix: str = "") -> str:
-    return str(attach(RecipeError([fault]), loaded, prefix))
+    return str(add_locations(RecipeError([fault]), loaded, prefix))
 
 
 @pytest.mark.parametrize(
@@ -329,7 +337,7 @@ def test_a_fault_that_has_a_place_keeps_it(tmp_path: Path) -> None:
 
 def test_all_faults_are_attached_in_their_order(tmp_path: Path) -> None:
     error = RecipeError([Fault(path="steps", what="one"), Fault(path="terms.0", what="two")])
-    assert str(attach(error, layered(tmp_path))) == (
+    assert str(add_locations(error, layered(tmp_path))) == (
         "run.yaml:3: steps: one\nbase.yaml:5: terms.0: two"
     )
 
@@ -347,10 +355,13 @@ def test_a_fault_of_a_section_gets_the_line_of_its_setting(tmp_path: Path) -> No
     (tmp_path / "run.yaml").write_text("steps: 1\nproblems:\n  source: {path: gone}\n")
     loaded = load(tmp_path / "run.yaml")
     expected = r"run\.yaml:3: problems\.source\.path: no file"
-    with pytest.raises(RecipeError, match=expected), placed(loaded, "problems"):
+    with pytest.raises(RecipeError, match=expected), with_source_location(loaded, "problems"):
         raise RecipeError.of("no file", path="source.path")
     expected = r"^rows\.jsonl:2: no answer"
-    with pytest.raises(RecipeError, match=expected), placed(loaded, "problems"):
+    with pytest.raises(RecipeError, match=expected), with_source_location(loaded, "problems"):
         raise RecipeError.of("no answer", where="rows.jsonl:2")
-    with pytest.raises(RecipeError, match=r"^and 3 more faults$"), placed(loaded, "problems"):
+    with (
+        pytest.raises(RecipeError, match=r"^and 3 more faults$"),
+        with_source_location(loaded, "problems"),
+    ):
         raise RecipeError.of("and 3 more faults")

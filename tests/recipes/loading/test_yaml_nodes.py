@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes.errors import RecipeError
-from recipes.loading.yaml_nodes import Kind, Located, dump, merge, parse
+from recipes.loading.yaml_nodes import Kind, YamlNode, dump, merge, parse
 
 
-def read(text: str, kind: Kind = "recipe") -> Located:
+def read(text: str, kind: Kind = "recipe") -> YamlNode:
     return parse(text, "a.yaml", kind)
 
 

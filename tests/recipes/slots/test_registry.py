@@ -13,17 +13,17 @@ from pydantic import BaseModel, Field
 
 from recipes.errors import RecipeError
 from recipes.slots.registry import (
-    Bound,
     Registry,
+    SlotEntry,
     build,
-    describe,
+    call_on_run_start,
     function_of,
-    make_ready,
     option_path,
     tags_of,
+    to_plain,
 )
 from recipes.slots.schedules import number
-from recipes.slots.spec import Entry, Number
+from recipes.slots.spec import Entry, Scheduled
 
 AnyRegistry = Registry[Any, Any]
 
@@ -43,7 +43,7 @@ def shapes() -> AnyRegistry:
     def circle(
         x: float,
         *,
-        radius: Annotated[Number, Field(gt=0, description="in metres")] = 1.0,
+        radius: Annotated[Scheduled, Field(gt=0, description="in metres")] = 1.0,
         to: Literal["ref", "old"] = "ref",
     ) -> float:
         """A round thing.
@@ -68,7 +68,7 @@ def shapes() -> AnyRegistry:
     def pile(
         x: float,
         *,
-        parts: Annotated[list[Annotated[Bound, shape.nested]], Field(min_length=1)],
+        parts: Annotated[list[Annotated[SlotEntry, shape.nested]], Field(min_length=1)],
         weights: Mapping[str, float] = {},
     ) -> float:
         """Shapes made of shapes."""
@@ -333,7 +333,7 @@ def test_a_union_names_the_option_and_not_its_branches() -> None:
         (("lr",), "lr"),
         (("lr", "float"), "lr"),
         (("lr", "constrained-float"), "lr"),
-        (("terms", 0, "coef", "Bound"), "terms.0.coef"),
+        (("terms", 0, "coef", "SlotEntry"), "terms.0.coef"),
         (("use", "list[int]", 1), "use.1"),
         (("use", "function-wrap[check()]"), "use"),
         (("float",), "float"),
@@ -378,8 +378,8 @@ def test_a_factory_is_called_with_context_and_nested_ones_are_built_first() -> N
     def tree(
         context: str,
         *,
-        inner: Annotated[Bound, slot.nested],
-        named: Mapping[str, Annotated[Bound, slot.nested]],
+        inner: Annotated[SlotEntry, slot.nested],
+        named: Mapping[str, Annotated[SlotEntry, slot.nested]],
     ) -> object:
         return inner, dict(named)
 
@@ -392,7 +392,7 @@ def test_a_factory_is_called_with_context_and_nested_ones_are_built_first() -> N
 def test_a_description_writes_every_default_out_and_binds_again() -> None:
     shape = shapes()
     entry = {"name": "pile", "parts": [{"name": "box", "sides": [1], "mode": "exact"}]}
-    described = describe(shape.bind(entry))
+    described = to_plain(shape.bind(entry))
     assert described == {
         "name": "pile",
         "parts": [
@@ -408,7 +408,7 @@ def test_a_description_writes_every_default_out_and_binds_again() -> None:
         "weights": {},
         "coef": 1.0,
     }
-    assert describe(shape.bind(json.loads(json.dumps(described)))) == described
+    assert to_plain(shape.bind(json.loads(json.dumps(described)))) == described
 
 
 # -- JSON Schema ---------------------------------------------------------------------------------
@@ -477,13 +477,13 @@ def tools() -> tuple[AnyRegistry, list[str]]:
             raise RecipeError.of("it is blunt", path="edge")
         seen.append(edge)
 
-    @tool.register(tags=("sharp",), ready=sharpen)
+    @tool.register(tags=("sharp",), on_run_start=sharpen)
     def knife(x: float, *, edge: str = "steel") -> float:
         """Cuts."""
         return x
 
-    @tool.register(tags=("heavy",), ready=lambda *, inside: seen.append("box"))
-    def box(x: float, *, inside: list[Annotated[Bound, tool.nested]]) -> float:
+    @tool.register(tags=("heavy",), on_run_start=lambda *, inside: seen.append("box"))
+    def box(x: float, *, inside: list[Annotated[SlotEntry, tool.nested]]) -> float:
         """Holds tools."""
         return x
 
@@ -500,14 +500,16 @@ NESTED = {"name": "box", "inside": ["cord", {"name": "box", "inside": ["knife"]}
 
 def test_what_is_inside_is_made_ready_first() -> None:
     tool, seen = tools()
-    make_ready(tool.bind(NESTED))
+    call_on_run_start(tool.bind(NESTED))
     assert seen == ["steel", "box", "box"]
 
 
 def test_making_ready_may_be_refused() -> None:
     tool, seen = tools()
     with pytest.raises(RecipeError, match="it is blunt"):
-        make_ready(tool.bind({"name": "box", "inside": [{"name": "knife", "edge": "blunt"}]}))
+        call_on_run_start(
+            tool.bind({"name": "box", "inside": [{"name": "knife", "edge": "blunt"}]})
+        )
     assert seen == []
 
 

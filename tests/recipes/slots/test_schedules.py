@@ -7,9 +7,9 @@ import pytest
 from pydantic import Field, ValidationError
 
 from recipes.errors import RecipeError
-from recipes.slots.registry import Bound, Registry
+from recipes.slots.registry import Registry, SlotEntry
 from recipes.slots.schedules import number
-from recipes.slots.spec import Count, Number, Spec
+from recipes.slots.spec import Scheduled, ScheduledInt, Spec
 
 slot: Registry[Any, Any] = Registry("slot", params=("x",), packages=[], numbers=number)
 
@@ -18,16 +18,16 @@ slot: Registry[Any, Any] = Registry("slot", params=("x",), packages=[], numbers=
 def bounded(
     x: float,
     *,
-    clip: Annotated[Number, Field(gt=0, lt=1, description="share")] = 0.2,
-    length: Annotated[Count, Field(ge=1)] = 8,
+    clip: Annotated[Scheduled, Field(gt=0, lt=1, description="share")] = 0.2,
+    length: Annotated[ScheduledInt, Field(ge=1)] = 8,
 ) -> float:
-    """A function with a Number and a Count."""
+    """A function with a Scheduled and a ScheduledInt."""
     return x
 
 
 class Section(Spec):
-    lr: Annotated[Bound | float, number.entry]
-    max_tokens: Annotated[Bound | Annotated[int, Field(gt=0)], number.entry] = 16
+    lr: Annotated[SlotEntry | float, number.entry]
+    max_tokens: Annotated[SlotEntry | Annotated[int, Field(gt=0)], number.entry] = 16
     free: number.field = 1.0  # type: ignore[name-defined]
 
 
@@ -95,7 +95,7 @@ def linear(start: float, end: float) -> dict[str, object]:
 def test_a_number_is_a_float_or_a_schedule() -> None:
     assert slot.bind({"name": "bounded", "clip": 0.5}).options["clip"] == 0.5
     schedule = slot.bind({"name": "bounded", "clip": linear(0.2, 0.4)}).options["clip"]
-    assert isinstance(schedule, Bound)
+    assert isinstance(schedule, SlotEntry)
     assert (schedule.name, schedule.options["end"]) == ("linear", 0.4)
 
 
@@ -173,7 +173,7 @@ def test_a_controller_registers_beside_the_schedules_and_is_not_asked_along_the_
         return Counting(start)
 
     @users.register()
-    def user(x: float, *, coef: Annotated[Number, Field(ge=0)] = 0.0) -> float:
+    def user(x: float, *, coef: Annotated[Scheduled, Field(ge=0)] = 0.0) -> float:
         """Takes a number."""
         return x + coef
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.answers.normalize import number, unstyled
-from rewards.answers.unicode_math import plain
+from rewards.answers.unicode_math import to_latex
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from rewards.answers.unicode_math import plain
     ],
 )
 def test_signs_become_latex(text: str, latex: str) -> None:
-    assert plain(text) == latex
+    assert to_latex(text) == latex
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,6 @@ def test_separators_do_not_change_an_integer(value: int) -> None:
 
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_readers(text: str) -> None:
-    assert plain(text).isascii() or not text.isascii()
-    unstyled(plain(text))
+    assert to_latex(text).isascii() or not text.isascii()
+    unstyled(to_latex(text))
     number(text)

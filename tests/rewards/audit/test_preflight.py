@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from recipes.errors import RecipeError
-from rewards.audit.preflight import try_out
+from rewards.audit.preflight import preflight_verifier
 from rewards.types import Verdict
 from tests.support.builders import problem
 from tests.support.verifiers import broken, pays
@@ -16,7 +16,7 @@ async def only_for_two(asked, response):
 
 
 def tried(verifier, **options):
-    return asyncio.run(try_out(verifier, "mine", PROBLEMS, "#{answer}", **options))
+    return asyncio.run(preflight_verifier(verifier, "mine", PROBLEMS, "#{answer}", **options))
 
 
 def test_gold_answers_are_asked_as_a_response_gives_them():

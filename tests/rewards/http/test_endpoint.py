@@ -21,7 +21,7 @@ def spec(url, **options):
 
 
 def post(endpoint, body=None, *, times=1):
-    """What `times` posts at once gave: replies and exceptions. Meters start empty."""
+    """What `times` posts at once gave: replies and exceptions. UsageCounters start empty."""
 
     async def one():
         return await Endpoint.of(endpoint).post("/x", body or {}, meter="test")

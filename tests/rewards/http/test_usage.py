@@ -1,8 +1,8 @@
-from rewards.http.usage import Meters
+from rewards.http.usage import UsageCounters
 
 
 def test_totals_add_up_and_means_carry_their_count():
-    meters = Meters()
+    meters = UsageCounters()
     for value in (1.0, 2.0, 6.0):
         meters.add("judge/tokens", value)
         meters.observe("judge/seconds", value)
@@ -10,7 +10,7 @@ def test_totals_add_up_and_means_carry_their_count():
 
 
 def test_a_reading_starts_anew():
-    meters = Meters()
+    meters = UsageCounters()
     meters.add("judge/requests")
     meters.read()
     assert meters.read() == {}

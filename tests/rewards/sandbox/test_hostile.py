@@ -130,7 +130,7 @@ def unharmed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Surroundings]:
         assert around.files() == before
 
 
-def verdict_of(program: str, level: str, *, test_s: float = 0.4) -> Verdict:
+def call_verifier(program: str, level: str, *, test_s: float = 0.4) -> Verdict:
     problem = Problem(
         id="square",
         messages=(Message(role="user", content="Write solve(n), the square of n."),),
@@ -157,7 +157,7 @@ def test_a_hostile_program_neither_passes_nor_leaves_anything_behind(
     allowed = set().union(*(LET_THROUGH[leak] for leak in sandbox.leaks))
     with unharmed(monkeypatch) as around:
         patience = 3.0 if name in allowed else 0.4
-        verdict = verdict_of(around.program(name), sandbox.level, test_s=patience)
+        verdict = call_verifier(around.program(name), sandbox.level, test_s=patience)
     assert verdict.correct == (name in allowed), verdict.reason
 
 
@@ -167,7 +167,7 @@ def test_an_honest_program_passes_in_the_same_surroundings(
 ) -> None:
     with unharmed(monkeypatch):
         honest = "def solve(n):\n    return n * n"
-        verdict = verdict_of(honest, sandbox_of(strength).level, test_s=3.0)
+        verdict = call_verifier(honest, sandbox_of(strength).level, test_s=3.0)
     assert verdict.correct, verdict.reason
 
 

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.slots.registry import describe, function_of, make_ready
+from recipes.slots.registry import call_on_run_start, function_of, to_plain
 from rewards.http.usage import meters
 from rewards.verifiers import verifier
 from tests.support.builders import problem
@@ -207,10 +207,10 @@ def test_options_that_do_not_go_together_are_refused(options, path, words):
 def test_a_missing_key_is_found_before_a_run(monkeypatch):
     monkeypatch.delenv("TEMPER_NO_KEY", raising=False)
     judged = bound(endpoint={"api_key_env": "TEMPER_NO_KEY"})
-    parts = {"style": describe(judged)}
+    parts = {"style": to_plain(judged)}
     for entry in (judged, verifier.bind({"name": "weighted", "parts": parts})):
         with pytest.raises(RecipeError, match="TEMPER_NO_KEY is not set"):
-            make_ready(entry)
+            call_on_run_start(entry)
 
 
 def test_the_key_is_not_in_the_written_recipe_or_in_a_reason(tmp_path, monkeypatch):
@@ -220,5 +220,5 @@ def test_the_key_is_not_in_the_written_recipe_or_in_a_reason(tmp_path, monkeypat
         verdict = judge(server, tmp_path, endpoint=key)
         assert server.requests[0].headers["authorization"] == "Bearer sk-very-secret"
     assert verdict.is_missing and "sk-very-secret" not in verdict.reason
-    written = json.dumps(describe(bound(endpoint=key)))
+    written = json.dumps(to_plain(bound(endpoint=key)))
     assert "sk-very-secret" not in written and "TEMPER_TEST_KEY" in written

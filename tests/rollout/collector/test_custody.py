@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from rollout.collector.custody import Custody
+from rollout.collector.custody import SampleTracker
 from rollout.collector.ledger import Ledger
 from tests.support.builders import group
 
@@ -10,7 +10,7 @@ from tests.support.builders import group
 def begin(issued):
     ledger = Ledger()
     ledger.issue(issued)
-    return ledger, Custody(ledger)
+    return ledger, SampleTracker(ledger)
 
 
 def test_a_sample_goes_from_the_buffer_through_the_step_to_its_bucket():
@@ -57,7 +57,7 @@ def test_state_is_refused_in_the_middle_of_a_step():
 def test_a_loaded_custody_knows_what_is_buffered():
     ledger, custody = begin(2)
     custody.buffer(group([1, 0], group_id=9))
-    loaded = Custody(ledger)
+    loaded = SampleTracker(ledger)
     loaded.load_state_dict(json.loads(json.dumps(custody.state_dict())))
     assert loaded.buffered_groups == 1
     loaded.check(in_flight=0)

@@ -3,16 +3,16 @@ import json
 
 import pytest
 
-from rollout.collector.group_task import Ticket, derive_seed, play
+from rollout.collector.group_task import GroupTask, derive_seed, run_group
 from rollout.types import EngineDied, EnvError, Sampling
 from tests.support.builders import problem, sample
 
-TICKET = Ticket(group_id=3, problem=problem(columns={"entry": (1, 2)}), step=2)
+TICKET = GroupTask(group_id=3, problem=problem(columns={"entry": (1, 2)}), step=2)
 
 
 def run(environment, *, size=2, greedy=False):
     sampling = Sampling(max_tokens=4, temperature=0.7, seed=5)
-    played = play(TICKET, environment, None, sampling, group_size=size, greedy=greedy)
+    played = run_group(TICKET, environment, None, sampling, group_size=size, greedy=greedy)
     return asyncio.run(played)
 
 
@@ -62,5 +62,5 @@ def test_seeds_depend_on_run_and_group_alone_and_fit_63_bits():
 
 
 def test_a_ticket_survives_json():
-    after = Ticket.from_state(json.loads(json.dumps(TICKET.state_dict())))
+    after = GroupTask.from_state(json.loads(json.dumps(TICKET.state_dict())))
     assert after == TICKET

@@ -2,13 +2,13 @@ import asyncio
 
 import pytest
 
-from rollout.collector.group_task import Played, Ticket
+from rollout.collector.group_task import GroupResult, GroupTask
 from rollout.collector.in_flight import InFlight
 from tests.support.builders import problem
 
 
 def ticket(group_id):
-    return Ticket(group_id=group_id, problem=problem(), step=0)
+    return GroupTask(group_id=group_id, problem=problem(), step=0)
 
 
 def flight(turns, events, *, loaded=None):
@@ -19,7 +19,7 @@ def flight(turns, events, *, loaded=None):
         if turns[one.group_id] == 13:
             raise ValueError("unlucky")
         events.append(f"end {one.group_id}")
-        return Played(ticket=one, samples=(), failure="")
+        return GroupResult(ticket=one, samples=(), failure="")
 
     in_flight = InFlight(run, lambda: None)
     if loaded is not None:

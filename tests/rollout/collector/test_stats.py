@@ -1,11 +1,11 @@
 import pytest
 
-from rollout.collector.stats import Tally
+from rollout.collector.stats import RolloutStats
 from tests.support.builders import group
 
 
 def test_every_finished_group_counts_kept_or_not():
-    tally = Tally()
+    tally = RolloutStats()
     tally.add(group([1, 1]), kept=False)
     tally.add(group([1, 0, 0, 0]), kept=True)
     tally.add(group([0, 0]), kept=False)
@@ -21,13 +21,13 @@ def test_every_finished_group_counts_kept_or_not():
 
 
 def test_missing_verdicts_count_for_nothing():
-    tally = Tally()
+    tally = RolloutStats()
     tally.add(group([1, 0], missing=[0, 1]), kept=False)
     assert "rollout/pass_rate" not in tally.metrics()
 
 
 def test_nothing_seen_gives_no_mean():
-    assert Tally().metrics() == {
+    assert RolloutStats().metrics() == {
         "rollout/groups": 0,
         "rollout/groups_issued": 0,
         "rollout/groups_reused": 0,

@@ -6,7 +6,7 @@ import pytest
 from rewards.http.usage import meters
 from rewards.types import Verdict
 from rollout.verification.breaker import BreakerTripped, CircuitBreaker
-from rollout.verification.runner import Scorer
+from rollout.verification.runner import VerifierRunner
 from tests.support.builders import problem
 
 
@@ -34,7 +34,7 @@ def pays(reward):
 
 
 def test_a_verdict_is_handed_on():
-    assert ask(Scorer(right)).reward == 1.0
+    assert ask(VerifierRunner(right)).reward == 1.0
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_verdict_is_handed_on():
     ],
 )
 def test_what_a_verifier_breaks_is_missing_never_zero(verifier, reason):
-    verdict = ask(Scorer(verifier))
+    verdict = ask(VerifierRunner(verifier))
     assert verdict.is_missing
     assert verdict.reason == reason
 
@@ -56,7 +56,7 @@ def test_metrics_count_calls_since_the_last_reading():
     async def reads(asked, response):
         return Verdict.binary(True) if response else Verdict.missing("nothing to read")
 
-    scorer = Scorer(reads)
+    scorer = VerifierRunner(reads)
     for response in ("a", "", "b", "c"):
         ask(scorer, response=response)
     metrics = scorer.metrics()
@@ -71,7 +71,7 @@ def test_a_cancelled_verification_stays_cancelled():
         await asyncio.sleep(3600)
 
     async def run():
-        task = asyncio.create_task(Scorer(waits).verify(problem(), "x"))
+        task = asyncio.create_task(VerifierRunner(waits).verify(problem(), "x"))
         await asyncio.sleep(0)
         task.cancel()
         await task
@@ -118,9 +118,9 @@ def test_a_breaker_goes_on_from_what_it_had_seen():
 
 
 def test_the_breaker_is_part_of_the_scorers_state():
-    before = Scorer(raises, breaker=CircuitBreaker(0.5, window=4))
+    before = VerifierRunner(raises, breaker=CircuitBreaker(0.5, window=4))
     ask(before)
-    after = Scorer(raises, breaker=CircuitBreaker(0.5, window=4))
+    after = VerifierRunner(raises, breaker=CircuitBreaker(0.5, window=4))
     after.load_state_dict(before.state_dict())
     assert after.breaker.error_rate == 1.0
 
@@ -134,7 +134,7 @@ def test_a_tripped_breaker_names_rate_and_reason():
 
 def test_the_scorer_feeds_its_breaker():
     breaker = CircuitBreaker(0.5, window=4, min_count=2)
-    scorer = Scorer(raises, breaker=breaker)
+    scorer = VerifierRunner(raises, breaker=breaker)
     ask(scorer)
     breaker.check()
     ask(scorer)
@@ -143,7 +143,7 @@ def test_the_scorer_feeds_its_breaker():
 
 
 def test_what_verifiers_count_themselves_is_read_with_the_calls():
-    scorer = Scorer(right)
+    scorer = VerifierRunner(right)
     meters.read()
     meters.add("judge/tokens_in", 7)
     assert scorer.metrics() == {}  # no call, nothing to report yet
@@ -174,7 +174,7 @@ class Remembers:
 
 def test_watchers_see_every_verdict_and_add_their_numbers():
     watcher = Remembers()
-    scorer = Scorer(right, watchers={"memory": watcher})
+    scorer = VerifierRunner(right, watchers={"memory": watcher})
     ask(scorer, response="a")
     ask(scorer, response="b")
     assert watcher.seen == [("p0", "a", 1.0), ("p0", "b", 1.0)]
@@ -183,12 +183,12 @@ def test_watchers_see_every_verdict_and_add_their_numbers():
 
 def test_what_watchers_remember_survives_a_checkpoint():
     before, after = Remembers(), Remembers()
-    ask(Scorer(right, watchers={"memory": before}))
-    saved = Scorer(right, watchers={"memory": before, "other": Remembers()}).state_dict()
-    Scorer(right, watchers={"memory": after, "new": Remembers()}).load_state_dict(saved)
+    ask(VerifierRunner(right, watchers={"memory": before}))
+    saved = VerifierRunner(right, watchers={"memory": before, "other": Remembers()}).state_dict()
+    VerifierRunner(right, watchers={"memory": after, "new": Remembers()}).load_state_dict(saved)
     assert after.seen == before.seen
 
 
 @pytest.mark.parametrize("verifier", [right, raises])
 def test_every_verdict_says_what_gave_it(verifier):
-    assert ask(Scorer(verifier, provenance="4f2a")).verifier == "4f2a"
+    assert ask(VerifierRunner(verifier, provenance="4f2a")).verifier == "4f2a"

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from recipes.errors import RecipeError
 from rewards.audit.verifier_bench import Bounds
-from trainer.commands.verify import load_bench, run_bench
+from trainer.commands.verify import load_bench, run_verify
 
 STRANGERS = Path(__file__).parents[2] / "support" / "strangers.py"
 STRICT = Bounds(max_gold_fail=0.0, max_false_accept=0.0, max_missing=0.0, max_changed=0.0)
@@ -24,7 +24,7 @@ def bench(folder: Path, verifier: str, **options):
     console = Console(record=True, width=200)
     settings = {"responses": None, "second": "", "sample": 4, "concurrency": 4, "bounds": STRICT}
     out = folder / "out.json"
-    code = run_bench(str(file), [], out=out, console=console, **{**settings, **options})
+    code = run_verify(str(file), [], out=out, console=console, **{**settings, **options})
     return code, console.export_text(), json.loads(out.read_text())
 
 
@@ -119,7 +119,7 @@ def test_rows_of_several_kinds_are_tried_with_their_own_verifier(tmp_path):
     )
     out = tmp_path / "out.json"
     options = {"responses": None, "second": "", "sample": 0, "concurrency": 2}
-    run_bench(str(file), [], bounds=STRICT, out=out, console=Console(quiet=True), **options)
+    run_verify(str(file), [], bounds=STRICT, out=out, console=Console(quiet=True), **options)
     failed = json.loads(out.read_text())["gold_failures"]
     assert len(failed) == 3  # the kind b, whose answers want a mark
 

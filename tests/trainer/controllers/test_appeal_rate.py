@@ -1,6 +1,6 @@
 import pytest
 
-from recipes.slots.registry import Bound
+from recipes.slots.registry import SlotEntry
 from trainer.controllers.appeal_rate import appeal_rate
 from trainer.shaping import shaping
 
@@ -38,4 +38,4 @@ def test_it_survives_a_checkpoint():
 def test_debias_reward_takes_it():
     rate = {"name": "appeal_rate", "of": "false_negative"}
     entry = {"name": "debias_reward", "false_positive": 0.0, "false_negative": rate}
-    assert isinstance(shaping.bind(entry).options["false_negative"], Bound)
+    assert isinstance(shaping.bind(entry).options["false_negative"], SlotEntry)

@@ -6,7 +6,7 @@ import torch
 from recipes.errors import RecipeError
 from rollout.attention import ATTENTION
 from tests.support.models import ARCHITECTURES, VOCABULARY, random_model
-from trainer.models.logprob_model import Scorer, check_head, logit_shape
+from trainer.models.logprob_model import LogprobModel, check_output_head, logit_shape
 from trainer.models.tiled_logprobs import LogitShape
 
 LENGTHS = [5, 2, 9]
@@ -38,7 +38,7 @@ def test_packed_and_padded_equal_the_models_own_forward(arch, attention):
     changes = {"logits_scaling": 4.0} if arch == "granite" else {}
     with torch.no_grad():
         expected = own_words(random_model(arch, **changes), ids, 0.7)
-        scorer = Scorer(random_model(arch, attention=attention, **changes))
+        scorer = LogprobModel(random_model(arch, attention=attention, **changes))
         found = torch.stack(scorer(ids, positions, LENGTHS, scored, 0.7))
     layers = scorer.causal_lm.get_decoder()
     assert layers.config._attn_implementation == attention
@@ -47,7 +47,7 @@ def test_packed_and_padded_equal_the_models_own_forward(arch, attention):
 
 def test_only_the_asked_tokens_are_scored_in_their_order():
     ids, positions, scored = row()
-    scorer = Scorer(random_model("qwen3", attention=ATTENTION))
+    scorer = LogprobModel(random_model("qwen3", attention=ATTENTION))
     with torch.no_grad():
         every, _ = scorer(ids, positions, LENGTHS, scored, 1.0)
         some, _ = scorer(ids, positions, LENGTHS, scored[3:6], 1.0)
@@ -68,8 +68,8 @@ def test_shape_of_the_logits_is_read_from_the_configuration(arch, changes, shape
 
 
 def test_model_whose_head_does_something_unknown_is_refused():
-    scorer = Scorer(random_model("qwen3", attention=ATTENTION))
-    check_head(scorer)
+    scorer = LogprobModel(random_model("qwen3", attention=ATTENTION))
+    check_output_head(scorer)
     scorer.head.shape = LogitShape(scale=0.5)  # stands for what a model does and we do not know
     with pytest.raises(RecipeError, match=r"model\.path: the log-probs of Qwen3ForCausalLM differ"):
-        check_head(scorer)
+        check_output_head(scorer)

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from recipes.errors import RecipeError
-from trainer.monitor.reward_hacking import Watch, WatchSpec, alarms
+from trainer.monitor.reward_hacking import RewardHackingMonitor, WatchSpec, alarms
 
 LENGTH = {"metric": "rollout/length_mean", "max_growth": 1.5}
 STRICT = {"metric": "watch/strict", "max_fall": 0.05}
@@ -74,7 +74,7 @@ def test_a_metric_that_never_came_is_a_mistake():
 
 
 def test_alarms_in_a_row_end_the_run():
-    watch = Watch(spec(STRICT, patience=2))
+    watch = RewardHackingMonitor(spec(STRICT, patience=2))
     falling = [0.5, 0.5, 0.3, 0.3, 0.2]
     over = []
     for step, strict in enumerate(falling):
@@ -84,7 +84,7 @@ def test_alarms_in_a_row_end_the_run():
 
 
 def test_without_a_stop_it_only_logs():
-    watch = Watch(spec(STRICT, patience=1, stop=False))
+    watch = RewardHackingMonitor(spec(STRICT, patience=1, stop=False))
     for line in history(watch__strict=(0.5, 0.5, 0.1, 0.1)):
         found = watch.observe(line)
     assert found and not watch.is_over
@@ -92,7 +92,7 @@ def test_without_a_stop_it_only_logs():
 
 def test_it_goes_on_from_a_checkpoint():
     lines = history((0.1, 0.2, 0.3, 0.4, 0.5), watch__strict=(0.5, 0.5, 0.3, 0.3, 0.2))
-    whole, first, second = (Watch(spec(STRICT, patience=2)) for _ in range(3))
+    whole, first, second = (RewardHackingMonitor(spec(STRICT, patience=2)) for _ in range(3))
     for line in lines[:3]:
         whole.observe(line)
         first.observe(line)
@@ -104,7 +104,7 @@ def test_it_goes_on_from_a_checkpoint():
 
 def test_it_is_off_unless_asked_for():
     assert not WatchSpec().asks
-    assert Watch(WatchSpec()).observe({}) == []
+    assert RewardHackingMonitor(WatchSpec()).observe({}) == []
 
 
 def refused(**tree):

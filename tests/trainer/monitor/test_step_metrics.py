@@ -5,19 +5,19 @@ from rollout.types import Status
 from tests.support.builders import annotated, batch, group
 from trainer.batch.pack import pack
 from trainer.batch.token_batch import TokenBatch
-from trainer.monitor.step_metrics import describe, outcomes
+from trainer.monitor.step_metrics import outcomes, step_metrics
 
 
 def trained(groups, **changes) -> TokenBatch:
     batch = pack(groups)
     acts = batch.action_mask
-    stages = {"advantages": acts.float(), "train_mask": acts, "is_weights": acts.float()}
+    stages = {"advantages": acts.float(), "train_mask": acts, "importance_weights": acts.float()}
     return batch.replace(**{**stages, **changes})
 
 
 def test_rewards_and_their_interval_cluster_by_group():
     groups = [group([1, 0], group_id=0), group([1, 1], group_id=1)]  # group means 0.5 and 1
-    numbers = describe(groups, trained(groups), version=0).numbers()
+    numbers = step_metrics(groups, trained(groups), version=0).numbers()
     assert numbers["reward/mean"] == 0.75
     half = 1.959964 * 0.3535534 / 2**0.5
     assert numbers["reward/interval_high"] == pytest.approx(0.75 + half, abs=1e-6)
@@ -28,7 +28,7 @@ def test_shaped_rewards_are_those_of_the_samples_that_are_trained():
     groups = [group([1, 0]), group([1, 1], group_id=1)]
     shaped = torch.tensor([3.0, 1.0, 9.0, 9.0])
     batch = trained(groups, rewards=shaped).select([0, 1])
-    numbers = describe(groups, batch, version=0).numbers()
+    numbers = step_metrics(groups, batch, version=0).numbers()
     assert (numbers["reward/mean"], numbers["reward/shaped_mean"]) == (0.75, 2.0)
     assert numbers["reward/shaped_std"] == pytest.approx(2**0.5)
 
@@ -36,7 +36,7 @@ def test_shaped_rewards_are_those_of_the_samples_that_are_trained():
 def test_truncation_and_lengths_are_of_the_policys_tokens():
     statuses = [Status.COMPLETED, Status.TRUNCATED_TOKENS]
     groups = [group([1, 0], lengths=[2, 6], statuses=statuses)]
-    numbers = describe(groups, trained(groups), version=0).numbers()
+    numbers = step_metrics(groups, trained(groups), version=0).numbers()
     assert numbers["rollout/length_mean"] == 4
     assert numbers["rollout/length_max"] == 6
     assert numbers["rollout/truncated_frac"] == 0.5
@@ -46,22 +46,22 @@ def test_the_kept_share_is_of_the_sampled_tokens():
     groups = [group([1, 0], lengths=[3, 1])]
     batch = trained(groups)
     first = batch.train_mask & (batch.seq_ids == 0)
-    numbers = describe(groups, batch.replace(train_mask=first), version=0).numbers()
+    numbers = step_metrics(groups, batch.replace(train_mask=first), version=0).numbers()
     assert numbers["mask/kept_frac"] == 0.75
 
 
 def test_staleness_is_counted_in_published_versions():
     groups = [group([1, 0], version=3)]
-    assert describe(groups, trained(groups), version=5).numbers()["sync/staleness_mean"] == 2
+    assert step_metrics(groups, trained(groups), version=5).numbers()["sync/staleness_mean"] == 2
 
 
 def test_the_raw_gap_is_reported_before_any_clip():
     groups = [group([1, 0])]
     batch = trained(groups)
     batch = batch.replace(
-        old_logprobs=batch.behavior_logprobs + 0.5, is_weights=torch.zeros(batch.num_tokens)
+        old_logprobs=batch.behavior_logprobs + 0.5, importance_weights=torch.zeros(batch.num_tokens)
     )
-    numbers = describe(groups, batch, version=0).numbers()
+    numbers = step_metrics(groups, batch, version=0).numbers()
     assert numbers["correction/log_ratio_mean"] == pytest.approx(0.5)
     assert numbers["correction/dropped_frac"] == 1.0
     assert numbers["correction/effective_frac"] == pytest.approx(1.0)
@@ -72,7 +72,7 @@ def critic_numbers(rewards, values):
     of = annotated(batch([rewards], [[1] * len(rewards)], prompts=[1]))
     said = torch.full((of.num_tokens,), 9.0)  # what is said of the prompt does not count
     said[of.action_mask] = torch.tensor(values)
-    return describe([group(rewards)], of.replace(values=said), version=0).numbers()
+    return step_metrics([group(rewards)], of.replace(values=said), version=0).numbers()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 import torch
 
-from trainer.ops.max_variance import most_varied
+from trainer.ops.max_variance import max_variance_subset
 
 
 def chosen(values, names, count):
-    return most_varied(torch.tensor(values), torch.tensor(names), count).nonzero().flatten()
+    return max_variance_subset(torch.tensor(values), torch.tensor(names), count).nonzero().flatten()
 
 
 def test_the_extremes_by_hand():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from trainer.parallel.optimizer import Masters, Optimizers, OptimizerSpec, set_rates
+from trainer.parallel.optimizer import MasterWeights, Optimizers, OptimizerSpec, set_rates
 
 
 def test_norms_and_biases_are_not_decayed():
@@ -58,7 +58,7 @@ def test_wrong_settings_are_refused(wrong):
 def test_small_gradients_add_up_in_fp32_under_bf16_weights():
     # bf16 has 8 bits: 1 + 0.001 is 1. A thousand of them are lost in bf16, and 1 in fp32.
     weight = torch.nn.Parameter(torch.ones(1, dtype=torch.bfloat16))
-    masters = Masters([weight])
+    masters = MasterWeights([weight])
     (weight * 1.0).sum().backward()
     for _ in range(1000):
         (weight * 0.001).sum().backward()
@@ -68,7 +68,7 @@ def test_small_gradients_add_up_in_fp32_under_bf16_weights():
 
 def test_bf16_weight_follows_its_copy():
     weight = torch.nn.Parameter(torch.ones(1, dtype=torch.bfloat16))
-    masters = Masters([weight])
+    masters = MasterWeights([weight])
     with torch.no_grad():
         masters.all[0] += 0.5
     masters.publish()
@@ -77,4 +77,4 @@ def test_bf16_weight_follows_its_copy():
 
 def test_fp32_weights_are_their_own_masters():
     weight = torch.nn.Parameter(torch.ones(1))
-    assert Masters([weight]).all[0] is weight
+    assert MasterWeights([weight]).all[0] is weight

@@ -8,7 +8,7 @@ from recipes.errors import RecipeError
 from recipes.loading.load import load
 from tests.support.builders import problem
 from trainer.recipe.config import read
-from trainer.run.reward_monitor import oversee, refuse_another_verifier
+from trainer.run.reward_monitor import build_reward_monitor, refuse_another_verifier
 
 APPEALED = """
 verifier:
@@ -34,54 +34,56 @@ def recipe(folder: Path, settings: str = ""):
     return read(load(file))
 
 
-def ask(oversight, *responses):
+def ask(reward_monitor, *responses):
     async def every():
-        return [await oversight.scorer.verify(problem(), response) for response in responses]
+        return [await reward_monitor.scorer.verify(problem(), response) for response in responses]
 
     return asyncio.run(every())
 
 
 def test_every_verdict_carries_the_hash_of_its_verifier(tmp_path):
-    oversight = oversee(recipe(tmp_path))
-    [verdict] = ask(oversight, "1")
-    assert verdict.verifier == oversight.provenance.digest
+    reward_monitor = build_reward_monitor(recipe(tmp_path))
+    [verdict] = ask(reward_monitor, "1")
+    assert verdict.verifier == reward_monitor.provenance.digest
 
 
 def test_an_appealed_verifier_is_watched_for_its_errors(tmp_path):
-    oversight = oversee(recipe(tmp_path, APPEALED))
-    ask(oversight, "2", "it is 2", "3")
-    found = oversight.scorer.metrics()
+    reward_monitor = build_reward_monitor(recipe(tmp_path, APPEALED))
+    ask(reward_monitor, "2", "it is 2", "3")
+    found = reward_monitor.scorer.metrics()
     assert found["verifier/appeals"] == 2
     assert found["verifier/false_negative"] == 0  # the one that there was is repaired
     assert "verifier/appeals" not in _metrics_of(recipe(tmp_path))
 
 
 def _metrics_of(plain):
-    oversight = oversee(plain)
-    ask(oversight, "2")
-    return oversight.scorer.metrics()
+    reward_monitor = build_reward_monitor(plain)
+    ask(reward_monitor, "2")
+    return reward_monitor.scorer.metrics()
 
 
 def test_a_watch_alarms_and_stops(tmp_path, capsys):
-    oversight = oversee(recipe(tmp_path, WATCHED))
-    assert oversight.verdict == ""
+    reward_monitor = build_reward_monitor(recipe(tmp_path, WATCHED))
+    assert reward_monitor.verdict == ""
     for reward, responses in ((0.2, ["2", "2"]), (0.9, ["12", "2 or 3"])):
-        ask(oversight, *responses)
-        added = oversight.observe({"rollout/reward": reward, **oversight.scorer.metrics()})
+        ask(reward_monitor, *responses)
+        added = reward_monitor.observe(
+            {"rollout/reward": reward, **reward_monitor.scorer.metrics()}
+        )
     assert added == {"watch/alarms": 1.0}
     assert (
         "watch: rollout/reward rose from 0.2 to 0.9 while watch/strict" in capsys.readouterr().err
     )
-    assert "the reward seems to be gamed" in oversight.verdict
+    assert "the reward seems to be gamed" in reward_monitor.verdict
 
 
 def test_a_run_without_a_watch_logs_no_alarms(tmp_path):
-    assert oversee(recipe(tmp_path)).observe({"rollout/reward": 1.0}) == {}
+    assert build_reward_monitor(recipe(tmp_path)).observe({"rollout/reward": 1.0}) == {}
 
 
 def test_its_memory_survives_a_checkpoint(tmp_path):
     both = recipe(tmp_path, APPEALED + WATCHED)
-    before, after = oversee(both), oversee(both)
+    before, after = build_reward_monitor(both), build_reward_monitor(both)
     ask(before, "2", "3")
     before.observe({"rollout/reward": 0.1, **before.scorer.metrics()})
     after.load_state_dict(json.loads(json.dumps(before.state_dict())))
@@ -90,7 +92,7 @@ def test_its_memory_survives_a_checkpoint(tmp_path):
 
 
 def test_another_verifier_is_refused_on_a_resume_unless_allowed(tmp_path):
-    saved = oversee(recipe(tmp_path)).state_dict()
+    saved = build_reward_monitor(recipe(tmp_path)).state_dict()
     assert refuse_another_verifier(recipe(tmp_path), saved) == ""
     other = 'verifier: {name: format, pattern: "[5-9]"}\n'
     with pytest.raises(RecipeError, match=r"verifier: .*pattern: '\[0-4\]' before, '\[5-9\]' now"):

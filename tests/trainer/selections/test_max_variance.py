@@ -52,7 +52,7 @@ def test_the_baseline_is_that_of_all_samples():
 def test_what_is_left_out_is_down_sampled():
     groups = [group([1, 0, 0, 1], group_id=3)]
     of = pack(groups)
-    of = of.replace(train_mask=of.action_mask, is_weights=of.action_mask.float())
+    of = of.replace(train_mask=of.action_mask, importance_weights=of.action_mask.float())
     kept = of.select(max_variance(of, keep=2).nonzero().squeeze(1))
     ended = list(outcomes(groups, kept, signal=False).values())
     assert ended == ["trained", "down_sampled", "trained", "down_sampled"]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from recipes.slots.registry import Bound
+from recipes.slots.registry import SlotEntry
 from recipes.slots.schedules import number
 from tests.support.builders import annotated, batch
 from trainer.advantages import advantage
@@ -15,7 +15,7 @@ from trainer.update.algorithm import Algorithm, Slots, observation_mask
 RAMP = {"name": "linear", "start": 0.2, "end": 0.4, "steps": 10}
 
 
-def algorithm(*, updates: int = 1, terms: tuple[Bound, ...] = (), **options) -> Algorithm:
+def algorithm(*, updates: int = 1, terms: tuple[SlotEntry, ...] = (), **options) -> Algorithm:
     slots = Slots(
         shaping=[],
         advantage=advantage.bind("grpo"),

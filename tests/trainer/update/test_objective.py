@@ -24,16 +24,16 @@ def test_the_total_is_the_weighted_sum_of_loss_and_terms():
         loss=minus_logprobs,
         terms=[WeightedTerm(name="entropy", coef=-0.5, function=entropy, index=0)],
     )
-    expected = (data.loss_weights * data.is_weights * -out.logprobs * data.advantages).sum()
+    expected = (data.loss_weights * data.importance_weights * -out.logprobs * data.advantages).sum()
     expected = expected - 0.5 * (data.term_weights[:, 0] * out.entropy).sum()
     torch.testing.assert_close(objective(out, data).total, expected)
 
 
 def test_a_dropped_token_adds_nothing_but_stays_in_the_denominator():
     data = annotated(batch([[1]], [[2]]))
-    weights = data.is_weights.clone()
+    weights = data.importance_weights.clone()
     weights[-1] = 0
-    dropped = data.replace(is_weights=weights, advantages=torch.ones(data.num_tokens))
+    dropped = data.replace(importance_weights=weights, advantages=torch.ones(data.num_tokens))
     out = output(dropped)
     torch.testing.assert_close(PLAIN(out, dropped).total, -out.logprobs[2] / 2)
 
@@ -64,7 +64,7 @@ def test_without_an_earlier_pass_the_ratio_is_one():
     data = batch()
     fields = annotated(data)
     bare = data.replace(
-        **{k: getattr(fields, k) for k in ("advantages", "train_mask", "is_weights")},
+        **{k: getattr(fields, k) for k in ("advantages", "train_mask", "importance_weights")},
         loss_weights=fields.loss_weights,
     )
     metrics = PLAIN(output(bare), bare).metrics.numbers()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from recipes.errors import RecipeError
-from recipes.slots.registry import function_of, make_ready
+from recipes.slots.registry import call_on_run_start, function_of
 from rewards.types import Message
 from rewards.verifiers import verifier
 from tests.support.builders import problem
@@ -54,7 +54,7 @@ def test_two_users_with_opposite_tastes_get_opposite_rewards(tmp_path):
     gaps = {}
     for likes_short in (True, False):
         bound = verifier.bind(entry(tmp_path, folder, likes_short=likes_short))
-        make_ready(bound)
+        call_on_run_start(bound)
         short, long = rewards(bound, [SHORT[-1], LONG[-1]])  # the pair that the user did not see
         gaps[likes_short] = short.reward - long.reward
         assert short.parts.keys() == {"output"}
@@ -88,4 +88,4 @@ def test_what_is_not_there_is_found_before_a_run(tmp_path, broken):
         options["local"] = {"path": str(folder), "max_length": 5}
     words = {"model": "decomposition", "preferences": "gone.jsonl", "long": "reads at most 5"}
     with pytest.raises(RecipeError, match=words[broken]):
-        make_ready(verifier.bind(options))
+        call_on_run_start(verifier.bind(options))

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.slots.registry import function_of, make_ready
+from recipes.slots.registry import call_on_run_start, function_of
 from rewards.audit.provenance import changes, provenance_of
 from rewards.http.usage import meters
 from rewards.verifiers import verifier
@@ -105,7 +105,7 @@ def test_options_that_do_not_go_together_are_refused(options, words):
 def test_a_model_that_is_not_there_is_found_before_a_run(tmp_path):
     bound = verifier.bind({"name": "reward_model", "local": {"path": str(tmp_path / "gone")}})
     with pytest.raises(RecipeError, match="gone"):
-        make_ready(bound)
+        call_on_run_start(bound)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rollout.engines.embedded.sampling import draw, nucleus
+from rollout.engines.embedded.sampling import nucleus, sample_tokens
 
 PROBS = (0.5, 0.3, 0.15, 0.05)
 LOGITS = torch.tensor(PROBS).log()
@@ -13,7 +13,9 @@ LOGITS = torch.tensor(PROBS).log()
 def drawn(uniforms, *, temperature=1.0, top_p=1.0, logits=LOGITS):
     rows = len(uniforms)
     fill = [np.full(rows, x, dtype=np.float32) for x in (temperature, top_p)]
-    tokens, logprobs = draw(logits.expand(rows, -1), *fill, np.array(uniforms, dtype=np.float32))
+    tokens, logprobs = sample_tokens(
+        logits.expand(rows, -1), *fill, np.array(uniforms, dtype=np.float32)
+    )
     return tokens.tolist(), np.exp(logprobs)
 
 
