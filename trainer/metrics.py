@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Protocol, Self, TypeAlias
 
 import torch
-from torch import Tensor
 
 
 class Metric(Protocol):
@@ -34,7 +33,7 @@ class Mean:
     count: float
 
     @classmethod
-    def over(cls, values: Tensor, mask: Tensor | None = None) -> Mean:
+    def over(cls, values: torch.Tensor, mask: torch.Tensor | None = None) -> Mean:
         """Mean of `values` where `mask` is True, of all of them without a mask."""
         chosen = values.detach()
         chosen = chosen if mask is None else chosen[mask]
@@ -75,7 +74,7 @@ class Max:
     peak: float
 
     @classmethod
-    def over(cls, values: Tensor, mask: Tensor | None = None) -> Max:
+    def over(cls, values: torch.Tensor, mask: torch.Tensor | None = None) -> Max:
         chosen = values.detach() if mask is None else values.detach()[mask]
         return cls(float(chosen.max()) if chosen.numel() else float("-inf"))
 
@@ -97,7 +96,7 @@ class Min:
     floor: float
 
     @classmethod
-    def over(cls, values: Tensor, mask: Tensor | None = None) -> Min:
+    def over(cls, values: torch.Tensor, mask: torch.Tensor | None = None) -> Min:
         chosen = values.detach() if mask is None else values.detach()[mask]
         return cls(float(chosen.min()) if chosen.numel() else float("inf"))
 
@@ -147,7 +146,7 @@ class Metrics(Mapping[str, AnyMetric]):
         return {name: value for name, value in values.items() if value == value}
 
 
-def describe_masked(name: str, values: Tensor, mask: Tensor) -> dict[str, AnyMetric]:
+def describe_masked(name: str, values: torch.Tensor, mask: torch.Tensor) -> dict[str, AnyMetric]:
     """Mean, smallest and largest over the mask, as `name`, `name_min` and `name_max`."""
     if not torch.any(mask):
         return {}

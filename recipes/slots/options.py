@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import UnionType
+from types import SimpleNamespace, UnionType
 from typing import Annotated, Any, Protocol, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -139,13 +139,19 @@ def options_schema(
     function: Callable[..., Any], numbers: Binder | None, slot_options: Mapping[str, Any]
 ) -> tuple[type[BaseModel], frozenset[str], frozenset[str]]:
     """A strict model of the keyword-only parameters; which may be schedules; which are counts."""
-    hints = get_type_hints(function, include_extras=True)
+    parameters = [
+        parameter
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    # Of the options alone: what the other parameters are annotated with may not be imported yet.
+    written = SimpleNamespace(__annotations__={p.name: p.annotation for p in parameters})
+    names = inspect.unwrap(function).__globals__
+    hints = get_type_hints(written, globalns=names, include_extras=True)
     fields: dict[str, Any] = {}
     may_change: set[str] = set()
     counts: set[str] = set()
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            continue
+    for parameter in parameters:
         annotation = hints[parameter.name]
         plain, *metadata = get_args(annotation) if get_origin(annotation) is Annotated else [None]
         if any(isinstance(mark, ScheduledMarker) for mark in metadata):

@@ -1,10 +1,11 @@
 """Credit for the best sample of a group only."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
@@ -19,7 +20,7 @@ def best_minus_second(
         bool, Field(description="divide by the group's standard deviation (ddof 1)")
     ] = True,
     eps: Annotated[float, Field(gt=0, description="added to the standard deviation")] = 1e-6,
-) -> Tensor:
+) -> torch.Tensor:
     """The best reward of the group minus the second best, on the best sample; zero on the others.
 
     The gradient of the expected best of a group; `pass_at_k` spreads credit over all samples.

@@ -1,10 +1,11 @@
 """Centred reward over a Beta density fitted to the step's pass rates (BNPO)."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.errors import RecipeError
 from trainer.advantages import advantage
@@ -32,7 +33,7 @@ def beta_norm(
     parts: Annotated[
         list[str], Field(description="normalise each of these separately, then average")
     ] = [],  # noqa: B006 - never written to
-) -> Tensor:
+) -> torch.Tensor:
     """Reward minus the group's mean, over a Beta density of that mean which follows the step.
 
     `grpo` always divides by the spread sqrt(p (1 - p)), which is the special case alpha = beta =
@@ -52,7 +53,7 @@ def beta_norm(
     return to_tokens(torch.stack(each).mean(0), batch)
 
 
-def _normalized(rewards: Tensor, batch: TokenBatch) -> Tensor:
+def _normalized(rewards: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """The advantage of one reward in [0, 1] -> [S]."""
     rates = group_mean(rewards, batch)
     alpha, beta = _shape(rates, batch)
@@ -63,7 +64,7 @@ def _normalized(rewards: Tensor, batch: TokenBatch) -> Tensor:
     return (rewards - rates) * weight
 
 
-def _shape(rates: Tensor, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+def _shape(rates: torch.Tensor, batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
     """alpha and beta of the normalising density, from the groups' pass rates by moments."""
     _, dense = torch.unique(batch.group_ids, return_inverse=True)
     groups = int(dense.max()) + 1

@@ -1,10 +1,11 @@
 """Advantages that a frozen value model gives away, without any reward of the step."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
@@ -27,7 +28,7 @@ def dvpo(
     lam: Annotated[
         Scheduled, Field(ge=0, le=1, description="decay of the trace; `official` only")
     ] = 0.95,
-) -> Tensor:
+) -> torch.Tensor:
     """What a global value model, trained before and frozen, says of each token; whitened.
 
     `gae` learns its critic beside the policy and needs the step's rewards; this one reads neither.

@@ -1,10 +1,11 @@
 """Generalised advantage estimation with a token critic."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
@@ -25,7 +26,7 @@ def gae(
     standardize: Annotated[
         bool, Field(description="zero mean, unit variance over the step's action tokens")
     ] = True,
-) -> Tensor:
+) -> torch.Tensor:
     """The critic's temporal differences, summed forward with exponential decay, for each token.
 
     The only estimator here that tells the tokens of a sample apart. Schulman et al. 2015.

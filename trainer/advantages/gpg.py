@@ -1,10 +1,11 @@
 """Centred reward, rescaled for the samples that carry no signal."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
@@ -19,7 +20,7 @@ def gpg(
         Literal["informative", "rewarded"],
         Field(description="divide by samples of non-uniform groups, or of non-zero reward"),
     ] = "informative",
-) -> Tensor:
+) -> torch.Tensor:
     """Reward minus the group's mean, times all samples over those that carry signal.
 
     `grpo` without `std_normalize`, kept at one scale while the share of uniform groups changes.

@@ -1,9 +1,11 @@
 """Group-normalised reward."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
@@ -18,7 +20,7 @@ def grpo(
         bool, Field(description="divide by the group's standard deviation (ddof 1)")
     ] = True,
     eps: Annotated[float, Field(gt=0, description="added to the standard deviation")] = 1e-6,
-) -> Tensor:
+) -> torch.Tensor:
     """Reward minus the group's mean, over the group's standard deviation, on each action token.
 
     Without `std_normalize` it is Dr. GRPO's advantage (https://arxiv.org/abs/2503.20783); `rloo`

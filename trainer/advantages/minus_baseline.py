@@ -1,9 +1,11 @@
 """Reward minus a number that follows the run."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
@@ -21,7 +23,7 @@ def minus_baseline(
     scale: Annotated[
         Scheduled, Field(gt=0, description="divisor; usually 1, or an average of the spread")
     ] = 1.0,
-) -> Tensor:
+) -> torch.Tensor:
     """Reward minus a running baseline, on each action token.
 
     The baseline comes from earlier steps, so a group of one and a group of equal rewards still

@@ -1,10 +1,11 @@
 """Several rewards, each normalised in its group before they are added (GDPO)."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
@@ -20,7 +21,7 @@ def multi_reward(
         dict[str, float], Field(min_length=1, description="weight of each part of the reward")
     ],
     eps: Annotated[float, Field(gt=0, description="added to each standard deviation")] = 1e-6,
-) -> Tensor:
+) -> torch.Tensor:
     """The weighted sum of each part's group-normalised value, standardised over the step's samples.
 
     `grpo` normalises the sum, in which the part with the largest spread drowns the others.

@@ -1,7 +1,8 @@
 """Length-weighted group baseline."""
 
+from __future__ import annotations
+
 import torch
-from torch import Tensor
 
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
@@ -9,7 +10,7 @@ from trainer.ops.segments import group_is_uniform, group_sum, seq_count, to_toke
 
 
 @advantage.register(paper="https://arxiv.org/abs/2505.23585", tags=("group_baseline",))
-def opo(batch: TokenBatch) -> Tensor:
+def opo(batch: TokenBatch) -> torch.Tensor:
     """Reward minus the group's mean reward weighted by length, on each action token.
 
     The baseline of least variance when a sample's gradient grows with its length; `grpo` weighs

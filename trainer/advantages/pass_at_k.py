@@ -1,11 +1,12 @@
 """The analytic advantage of the best of k draws."""
 
+from __future__ import annotations
+
 import math
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import ScheduledInt
 from trainer.advantages import advantage
@@ -18,7 +19,7 @@ def pass_at_k(
     batch: TokenBatch,
     *,
     k: Annotated[ScheduledInt, Field(gt=0, description="draws of which one must be correct")] = 4,
-) -> Tensor:
+) -> torch.Tensor:
     """What a correct, or a wrong, sample adds to pass@k, averaged over all sets of k samples.
 
     Pushes problems that are rarely solved more than `grpo` does; another method of the same

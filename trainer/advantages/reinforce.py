@@ -1,9 +1,11 @@
 """The reward itself."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
@@ -18,7 +20,7 @@ def reinforce(
     gamma: Annotated[
         Scheduled, Field(ge=0, le=1, description="discount for each action token to the end")
     ] = 1.0,
-) -> Tensor:
+) -> torch.Tensor:
     """The sample's reward on each action token, discounted by its distance from the last.
 
     No baseline at all; `minus_baseline` takes one off, `reinforce_pp` whitens over the batch.

@@ -1,9 +1,11 @@
 """Reward whitened over the whole step."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
@@ -21,7 +23,7 @@ def reinforce_pp(
     gamma: Annotated[
         Scheduled, Field(ge=0, le=1, description="discount for each action token to the end")
     ] = 1.0,
-) -> Tensor:
+) -> torch.Tensor:
     """Discounted reward, brought to zero mean and unit variance over all action tokens of the step.
 
     Needs no group, unlike `grpo`, whose scale is each group's own. Hu et al. 2025 (REINFORCE++).

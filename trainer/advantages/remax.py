@@ -1,9 +1,11 @@
 """Reward minus the reward of the greedy completion."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
@@ -21,7 +23,7 @@ def remax(
     limit: Annotated[
         Scheduled, Field(gt=0, description="largest absolute difference of the two rewards")
     ] = 5.0,
-) -> Tensor:
+) -> torch.Tensor:
     """Reward minus that of the problem's greedy completion, on each action token.
 
     The baseline costs one more completion a problem and works for a single sample; `rloo` needs

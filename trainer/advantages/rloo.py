@@ -1,6 +1,8 @@
 """Leave-one-out baseline."""
 
-from torch import Tensor
+from __future__ import annotations
+
+import torch
 
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
@@ -8,7 +10,7 @@ from trainer.ops.segments import group_count, group_mean, to_tokens
 
 
 @advantage.register(paper="https://arxiv.org/abs/2402.14740", tags=("group_baseline",))
-def rloo(batch: TokenBatch) -> Tensor:
+def rloo(batch: TokenBatch) -> torch.Tensor:
     """Reward minus the mean reward of the other samples of its group, on each action token.
 
     `grpo` without `std_normalize` keeps the sample in its own baseline: this is n / (n - 1) times

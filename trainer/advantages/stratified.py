@@ -1,10 +1,11 @@
 """Normalised inside strata of a group, blended with the whole group's (SAN)."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
@@ -28,7 +29,7 @@ def stratified(
         Literal[0, 1], Field(description="of both standard deviations; 0 is the population's")
     ] = 1,
     eps: Annotated[float, Field(gt=0, description="added to each standard deviation")] = 1e-6,
-) -> Tensor:
+) -> torch.Tensor:
     """A blend of the reward normalised inside (problem, stratum) and inside the problem.
 
     Compares a trajectory with those of its own shape, such as its number of tool calls, where
@@ -48,14 +49,14 @@ def stratified(
     return to_tokens(blend * inside + (1 - blend) * across, batch)
 
 
-def _turns(batch: TokenBatch) -> Tensor:
+def _turns(batch: TokenBatch) -> torch.Tensor:
     """Turns of each sample, one more than its tool calls -> [S]."""
     last = torch.zeros(batch.num_sequences, dtype=torch.long)
     last = last.scatter_reduce(0, batch.seq_ids, batch.turn_ids, "amax")
     return (last + 1).float()
 
 
-def _standardized(batch: TokenBatch, ddof: int, eps: float) -> Tensor:
+def _standardized(batch: TokenBatch, ddof: int, eps: float) -> torch.Tensor:
     """Distance from the group's mean in its standard deviations -> [S]."""
     centred = batch.rewards - group_mean(batch.rewards, batch)
     return centred / (group_std(batch.rewards, batch, ddof=ddof) + eps)

@@ -1,9 +1,10 @@
 """Which sequences go together through one forward pass, on which rank."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from trainer.batch.token_batch import TokenBatch
 
@@ -62,7 +63,7 @@ def trained_sequences(batch: TokenBatch) -> list[int]:
     return [int(i) for i in torch.unique(batch.seq_ids[weighs])]
 
 
-def scored_tokens(batch: TokenBatch) -> Tensor:
+def scored_tokens(batch: TokenBatch) -> torch.Tensor:
     """Tokens [N] whose log-prob anybody may read: from a sequence's first action on.
 
     What lies before is prompt, in no mask. A sequence's first token has no past: never scored.

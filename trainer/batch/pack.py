@@ -1,11 +1,12 @@
 """Groups of samples -> one packed TokenBatch; nothing is padded, missing verdicts never come."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from rollout.types import Group, Sample
 from trainer.batch.token_batch import TokenBatch
@@ -48,10 +49,10 @@ def pack(groups: Sequence[Group]) -> TokenBatch:
     return batch
 
 
-def _tokens(arrays: Sequence[npt.NDArray[np.generic]], dtype: torch.dtype) -> Tensor:
+def _tokens(arrays: Sequence[npt.NDArray[np.generic]], dtype: torch.dtype) -> torch.Tensor:
     return torch.from_numpy(np.concatenate(arrays)).to(dtype)
 
 
-def _parts(samples: Sequence[Sample], names: Sequence[str]) -> Tensor:
+def _parts(samples: Sequence[Sample], names: Sequence[str]) -> torch.Tensor:
     rows = [[s.verdict.parts.get(name, float("nan")) for name in names] for s in samples]
     return torch.tensor(rows, dtype=torch.float32).reshape(len(samples), len(names))

@@ -17,10 +17,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class NotComputed(RuntimeError):
@@ -166,7 +168,7 @@ class TokenBatch:
 
     def tensors(self) -> dict[str, Tensor]:
         """Every filled tensor by name, for a dump."""
-        return {k: v for k, v in self.__dict__.items() if isinstance(v, Tensor)}
+        return {k: v for k, v in self.__dict__.items() if isinstance(v, torch.Tensor)}
 
     def replace(self, **changes: Tensor) -> TokenBatch:
         """A copy with some fields set; the tensors are shared, never written to."""
@@ -198,7 +200,7 @@ class TokenBatch:
         """Every filled tensor on `device`."""
         fields = {f.name: self.__dict__[f.name] for f in dataclasses.fields(self)}
         moved: dict[str, Any] = {
-            k: v.to(device) if isinstance(v, Tensor) else v for k, v in fields.items()
+            k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in fields.items()
         }
         return TokenBatch(**moved)
 

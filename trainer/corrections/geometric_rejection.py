@@ -1,9 +1,11 @@
 """Drops the sequences on which engine and trainer disagree on average."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -18,7 +20,7 @@ def geometric_rejection(
     *,
     low: Annotated[Scheduled, Field(ge=0, description="smallest mean ratio that is kept")] = 0.99,
     high: Annotated[Scheduled, Field(gt=0, description="largest mean ratio that is kept")] = 1.01,
-) -> Tensor:
+) -> torch.Tensor:
     """1 on sequences whose geometric mean of the token ratios is inside [low, high], else 0.
 
     A gate that does not depend on length and does not weigh; `masked_is` gates token by token,

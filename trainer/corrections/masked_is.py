@@ -1,9 +1,11 @@
 """Importance weights of the trainer against the engine, dropped outside a band (IcePop)."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -17,7 +19,7 @@ def masked_is(
     *,
     low: Annotated[Scheduled, Field(ge=0, description="smallest ratio that is kept")] = 0.5,
     high: Annotated[Scheduled, Field(gt=0, description="largest ratio that is kept")] = 5.0,
-) -> Tensor:
+) -> torch.Tensor:
     """The token's ratio of old policy to engine inside [low, high], and 0 outside.
 
     A token on which engine and trainer disagree does not learn at all; `truncated_is` keeps it

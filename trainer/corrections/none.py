@@ -1,13 +1,15 @@
 """No correction: engine and trainer are taken to agree."""
 
-from torch import Tensor
+from __future__ import annotations
+
+import torch
 
 from trainer.batch.token_batch import TokenBatch
 from trainer.corrections import correction
 
 
 @correction.register()
-def none(batch: TokenBatch) -> Tensor:
+def none(batch: TokenBatch) -> torch.Tensor:
     """Weight 1 on every sampled token.
 
     Right when the engine is the trainer's own arithmetic; otherwise see `truncated_is`.

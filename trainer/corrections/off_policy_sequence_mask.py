@@ -1,10 +1,11 @@
 """Drops bad samples that the policy has already moved away from."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -20,7 +21,7 @@ def off_policy_sequence_mask(
     threshold: Annotated[
         Scheduled, Field(ge=0, description="nats a token, mean log-prob of engine minus trainer")
     ] = 0.5,
-) -> Tensor:
+) -> torch.Tensor:
     """0 on sequences of negative advantage that the engine found much likelier than the trainer.
 
     Learning from one's own mistakes is useful, from an older policy's it is destabilising;

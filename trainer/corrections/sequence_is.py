@@ -1,10 +1,11 @@
 """One importance weight for a whole sequence."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -20,7 +21,7 @@ def sequence_is(
     above: Annotated[
         Literal["drop", "truncate"], Field(description="what becomes of a weight above `cap`")
     ] = "drop",
-) -> Tensor:
+) -> torch.Tensor:
     """The ratio of old policy to engine of the whole sequence, on each of its tokens.
 
     Unbiased for a sequence's reward, where `truncated_is` weighs each token alone; its variance

@@ -1,9 +1,11 @@
 """Truncated importance weights of the trainer against the engine."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -16,7 +18,7 @@ def truncated_is(
     batch: TokenBatch,
     *,
     cap: Annotated[Scheduled, Field(gt=0, description="largest weight")] = 2.0,
-) -> Tensor:
+) -> torch.Tensor:
     """The token's ratio of old policy to engine, at most `cap`.
 
     Keeps every token with a bounded weight; `masked_is` drops what lies outside its band.

@@ -1,11 +1,12 @@
 """Clip bounds that follow the balance of positive and negative contributions."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import Scheduled
@@ -19,7 +20,7 @@ Range = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
 def balanced_bounds(
-    logprobs: Tensor,
+    logprobs: torch.Tensor,
     batch: TokenBatch,
     *,
     low: list[float],
@@ -28,7 +29,7 @@ def balanced_bounds(
     criterion: str,
     order: str,
     contribution: str,
-) -> Tensor:
+) -> torch.Tensor:
     """The minibatch's lower and upper bound and its positive share, on every token -> [T, 3]."""
     mask = batch.train_mask
     ratio, credit = (
@@ -46,8 +47,8 @@ def balanced_bounds(
 
 
 def _contributions(
-    ratio: Tensor, credit: Tensor, lower: float, upper: float, contribution: str
-) -> tuple[Tensor, Tensor]:
+    ratio: torch.Tensor, credit: torch.Tensor, lower: float, upper: float, contribution: str
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Size of the clipped surrogate over tokens of positive, and of negative, advantage."""
     rising = credit * ratio.clamp(max=upper)
     falling = -credit * ratio.clamp(min=lower)

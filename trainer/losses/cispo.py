@@ -1,5 +1,7 @@
 """Clipped ratios as weights, every token keeps its gradient."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch

@@ -1,10 +1,11 @@
 """Silences a few of the tokens that would lower the entropy most."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
@@ -17,7 +18,7 @@ from trainer.ops.ratios import log_ratio
 
 
 def silenced(
-    logprobs: Tensor,
+    logprobs: torch.Tensor,
     batch: TokenBatch,
     *,
     frac: float,
@@ -26,7 +27,7 @@ def silenced(
     relative: bool,
     clip_low: float,
     clip_high: float,
-) -> Tensor:
+) -> torch.Tensor:
     """1 on the tokens of the minibatch that do not learn in this update; covariance -> [T, 2]."""
     product = covariance(logprobs, batch)
     unit = product[batch.train_mask].abs().mean() if relative else 1.0

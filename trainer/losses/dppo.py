@@ -1,10 +1,11 @@
 """A trust region on probabilities instead of ratios."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
@@ -56,7 +57,7 @@ def dppo(
     return LossOutput(values=-batch.advantages * torch.where(silent, 0.0, value), metrics=metrics)
 
 
-def _divergence(now: Tensor, old: Tensor, kind: str) -> Tensor:
+def _divergence(now: torch.Tensor, old: torch.Tensor, kind: str) -> torch.Tensor:
     """Between the policies' distributions over (this token, any other token) -> [T]."""
     p, q = old.clamp(max=0).exp(), now.clamp(max=0).exp()
     if kind == "tv":

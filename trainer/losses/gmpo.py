@@ -1,5 +1,7 @@
 """The geometric mean of a sequence's token ratios, each clipped on its own."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch

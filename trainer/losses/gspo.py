@@ -1,5 +1,7 @@
 """One clipped ratio for each sequence."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch

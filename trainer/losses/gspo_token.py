@@ -1,5 +1,7 @@
 """The sequence's clipped ratio in value, each token's own in gradient."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch

@@ -1,10 +1,11 @@
 """Maximum likelihood on right answers and, through an implicit policy, on wrong ones."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
@@ -58,7 +59,7 @@ def nft(
     return LossOutput(values=weight * values * batch.action_mask, metrics=metrics)
 
 
-def _weight(rate: Tensor, weighting: str) -> Tensor:
+def _weight(rate: torch.Tensor, weighting: str) -> torch.Tensor:
     if weighting == "uniform":
         return torch.ones_like(rate)
     return 1 - rate if weighting == "dr_grpo" else ((1 - rate) / rate).sqrt()

@@ -1,5 +1,7 @@
 """The clipped surrogate of PPO, with two bounds and an optional dual clip."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch

@@ -1,5 +1,7 @@
 """A smooth gate instead of a clip."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch

@@ -1,5 +1,7 @@
 """Supervised on what went well, truncated importance sampling on what did not."""
 
+from __future__ import annotations
+
 import math
 from typing import Annotated
 

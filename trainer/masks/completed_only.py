@@ -1,6 +1,8 @@
 """Only samples that came to an end by themselves."""
 
-from torch import Tensor
+from __future__ import annotations
+
+import torch
 
 from rollout.types import Status
 from trainer.batch.token_batch import TokenBatch
@@ -8,7 +10,7 @@ from trainer.masks import mask
 
 
 @mask.register(paper="https://arxiv.org/abs/2503.14476")
-def completed_only(batch: TokenBatch) -> Tensor:
+def completed_only(batch: TokenBatch) -> torch.Tensor:
     """Action tokens of samples that were neither cut at a limit nor ended by an error.
 
     Overlong filtering: a cut sample's reward says nothing of its tokens. It stays in its group's

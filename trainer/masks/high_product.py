@@ -1,11 +1,12 @@
 """Only the tokens with much credit at an undecided place (D3S, token level)."""
 
+from __future__ import annotations
+
 import math
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -20,7 +21,7 @@ def high_product(
         Scheduled,
         Field(gt=0, le=1, description="share of the kept samples' action tokens; D3S raises it"),
     ] = 0.2,
-) -> Tensor:
+) -> torch.Tensor:
     """The share of action tokens with the largest product of entropy and absolute advantage.
 
     `top_entropy` looks at the entropy alone. Wang et al. 2025 (D3S), which raises the share over

@@ -1,10 +1,11 @@
 """Only the tokens at which the policy was most undecided."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -18,7 +19,7 @@ def top_entropy(
     frac: Annotated[
         Scheduled, Field(gt=0, le=1, description="share of the step's action tokens that learn")
     ] = 0.2,
-) -> Tensor:
+) -> torch.Tensor:
     """Action tokens whose entropy is at least the (1 - frac) quantile of the whole step.
 
     `high_product` also asks for a large advantage. Wang et al. 2025 (80/20). The quantile is

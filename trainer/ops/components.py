@@ -1,13 +1,15 @@
 """Named components of the reward, as a function that reads one asks for them."""
 
-from torch import Tensor
+from __future__ import annotations
+
+import torch
 
 from recipes.errors import RecipeError
 from recipes.slots.registry import did_you_mean
 from trainer.batch.token_batch import TokenBatch
 
 
-def part(batch: TokenBatch, name: str) -> Tensor:
+def part(batch: TokenBatch, name: str) -> torch.Tensor:
     """The component `name` of each sample -> [S]; 0 where a sample has no such component.
 
     Raises RecipeError when no sample of the step has it.

@@ -5,13 +5,14 @@ advantage (https://arxiv.org/abs/2505.22617): the few tokens with the largest pr
 collapses it.
 """
 
+from __future__ import annotations
+
 import torch
-from torch import Tensor
 
 from trainer.batch.token_batch import TokenBatch
 
 
-def covariance(logprobs: Tensor, batch: TokenBatch) -> Tensor:
+def covariance(logprobs: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """Product of the centred log-prob and the centred advantage -> [T] f64; 0 off `train_mask`.
 
     The means are over all trained tokens of the batch, so it must be given a whole minibatch.
@@ -25,7 +26,7 @@ def covariance(logprobs: Tensor, batch: TokenBatch) -> Tensor:
     return torch.where(mask, centred * (credit - credit[mask].mean()), 0.0)
 
 
-def hash_keys(batch: TokenBatch) -> Tensor:
+def hash_keys(batch: TokenBatch) -> torch.Tensor:
     """A number for each token, as good as random -> [T] int64.
 
     It depends on the sample's id and the token's position alone: the same in every run, however
@@ -37,7 +38,9 @@ def hash_keys(batch: TokenBatch) -> Tensor:
     return state ^ ((state >> 32) & 0xFFFFFFFF)
 
 
-def smallest_k(count: int, order: Tensor, among: Tensor, ties: Tensor) -> Tensor:
+def smallest_k(
+    count: int, order: torch.Tensor, among: torch.Tensor, ties: torch.Tensor
+) -> torch.Tensor:
     """The `count` tokens of mask `among` with the smallest `order`, ties by `ties` -> bool [T]."""
     chosen = torch.zeros_like(among)
     tokens = among.nonzero().squeeze(1)

@@ -5,14 +5,15 @@ and do not decay the trace. The outcome reward sits on a sequence's last action 
 the value is 0.
 """
 
+from __future__ import annotations
+
 import torch
-from torch import Tensor
 
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.segments import actions_left, seq_count
 
 
-def gae_advantages(batch: TokenBatch, *, gamma: float, lam: Tensor) -> Tensor:
+def gae_advantages(batch: TokenBatch, *, gamma: float, lam: torch.Tensor) -> torch.Tensor:
     """Exponentially weighted temporal differences of `batch.values` -> [T]; 0 off `action_mask`.
 
     lam: [S] one trace decay for each sequence, in [0, 1]
@@ -39,7 +40,7 @@ def gae_advantages(batch: TokenBatch, *, gamma: float, lam: Tensor) -> Tensor:
     return spread
 
 
-def returns(batch: TokenBatch, *, gamma: float, lam: float) -> Tensor:
+def returns(batch: TokenBatch, *, gamma: float, lam: float) -> torch.Tensor:
     """What the critic should have said: advantage plus value -> [T]; 0 off `action_mask`."""
     decay = torch.full_like(batch.rewards, lam)
     return gae_advantages(batch, gamma=gamma, lam=decay) + batch.values * batch.action_mask

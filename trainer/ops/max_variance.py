@@ -1,10 +1,11 @@
 """The part of a set of numbers that varies most."""
 
+from __future__ import annotations
+
 import torch
-from torch import Tensor
 
 
-def max_variance_subset(values: Tensor, names: Tensor, count: int) -> Tensor:
+def max_variance_subset(values: torch.Tensor, names: torch.Tensor, count: int) -> torch.Tensor:
     """The `count` of `values` [N] whose variance is largest -> [N] bool.
 
     It is the k largest and the `count - k` smallest for some k, so one sort and one scan find it.

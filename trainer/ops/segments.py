@@ -4,30 +4,31 @@ Everything here is a plain function of tensors; `[S]` is per sequence, `[T]` per
 limits which tokens count; a sequence without any counts as 0, never as NaN.
 """
 
+from __future__ import annotations
+
 import torch
-from torch import Tensor
 
 from trainer.batch.token_batch import TokenBatch
 
 
-def seq_sum(values: Tensor, batch: TokenBatch, mask: Tensor) -> Tensor:
+def seq_sum(values: torch.Tensor, batch: TokenBatch, mask: torch.Tensor) -> torch.Tensor:
     """Sum of `values` [T] over each sequence's masked tokens -> [S]."""
     kept = torch.where(mask, values, torch.zeros((), dtype=values.dtype, device=values.device))
     zeros = torch.zeros(batch.num_sequences, dtype=values.dtype, device=values.device)
     return zeros.index_add(0, batch.seq_ids, kept)
 
 
-def seq_count(batch: TokenBatch, mask: Tensor) -> Tensor:
+def seq_count(batch: TokenBatch, mask: torch.Tensor) -> torch.Tensor:
     """Masked tokens of each sequence -> [S] int64."""
     return torch.bincount(batch.seq_ids[mask], minlength=batch.num_sequences)
 
 
-def seq_mean(values: Tensor, batch: TokenBatch, mask: Tensor) -> Tensor:
+def seq_mean(values: torch.Tensor, batch: TokenBatch, mask: torch.Tensor) -> torch.Tensor:
     """Mean of `values` [T] over each sequence's masked tokens -> [S]; 0 where there are none."""
     return seq_sum(values, batch, mask) / seq_count(batch, mask).clamp(min=1)
 
 
-def actions_left(batch: TokenBatch) -> Tensor:
+def actions_left(batch: TokenBatch) -> torch.Tensor:
     """Action tokens of the sequence that come after each token -> [T] int64."""
     acts = batch.action_mask.long()
     totals = seq_count(batch, batch.action_mask)
@@ -35,12 +36,12 @@ def actions_left(batch: TokenBatch) -> Tensor:
     return totals[batch.seq_ids] - (acts.cumsum(0) - before)
 
 
-def to_tokens(values: Tensor, batch: TokenBatch) -> Tensor:
+def to_tokens(values: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """Spread `values` [S] over each sequence's action tokens -> [T]; 0 elsewhere."""
     return values[batch.seq_ids] * batch.action_mask
 
 
-def group_sum(values: Tensor, batch: TokenBatch) -> Tensor:
+def group_sum(values: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """Sum of `values` [S] over each sequence's group, given to each member -> [S]."""
     _, dense = torch.unique(batch.group_ids, return_inverse=True)
     size = int(dense.max()) + 1 if len(dense) else 0
@@ -48,12 +49,12 @@ def group_sum(values: Tensor, batch: TokenBatch) -> Tensor:
     return sums[dense]
 
 
-def group_count(batch: TokenBatch) -> Tensor:
+def group_count(batch: TokenBatch) -> torch.Tensor:
     """Number of samples in each sequence's group -> [S] f32."""
     return group_sum(torch.ones_like(batch.rewards), batch)
 
 
-def group_mean(values: Tensor, batch: TokenBatch) -> Tensor:
+def group_mean(values: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """Mean of `values` [S] over each sequence's group -> [S].
 
     A group whose values are all equal gets exactly that value, so differences from the mean are
@@ -63,14 +64,14 @@ def group_mean(values: Tensor, batch: TokenBatch) -> Tensor:
     return torch.where(group_is_uniform(values, batch), values, mean)
 
 
-def group_std(values: Tensor, batch: TokenBatch, *, ddof: int = 1) -> Tensor:
+def group_std(values: torch.Tensor, batch: TokenBatch, *, ddof: int = 1) -> torch.Tensor:
     """Standard deviation of `values` [S] in each sequence's group -> [S]; 0 for a group of one."""
     centred = values - group_mean(values, batch)
     divisor = (group_count(batch) - ddof).clamp(min=1)
     return (group_sum(centred**2, batch) / divisor).sqrt()
 
 
-def group_max(values: Tensor, batch: TokenBatch) -> Tensor:
+def group_max(values: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """Largest of `values` [S] in each sequence's group, given to each member -> [S]."""
     _, dense = torch.unique(batch.group_ids, return_inverse=True)
     size = int(dense.max()) + 1 if len(dense) else 0
@@ -78,12 +79,12 @@ def group_max(values: Tensor, batch: TokenBatch) -> Tensor:
     return shape.scatter_reduce(0, dense, values, "amax", include_self=False)[dense]
 
 
-def group_is_uniform(values: Tensor, batch: TokenBatch) -> Tensor:
+def group_is_uniform(values: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """True where all of the group's `values` [S] are equal -> [S] bool."""
     return group_max(values, batch) == -group_max(-values, batch)
 
 
-def whiten(values: Tensor, mask: Tensor, *, eps: float = 1e-8) -> Tensor:
+def whiten(values: torch.Tensor, mask: torch.Tensor, *, eps: float = 1e-8) -> torch.Tensor:
     """Zero mean and unit variance (Bessel) over the masked tokens -> [T]; 0 off the mask."""
     count = int(mask.sum())
     if count == 0:

@@ -3,19 +3,22 @@
 Bins split [low, high] evenly; a distribution stands for the mean of the bins' centres.
 """
 
+from __future__ import annotations
+
 import math
 
 import torch
-from torch import Tensor
 
 
-def bin_centres(low: float, high: float, bins: int) -> Tensor:
+def bin_centres(low: float, high: float, bins: int) -> torch.Tensor:
     """The middle of each bin -> [bins]."""
     width = (high - low) / bins
     return low + width * (torch.arange(bins) + 0.5)
 
 
-def hl_gauss(targets: Tensor, low: float, high: float, bins: int, sigma: float) -> Tensor:
+def hl_gauss(
+    targets: torch.Tensor, low: float, high: float, bins: int, sigma: float
+) -> torch.Tensor:
     """Mass of a Gaussian around each target in each bin, cut to the range -> [N, bins].
 
     targets: [N] inside [low, high]
@@ -28,7 +31,7 @@ def hl_gauss(targets: Tensor, low: float, high: float, bins: int, sigma: float) 
     return mass.float()
 
 
-def two_hot(targets: Tensor, low: float, high: float, bins: int) -> Tensor:
+def two_hot(targets: torch.Tensor, low: float, high: float, bins: int) -> torch.Tensor:
     """Each target split between the two nearest centres, so that their mean is it -> [N, bins].
 
     targets: [N]; beyond the first and the last centre all mass is on that bin

@@ -1,8 +1,10 @@
 """SLOT reduction: `(batch) -> loss_weights [T]`: the objective is their weighted sum."""
 
+from __future__ import annotations
+
 from typing import Any, Protocol
 
-from torch import Tensor
+import torch
 
 from recipes.slots.registry import Registry
 from recipes.slots.schedules import number
@@ -12,7 +14,7 @@ from trainer.batch.token_batch import TokenBatch
 class ReductionFunction(Protocol):
     """Pure: reads the batch, writes nothing, returns a new tensor."""
 
-    def __call__(self, batch: TokenBatch) -> Tensor: ...
+    def __call__(self, batch: TokenBatch) -> torch.Tensor: ...
 
 
 reduction: Registry[Any, Any] = Registry(

@@ -1,9 +1,11 @@
 """Sum over a sample's tokens divided by a constant, mean over samples."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.segments import seq_count
@@ -17,7 +19,7 @@ def seq_mean_token_sum_norm(
     length: Annotated[
         int, Field(gt=0, description="divisor in tokens, usually the longest completion allowed")
     ],
-) -> Tensor:
+) -> torch.Tensor:
     """One over (samples with trained tokens times a constant length).
 
     Unlike `sequence_mean` no sample's own length enters, so length is neither favoured nor

@@ -1,6 +1,8 @@
 """Every sample of the minibatch counts the same."""
 
-from torch import Tensor
+from __future__ import annotations
+
+import torch
 
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.segments import seq_count
@@ -8,7 +10,7 @@ from trainer.reductions import reduction
 
 
 @reduction.register(paper="https://arxiv.org/abs/2402.03300")
-def sequence_mean(batch: TokenBatch) -> Tensor:
+def sequence_mean(batch: TokenBatch) -> torch.Tensor:
     """Mean over a sample's trained tokens, then over the samples that have any.
 
     A token of a long sample weighs less than one of a short sample; `token_mean` weighs them

@@ -1,13 +1,15 @@
 """Every trained token of the minibatch counts the same."""
 
-from torch import Tensor
+from __future__ import annotations
+
+import torch
 
 from trainer.batch.token_batch import TokenBatch
 from trainer.reductions import reduction
 
 
 @reduction.register(paper="https://arxiv.org/abs/2503.14476")
-def token_mean(batch: TokenBatch) -> Tensor:
+def token_mean(batch: TokenBatch) -> torch.Tensor:
     """One over the number of trained tokens of the minibatch.
 
     Long samples weigh more than in `sequence_mean`, where each sample weighs the same.

@@ -1,8 +1,10 @@
 """SLOT selection: `(batch) -> keep [S] bool`: which samples of the step are trained."""
 
+from __future__ import annotations
+
 from typing import Any, Protocol
 
-from torch import Tensor
+import torch
 
 from recipes.slots.registry import Registry
 from recipes.slots.schedules import number
@@ -12,7 +14,7 @@ from trainer.batch.token_batch import TokenBatch
 class SelectionFunction(Protocol):
     """Pure: reads the batch, writes nothing, returns a new tensor."""
 
-    def __call__(self, batch: TokenBatch) -> Tensor: ...
+    def __call__(self, batch: TokenBatch) -> torch.Tensor: ...
 
 
 selection: Registry[Any, Any] = Registry(

@@ -1,11 +1,12 @@
 """The samples whose advantages vary most, over the whole step (D3S, sample level)."""
 
+from __future__ import annotations
+
 import math
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -21,7 +22,7 @@ def advantage_variance(
     frac: Annotated[
         Scheduled, Field(gt=0, le=1, description="share of the step's samples; D3S raises it")
     ] = 0.5,
-) -> Tensor:
+) -> torch.Tensor:
     """The subset of the step's samples whose advantages have the largest variance.
 
     Groups do not matter: `max_variance` keeps so many of every group, this one may take a whole

@@ -1,10 +1,11 @@
 """Of each group, the samples whose rewards vary most (PODS)."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.max_variance import max_variance_subset
@@ -16,7 +17,7 @@ def max_variance(
     batch: TokenBatch,
     *,
     keep: Annotated[int, Field(ge=2, description="samples of each group that are trained")] = 4,
-) -> Tensor:
+) -> torch.Tensor:
     """The `keep` samples of each group whose rewards have the largest variance.
 
     Every group keeps its share; `advantage_variance` compares over the whole step. A selection and

@@ -1,9 +1,11 @@
 """Rewards held inside a range."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.errors import RecipeError
 from trainer.batch.token_batch import TokenBatch
@@ -21,7 +23,7 @@ def clip_reward(
     *,
     low: Annotated[float, Field(description="smallest reward")] = -10.0,
     high: Annotated[float, Field(description="largest reward")] = 10.0,
-) -> Tensor:
+) -> torch.Tensor:
     """The reward, or the nearest end of [low, high].
 
     For reward models with rare wild scores; `running_scale` changes the unit of all of them.

@@ -1,11 +1,12 @@
 """A reward between two ends along a cosine of the length."""
 
+from __future__ import annotations
+
 import math
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -23,7 +24,7 @@ def cosine_length(
     wrong_short: Annotated[Scheduled, Field(description="wrong, at length 0")] = -10.0,
     wrong_long: Annotated[Scheduled, Field(description="wrong, just below the limit")] = 0.0,
     exceeded: Annotated[Scheduled, Field(description="at or beyond the limit")] = -10.0,
-) -> Tensor:
+) -> torch.Tensor:
     """A new reward from correctness and length alone: short right answers, long wrong attempts.
 
     Replaces the reward, unlike `soft_overlong`, which subtracts. Yeo et al. 2025, with its

@@ -1,10 +1,11 @@
 """Undoes a verifier's known error rates, on average."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import Scheduled
@@ -39,7 +40,7 @@ def debias_reward(
         Literal["backward", "forward"],
         Field(description="rescale the reward, or reweigh the score; the latter never divides"),
     ] = "backward",
-) -> Tensor:
+) -> torch.Tensor:
     """The reward whose expectation, over the verifier's errors, is that of a perfect verifier's.
 
     Both forms are affine in the verdict. A group's mean and deviation (`grpo`) cancel them

@@ -1,10 +1,11 @@
 """Step rewards count only where the outcome passed a gate (G-RA)."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -22,7 +23,7 @@ def gated(
     gate_penalties: Annotated[
         bool, Field(description="also hide negative step rewards behind the gate")
     ] = False,
-) -> Tensor:
+) -> torch.Tensor:
     """The outcome reward, plus the named parts where the outcome reaches the gate.
 
     Added without a gate, easy step rewards are farmed and the outcome falls. Sun et al. 2025

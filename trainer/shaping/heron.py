@@ -1,10 +1,11 @@
 """Wins and losses in the group, by factors in order of importance (HERON)."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import Scheduled
@@ -42,7 +43,7 @@ def heron(
     margin: Annotated[
         Scheduled, Field(ge=0, description="difference that counts, in standard deviations")
     ] = 0.5,
-) -> Tensor:
+) -> torch.Tensor:
     """Pairs won less pairs lost against the samples of the same group, over their number: -1 to 1.
 
     A pair is decided by the first factor in which the two differ by more than the margin; later
@@ -68,14 +69,14 @@ def heron(
     return rewards
 
 
-def _factor(batch: TokenBatch, name: str, lower: bool) -> Tensor:
+def _factor(batch: TokenBatch, name: str, lower: bool) -> torch.Tensor:
     """The factor [S], larger is better; nan where a sample has none."""
     part(batch, name)  # says so when no sample has it
     values = batch.parts[:, batch.part_names.index(name)]
     return -values if lower else values
 
 
-def _beats(columns: Tensor, margins: Tensor) -> Tensor:
+def _beats(columns: torch.Tensor, margins: torch.Tensor) -> torch.Tensor:
     """Whether sample i is preferred to j -> [n, n] bool; columns [L, n], margins [L]."""
     decided = torch.zeros(columns.shape[1], columns.shape[1], dtype=torch.bool)
     beats = decided.clone()

@@ -1,9 +1,11 @@
 """The KL from the reference, taken off the reward."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -18,7 +20,7 @@ def kl_penalty(
     batch: TokenBatch,
     *,
     coef: Annotated[Scheduled, Field(ge=0, description="reward units a nat")] = 0.05,
-) -> Tensor:
+) -> torch.Tensor:
     """Reward minus `coef` times the sum over the sample's tokens of log-prob minus reference.
 
     The k1 estimate: in the reward its gradient, through the advantage, is exactly that of the

@@ -1,11 +1,12 @@
 """A penalty on length, only for problems that the policy has mastered (GRPO-lambda)."""
 
+from __future__ import annotations
+
 import math
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -27,7 +28,7 @@ def pass_rate_length(
         Literal["top", "threshold"],
         Field(description="the problems with the highest pass rates, or all of at least 1 - frac"),
     ] = "top",
-) -> Tensor:
+) -> torch.Tensor:
     """The reward, less for longer right answers in the groups with the highest pass rates.
 
     Shortens only where accuracy can bear it; `soft_overlong` and `cosine_length` act everywhere.
@@ -49,7 +50,7 @@ def pass_rate_length(
     return torch.where(chosen & right, shorter, batch.rewards)
 
 
-def _highest(rates: Tensor, batch: TokenBatch, frac: float) -> Tensor:
+def _highest(rates: torch.Tensor, batch: TokenBatch, frac: float) -> torch.Tensor:
     """Samples of the ceil(frac * problems) problems with the highest rates -> [S] bool.
 
     Of equal rates, the problem that was drawn first.

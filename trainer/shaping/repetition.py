@@ -1,10 +1,11 @@
 """A penalty on saying the same again."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -20,7 +21,7 @@ def repetition(
         Scheduled, Field(ge=0, description="if everything repeats, reward units")
     ] = 0.1,
     size: Annotated[int, Field(gt=0, description="tokens in a row that count as a phrase")] = 20,
-) -> Tensor:
+) -> torch.Tensor:
     """Reward minus the penalty times the share of the sample's n-grams seen earlier in it.
 
     Stops a policy that fills its budget when length pays (`cosine_length`). Yeo et al. 2025.

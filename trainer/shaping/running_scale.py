@@ -1,9 +1,11 @@
 """Rewards in units of a spread that follows the run."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -20,7 +22,7 @@ def running_scale(
     ],
     centre: Annotated[Scheduled, Field(description="level that becomes 0, reward units")] = 0.0,
     eps: Annotated[float, Field(gt=0, description="added to the scale")] = 1e-6,
-) -> Tensor:
+) -> torch.Tensor:
     """Reward minus `centre`, over `scale`, both running averages of earlier steps.
 
     Keeps a reward model's unit from setting the learning rate of an estimator that does not

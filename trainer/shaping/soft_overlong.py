@@ -1,9 +1,11 @@
 """A penalty that grows over the last stretch before the limit."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -22,7 +24,7 @@ def soft_overlong(
     factor: Annotated[
         Scheduled, Field(ge=0, description="penalty at the limit, reward units")
     ] = 1.0,
-) -> Tensor:
+) -> torch.Tensor:
     """Reward minus a penalty, 0 up to limit - buffer and `factor` at the limit.
 
     Warns of the limit before a sample runs into it; `cosine_length` rewards length all along.

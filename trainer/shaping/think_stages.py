@@ -1,10 +1,11 @@
 """Keeps both modes of a policy that may choose whether to think, then shortens (AutoThink)."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -31,7 +32,7 @@ def think_stages(
     thinks: Annotated[
         str, Field(description="part that is 1 for a thought and 0 for none")
     ] = "thinks",
-) -> Tensor:
+) -> torch.Tensor:
     """The rewards of `think_modes`, with lengths weighed in a group and modes balanced in the step.
 
     First, among the right and among the wrong answers of a group, z is the length in standard
@@ -59,7 +60,7 @@ def think_stages(
     return rewards
 
 
-def _z(batch: TokenBatch) -> Tensor:
+def _z(batch: TokenBatch) -> torch.Tensor:
     """Length in standard deviations among the equally right of the group -> [S]; 0 if alone."""
     length = seq_count(batch, batch.action_mask).to(batch.rewards.dtype)
     z = torch.zeros_like(batch.rewards)

@@ -1,10 +1,11 @@
 """A longer allowance where the policy was unsure (PixelThink)."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
@@ -24,7 +25,7 @@ def uncertain_length(
     hard_from: Annotated[
         float, Field(description="difficulty from which it applies, as `length_aware` has it")
     ] = 5.0,
-) -> Tensor:
+) -> torch.Tensor:
     """The reward of `length_aware`, with words * u more allowed on hard problems.
 
     u is the mean over the sampled tokens of 1 - their probability. Wang et al. 2025 (PixelThink).

@@ -1,10 +1,11 @@
 """The square root of the chi-squared divergence from the reference, sequence by sequence."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from trainer.batch.outputs import LossOutput, PolicyOutput
 from trainer.batch.token_batch import TokenBatch
@@ -16,7 +17,7 @@ LINEAR_FROM = 10.0  # nats; above, the exponential goes on along its tangent
 FLOOR = 1e-4  # of the mean divergence, below which its root has no gradient
 
 
-def mean_divergence(logprobs: Tensor, batch: TokenBatch) -> Tensor:
+def mean_divergence(logprobs: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """The minibatch's mean divergence over samples with an action, on every token -> [T, 1]."""
     each = _divergence(logprobs, batch)
     present = seq_count(batch, batch.action_mask) > 0
@@ -61,17 +62,17 @@ def chi2(
     return LossOutput(values=values * batch.action_mask, metrics=metrics)
 
 
-def _divergence(logprobs: Tensor, batch: TokenBatch) -> Tensor:
+def _divergence(logprobs: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     ratio = _log_ratio(logprobs, batch)
     return _exp(ratio) + _exp(-ratio) - 2
 
 
-def _log_ratio(logprobs: Tensor, batch: TokenBatch) -> Tensor:
+def _log_ratio(logprobs: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """Of each sequence's action tokens, policy to reference -> [S]; 0 without one."""
     return seq_sum(logprobs.float() - batch.ref_logprobs, batch, batch.action_mask)
 
 
-def _exp(values: Tensor) -> Tensor:
+def _exp(values: torch.Tensor) -> torch.Tensor:
     """e^x, and its tangent from LINEAR_FROM on."""
     curved = values.clamp(max=LINEAR_FROM).exp()
     return curved + (values - LINEAR_FROM).clamp(min=0) * torch.tensor(LINEAR_FROM).exp()

@@ -1,5 +1,7 @@
 """Supervised learning on right samples, beside the policy's own objective."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import torch

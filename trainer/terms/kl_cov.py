@@ -1,10 +1,11 @@
 """Holds back the few tokens that would lower the entropy most."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.outputs import LossOutput, PolicyOutput
@@ -15,7 +16,7 @@ from trainer.ops.ratios import log_policy_ratio
 from trainer.terms import term
 
 
-def highest(logprobs: Tensor, batch: TokenBatch, *, frac: float) -> Tensor:
+def highest(logprobs: torch.Tensor, batch: TokenBatch, *, frac: float) -> torch.Tensor:
     """1 on the tokens of the minibatch with the largest covariance; covariance -> [T, 2]."""
     count = max(int(frac * int(batch.train_mask.sum())), 1)
     product = covariance(logprobs, batch)

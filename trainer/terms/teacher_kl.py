@@ -1,5 +1,7 @@
 """Distillation from a teacher on the policy's own samples."""
 
+from __future__ import annotations
+
 import torch
 
 from trainer.batch.outputs import LossOutput, PolicyOutput

@@ -1,5 +1,7 @@
 """Cross-entropy of a critic that classifies the return into bins."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch

@@ -1,5 +1,7 @@
 """Squared error of the critic, clipped around its old values."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import torch

@@ -154,6 +154,15 @@ def test_an_option_without_a_type_is_refused() -> None:
             return x
 
 
+def test_only_the_options_annotations_are_looked_up() -> None:
+    source = "def disc(x: NotImported, *, radius: float = 1.0) -> AlsoNotImported: ..."
+    names: dict[str, Any] = {}
+    exec(f"from __future__ import annotations\n{source}", names)
+    shape = shapes()
+    shape.register()(names["disc"])
+    assert shape.bind({"name": "disc", "radius": 2.0}).options == {"radius": 2.0, "coef": 1.0}
+
+
 def test_an_option_may_not_hide_one_of_the_slots_own() -> None:
     slot: AnyRegistry = Registry(
         "term", params=("x",), packages=[], slot_options={"coef": (float, 1.0)}
