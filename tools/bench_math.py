@@ -25,7 +25,7 @@ _KILL_S = 20.0  # no verdict by then counts as wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class MathCase:
     """One labelled case."""
 
     gold: str
@@ -40,16 +40,16 @@ class Case:
 class Judged:
     """What one contestant said of a case."""
 
-    case: Case
+    case: MathCase
     correct: bool
     missing: bool
     seconds: float
 
 
-def load(path: Path) -> list[Case]:
+def load(path: Path) -> list[MathCase]:
     """The cases of a JSON-lines file; a text may be written as [[piece, times], ...]."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Case(**{**row, "gold": _text(row["gold"]), "response": _text(row["response"])})
+    return [MathCase(**{**row, "gold": _text(row["gold"]), "response": _text(row["response"])})
             for row in rows]  # fmt: skip
 
 
@@ -66,20 +66,20 @@ def plain(gold: str, response: str) -> bool:
     return bool(verify(parsed[0], parsed[1]))
 
 
-def run_plain(workers: Workers, case: Case) -> Outcome:
+def run_plain(workers: Workers, case: MathCase) -> Outcome:
     return workers.call_blocking(
         "tools.bench_math:plain", case.gold, case.response, deadline_s=_KILL_S
     )
 
 
-def run_ours(workers: Workers, case: Case) -> Outcome:
+def run_ours(workers: Workers, case: MathCase) -> Outcome:
     arguments = (case.gold, case.response, "anywhere", "")
     outcome = workers.call_blocking("rewards.math.verify:judge", *arguments, deadline_s=5.0)
     value = False if outcome.failed else outcome.value["correct"]
     return Outcome(value=value, failure=outcome.failure, seconds=outcome.seconds)
 
 
-def judge(cases: Sequence[Case], run: Callable[[Workers, Case], Outcome]) -> list[Judged]:
+def judge(cases: Sequence[MathCase], run: Callable[[Workers, MathCase], Outcome]) -> list[Judged]:
     """Every case by one contestant."""
     workers = Workers(count=1)
     judged = []
@@ -107,7 +107,7 @@ def summary(name: str, judged: Sequence[Judged]) -> str:
     )
 
 
-def judge_both(cases: Sequence[Case]) -> dict[str, list[Judged]]:
+def judge_both(cases: Sequence[MathCase]) -> dict[str, list[Judged]]:
     """Every case by each contestant."""
     return {"math-verify": judge(cases, run_plain), "math_equal": judge(cases, run_ours)}
 

@@ -1,7 +1,7 @@
 """Is this mathematical answer the gold answer? Runs in worker processes; imports sympy.
 
-tokens   text -> tokens          scalar   tokens -> one sympy expression
-forms    the kinds of answers    reading  tokens -> a form
-values   equal expressions       regions  sets of reals       units   what follows a number
-compare  form against form       judge    gold and response -> verdict
+values    what an answer can be: forms, expressions, sets of reals, units
+parse     text -> a form
+compare   form against form, with quantities and small_forms; dates, math_verify
+verify    gold and response -> verdict
 """

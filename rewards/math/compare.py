@@ -5,13 +5,21 @@ from collections.abc import Sequence
 
 from sympy import Expr, Symbol
 
-from rewards.math import regions, values
-from rewards.math.forms import (
+from rewards.math.quantities import equal_value, same_quantity
+from rewards.math.small_forms import (
+    same_clocks,
+    same_matrices,
+    same_numerals,
+    same_ratios,
+    same_words,
+)  # fmt: skip
+from rewards.math.values import evaluate, regions
+from rewards.math.values.forms import (
     Chain,
     Clock,
     Field,
     Form,
-    Group,
+    MathGroup,
     Matrix,
     Named,
     Numeral,
@@ -21,14 +29,6 @@ from rewards.math.forms import (
     Scalar,
     Unknown,
     Words,
-)  # fmt: skip
-from rewards.math.quantities import equal_value, same_quantity
-from rewards.math.small_forms import (
-    same_clocks,
-    same_matrices,
-    same_numerals,
-    same_ratios,
-    same_words,
 )  # fmt: skip
 
 _COORDINATES = frozenset("xyz")
@@ -49,7 +49,7 @@ def same(gold: Form, answer: Form) -> bool:
         return _named(gold, answer)
     if isinstance(gold, Scalar) and isinstance(answer, Scalar):
         return same_quantity(gold, answer)
-    if isinstance(gold, Group) and isinstance(answer, Group):
+    if isinstance(gold, MathGroup) and isinstance(answer, MathGroup):
         return _groups(gold, answer) or _same_region(gold, answer)
     if isinstance(gold, Relation) and isinstance(answer, Relation):
         return _relations(gold, answer) or _same_region(gold, answer)
@@ -58,20 +58,20 @@ def same(gold: Form, answer: Form) -> bool:
 
 def _unwrapped(form: Form) -> Form:
     """A list or set of one thing is that thing."""
-    if isinstance(form, Group) and form.kind == "set" and 1 < len(form.items) <= _FEW:
-        form = Group("set", tuple(_distinct(list(form.items))))
-    while isinstance(form, Group) and len(form.items) == 1 and form.kind in ("list", "set"):
-        if form.items[0] == Group("set", ()):
+    if isinstance(form, MathGroup) and form.kind == "set" and 1 < len(form.items) <= _FEW:
+        form = MathGroup("set", tuple(_distinct(list(form.items))))
+    while isinstance(form, MathGroup) and len(form.items) == 1 and form.kind in ("list", "set"):
+        if form.items[0] == MathGroup("set", ()):
             break
         form = form.items[0]
-    if isinstance(form, Named) and isinstance(form.value, Group) and len(form.value.items) > 1:
+    if isinstance(form, Named) and isinstance(form.value, MathGroup) and len(form.value.items) > 1:
         named = tuple(Named(form.name, item) for item in form.value.items)
-        return form if form.value.kind == "tuple" else Group("list", named)
+        return form if form.value.kind == "tuple" else MathGroup("list", named)
     return form
 
 
 def _mixed(gold: Form, answer: Form) -> bool:
-    if isinstance(gold, Scalar) and isinstance(answer, Group) and answer.joined != ",":
+    if isinstance(gold, Scalar) and isinstance(answer, MathGroup) and answer.joined != ",":
         return answer.kind == "list" and all(same(gold, item) for item in answer.items)
     if isinstance(gold, Scalar) and isinstance(answer, Relation):
         return _right_side(gold, answer)
@@ -89,7 +89,7 @@ def _mixed(gold: Form, answer: Form) -> bool:
         return gold.name == answer.name
     if isinstance(gold, Unknown) or isinstance(answer, Unknown):
         return gold == answer
-    if isinstance(gold, Region) and isinstance(answer, Group) and answer.kind == "list":
+    if isinstance(gold, Region) and isinstance(answer, MathGroup) and answer.kind == "list":
         return _same_region(gold, regions.united(answer.items) or answer)
     return _same_region(gold, answer) or same_matrices(gold, answer)
 
@@ -100,7 +100,7 @@ def _right_side(gold: Scalar, answer: Relation) -> bool:
         return False
     if not gold.value.free_symbols:
         return not answer.right.free_symbols and equal_value(gold.value, answer.right)
-    return values.equal(answer.left, answer.right) and equal_value(gold.value, answer.right)
+    return evaluate.equal(answer.left, answer.right) and equal_value(gold.value, answer.right)
 
 
 def _from_chain(gold: Form, answer: Chain) -> bool:
@@ -122,7 +122,7 @@ def _near(exact: Form, rounded: Form) -> bool:
         return True
     if (exact.unit, exact.percent) != (rounded.unit, rounded.percent):
         return True
-    return values.within(exact.value, rounded.value, _ROUNDED)
+    return evaluate.within(exact.value, rounded.value, _ROUNDED)
 
 
 # -- names, relations ----------------------------------------------------------------------------
@@ -137,14 +137,14 @@ def _named(gold: Form, answer: Form) -> bool:
     if isinstance(answer, Named):
         if isinstance(gold, Relation):
             return _relations_of(gold, answer)
-        if isinstance(gold, Group) and gold.kind == "list":
-            return _lists(gold, Group("list", (answer,)))
+        if isinstance(gold, MathGroup) and gold.kind == "list":
+            return _lists(gold, MathGroup("list", (answer,)))
         return same(gold, answer.value)
     assert isinstance(gold, Named)
     if isinstance(answer, Relation):
         return _relations_of(gold, answer)
-    if isinstance(answer, Group) and answer.kind == "list" and _assignments(answer):
-        return _lists(Group("list", (gold,)), answer)
+    if isinstance(answer, MathGroup) and answer.kind == "list" and _assignments(answer):
+        return _lists(MathGroup("list", (gold,)), answer)
     if _is_curve(gold):
         return False
     return same(gold.value, answer)
@@ -197,7 +197,7 @@ def _relations(gold: Relation, answer: Relation) -> bool:
         return False
     if not left.free_symbols or left.free_symbols != right.free_symbols:
         return False
-    sign = values.proportion(left, right)
+    sign = evaluate.proportion(left, right)
     if not sign and first[0] == second[0] == 0:
         sign = _cleared(left, right)
     if first[0] == 0:
@@ -210,7 +210,7 @@ def _cleared(left: Expr, right: Expr) -> int:
     if left.count_ops() > 60 or right.count_ops() > 60:
         return 0
     tops = [side.together().as_numer_denom()[0] for side in (left, right)]
-    return values.proportion(*tops)
+    return evaluate.proportion(*tops)
 
 
 def _direction(op: str) -> tuple[int, str]:
@@ -225,7 +225,11 @@ def _same_region(gold: Form, answer: Form) -> bool:
     left = regions.of(gold)
     if left is None:
         return False
-    if isinstance(gold, Group) and isinstance(answer, Group) and "set" in (gold.kind, answer.kind):
+    if (
+        isinstance(gold, MathGroup)
+        and isinstance(answer, MathGroup)
+        and "set" in (gold.kind, answer.kind)
+    ):
         return False
     right = regions.of(answer)
     return right is not None and regions.same(left, right)
@@ -234,7 +238,7 @@ def _same_region(gold: Form, answer: Form) -> bool:
 # -- groups --------------------------------------------------------------------------------------
 
 
-def _groups(gold: Group, answer: Group) -> bool:
+def _groups(gold: MathGroup, answer: MathGroup) -> bool:
     if gold.kind == "list" or answer.kind == "list":
         if "tuple" in (gold.kind, answer.kind):
             return _tuple_and_list(gold, answer)
@@ -249,7 +253,7 @@ def _groups(gold: Group, answer: Group) -> bool:
     return _lists(gold, answer)
 
 
-def _tuple_and_list(gold: Group, answer: Group) -> bool:
+def _tuple_and_list(gold: MathGroup, answer: MathGroup) -> bool:
     bracketed = gold if gold.kind == "tuple" else answer
     if len(bracketed.items) == 2 and (bracketed.opening, bracketed.closing) != ("(", ")"):
         return False
@@ -265,14 +269,14 @@ def _in_order(gold: Sequence[Form], answer: Sequence[Form]) -> bool:
     return all(same(a, b) for a, b in zip(gold, answer, strict=True))
 
 
-def _assignments(group: Group) -> dict[str, Form]:
+def _assignments(group: MathGroup) -> dict[str, Form]:
     """Name -> value when every item is named and no name occurs twice; empty otherwise."""
     named: dict[str, Form] = {}
     for item in group.items:
         if not isinstance(item, Named) or item.name in named:
             return {}
         names = item.name.replace("(", "").replace(")", "").split(" , ")
-        if isinstance(item.value, Group) and len(names) == len(item.value.items) > 1:
+        if isinstance(item.value, MathGroup) and len(names) == len(item.value.items) > 1:
             named |= {
                 name.strip(): value for name, value in zip(names, item.value.items, strict=True)
             }
@@ -281,7 +285,7 @@ def _assignments(group: Group) -> dict[str, Form]:
     return named
 
 
-def _lists(gold: Group, answer: Group) -> bool:
+def _lists(gold: MathGroup, answer: MathGroup) -> bool:
     """The same items in any order; in sets, repeats do not count."""
     first, second = _assignments(gold), _assignments(answer)
     if len(first) > 1 and len(second) > 1:

@@ -2,8 +2,8 @@
 
 from sympy import Expr, Integer, Rational, pi
 
-from rewards.math import values
-from rewards.math.forms import Scalar
+from rewards.math.values import evaluate
+from rewards.math.values.forms import Scalar
 
 _PARAMETERS = frozenset("nkmNKlj")  # letters that run over the integers in general solutions
 _CONSTANTS = frozenset("CcK")
@@ -53,9 +53,9 @@ def _percents(gold: Scalar, answer: Scalar) -> bool:
 
 
 def equal_value(gold: Expr, answer: Expr) -> bool:
-    if values.equal(gold, answer):
+    if evaluate.equal(gold, answer):
         return True
-    return any(values.equal(gold, renamed) for renamed in _renamings(gold, answer))
+    return any(evaluate.equal(gold, renamed) for renamed in _renamings(gold, answer))
 
 
 def _renamings(gold: Expr, answer: Expr) -> list[Expr]:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from sympy import Expr, I, Integer, Symbol
 
-from rewards.math import values
-from rewards.math.forms import Clock, Form, Group, Matrix, Numeral, Ratio, Scalar, Words
+from rewards.math.values import evaluate
+from rewards.math.values.forms import Clock, Form, MathGroup, Matrix, Numeral, Ratio, Scalar, Words
 
 
 def same_matrices(gold: Form, answer: Form) -> bool:
@@ -18,7 +18,7 @@ def same_matrices(gold: Form, answer: Form) -> bool:
     if [len(row) for row in first] != [len(row) for row in second]:
         return False
     return all(
-        values.equal(a, b)
+        evaluate.equal(a, b)
         for row, other in zip(first, second, strict=True)
         for a, b in zip(row, other, strict=True)
     )
@@ -27,11 +27,13 @@ def same_matrices(gold: Form, answer: Form) -> bool:
 def _rows(form: Form) -> list[list[Expr]] | None:
     if isinstance(form, Matrix):
         return [list(row) for row in form.rows]
-    if isinstance(form, Group) and form.kind == "tuple" and form.opening == "[":
-        rows = [_rows(replace(row, opening="(")) for row in form.items if isinstance(row, Group)]
+    if isinstance(form, MathGroup) and form.kind == "tuple" and form.opening == "[":
+        rows = [
+            _rows(replace(row, opening="(")) for row in form.items if isinstance(row, MathGroup)
+        ]
         nested = len(rows) == len(form.items) and len({len(row[0]) for row in rows if row}) == 1
         return [row[0] for row in rows if row] if nested and None not in rows else None
-    if isinstance(form, Group) and form.kind == "tuple" and form.opening == "(":
+    if isinstance(form, MathGroup) and form.kind == "tuple" and form.opening == "(":
         entries = [item.value for item in form.items if isinstance(item, Scalar)]
         return [entries] if len(entries) == len(form.items) else None
     if isinstance(form, Scalar) and form.unit is None:
@@ -57,7 +59,7 @@ def same_ratios(gold: Form, answer: Form) -> bool:
     if first is None or second is None or len(first) != len(second):
         return False
     return all(
-        values.equal(first[0] * second[k], first[k] * second[0]) for k in range(1, len(first))
+        evaluate.equal(first[0] * second[k], first[k] * second[0]) for k in range(1, len(first))
     ) and any(part != 0 for part in second)
 
 

@@ -6,10 +6,10 @@ import sys
 from rewards.answers.choices import gold_letter, option, same_choice
 from rewards.answers.extract import Where, final_answer, last_boxed
 from rewards.math import compare, dates, math_verify
-from rewards.math.forms import Form, Group, Unknown, Words
 from rewards.math.parse.lexer import tokenize
 from rewards.math.parse.parser import readings
 from rewards.math.parse.tokens import Unreadable, spelling
+from rewards.math.values.forms import Form, MathGroup, Unknown, Words
 from rewards.types import JSON
 
 sys.setrecursionlimit(6000)
@@ -50,7 +50,7 @@ def judge(gold: str, response: str, where: Where, marker: str) -> dict[str, JSON
 
 def _has_words(form: Form) -> bool:
     """Whether some of it was not understood as mathematics."""
-    if isinstance(form, Group):
+    if isinstance(form, MathGroup):
         return any(_has_words(item) for item in form.items)
     return isinstance(form, Unknown | Words)
 

@@ -1,18 +1,18 @@
 """A place in a list of tokens, and the ways to move on from it."""
 
-from rewards.math.parse.tokens import Token, Unreadable
+from rewards.math.parse.tokens import MathToken, Unreadable
 
-_END = Token("end", "")
+_END = MathToken("end", "")
 
 
 class Cursor:
     """Reads tokens from the left; past the end stands a token of kind "end"."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[MathToken]) -> None:
         self.tokens = tokens
         self.at = 0
 
-    def peek(self, ahead: int = 0) -> Token:
+    def peek(self, ahead: int = 0) -> MathToken:
         place = self.at + ahead
         return self.tokens[place] if place < len(self.tokens) else _END
 
@@ -20,7 +20,7 @@ class Cursor:
         token = self.peek()
         return token.kind == "op" and token.text in texts
 
-    def take(self) -> Token:
+    def take(self) -> MathToken:
         token = self.peek()
         if token is _END:
             raise Unreadable("ends too early")

@@ -8,10 +8,21 @@ from fractions import Fraction
 import sympy
 from sympy import Expr, Rational
 
-from rewards.math.forms import Clock, Field, Form, Group, Matrix, Numeral, Ratio, Scalar, Words
-from rewards.math.parse import scalar, units
-from rewards.math.parse.tokens import Token, Unreadable
-from rewards.math.parse.units import Unit
+from rewards.math.parse import scalar
+from rewards.math.parse.tokens import MathToken, Unreadable
+from rewards.math.values import units
+from rewards.math.values.forms import (
+    Clock,
+    Field,
+    Form,
+    MathGroup,
+    Matrix,
+    Numeral,
+    Ratio,
+    Scalar,
+    Words,
+)
+from rewards.math.values.units import Unit
 
 _ARTICLES = frozenset({"a", "an", "the", "on", "at"})
 _PERCENT = frozenset({"percent", "percentage", "pct"})
@@ -42,7 +53,7 @@ _SHORT_FACTORS = {"k": "thousand", "K": "thousand", "M": "million", "B": "billio
 _MATRIX_MOST = 40  # rows or columns
 
 
-def words(tokens: list[Token]) -> Form | None:
+def words(tokens: list[MathToken]) -> Form | None:
     """An answer made of words alone; None when anything else is in it."""
     kept = [t for t in tokens if t.kind != "dots" and t.text not in ("'", "-")]
     if not any(t.kind == "word" for t in kept):
@@ -57,7 +68,7 @@ def words(tokens: list[Token]) -> Form | None:
     if text in _REALS:
         return Field("R")
     if _EMPTY.fullmatch(text):
-        return Group("set", ())
+        return MathGroup("set", ())
     number = units.number_from_words(text)
     if number is not None:
         return Scalar(Rational(number.numerator, number.denominator))
@@ -108,7 +119,7 @@ def _valid(digits: str, base: int) -> bool:
 _HALVES = {"am": "am", "pm": "pm", "noon": "pm", "midnight": "am"}
 
 
-def clock(tokens: list[Token]) -> Clock | None:
+def clock(tokens: list[MathToken]) -> Clock | None:
     """`3:30`, `3:30 pm`, `5 am`; None otherwise."""
     half = _HALVES.get(tokens[-1].text.lower(), "") if tokens else ""
     tokens = tokens[:-1] if half else tokens
@@ -123,11 +134,11 @@ def clock(tokens: list[Token]) -> Clock | None:
     return Clock(hour, minute, half) if hour <= 24 and minute < 60 else None
 
 
-def ratio(parts: list[list[Token]]) -> Ratio:
+def ratio(parts: list[list[MathToken]]) -> Ratio:
     return Ratio(tuple(scalar.parse(part).value for part in parts))
 
 
-def matrix(tokens: list[Token]) -> Form | None:
+def matrix(tokens: list[MathToken]) -> Form | None:
     """A matrix, with brackets around and a factor before it; None when there is none."""
     begins = [place for place, token in enumerate(tokens) if token.kind == "begin"]
     if not begins:
@@ -146,7 +157,7 @@ def matrix(tokens: list[Token]) -> Form | None:
         rows, after = [list(row) for row in zip(*rows, strict=True)], []
     if after:
         raise Unreadable("something after a matrix")
-    one = Token("num", "1", Fraction(1))
+    one = MathToken("num", "1", Fraction(1))
     before = [*before, one] if not before or before[-1].text in "+-" else _without_times(before)
     factor = scalar.parse(before).value
     if environment == "vmatrix":
@@ -156,12 +167,12 @@ def matrix(tokens: list[Token]) -> Form | None:
     return Matrix(tuple(tuple(factor * entry for entry in row) for row in rows))
 
 
-def _without_times(tokens: list[Token]) -> list[Token]:
+def _without_times(tokens: list[MathToken]) -> list[MathToken]:
     return tokens[:-1] if tokens[-1].text == "*" else tokens
 
 
-def _rows(tokens: list[Token]) -> list[list[Expr]]:
-    lines: list[list[list[Token]]] = [[[]]]
+def _rows(tokens: list[MathToken]) -> list[list[Expr]]:
+    lines: list[list[list[MathToken]]] = [[[]]]
     for token in tokens:
         if token.kind == "row":
             lines.append([[]])
@@ -177,7 +188,7 @@ def _rows(tokens: list[Token]) -> list[list[Expr]]:
     return [[scalar.parse(cell).value for cell in line] for line in lines]
 
 
-def quantity(tokens: list[Token]) -> Scalar:
+def quantity(tokens: list[MathToken]) -> Scalar:
     """A number or expression with currency, number words, percent sign and unit."""
     tokens, unit = _currency(_flat_unit(tokens))
     cut = next((place for place, t in enumerate(tokens) if t.kind == "word" and place), None)
@@ -214,7 +225,7 @@ def quantity(tokens: list[Token]) -> Scalar:
     return Scalar(value, unit, percent)
 
 
-def compound(tokens: list[Token]) -> Scalar | None:
+def compound(tokens: list[MathToken]) -> Scalar | None:
     """`2 hours and 30 minutes`: quantities of falling units added up; None for anything else."""
     starts = [place for place, token in enumerate(tokens) if token.kind == "num"]
     if not 1 < len(starts) < 5 or starts[0] or not any(t.kind == "word" for t in tokens):
@@ -244,7 +255,7 @@ def _rational(number: Fraction) -> Expr:
     return Rational(number.numerator, number.denominator)
 
 
-def letter_unit(tokens: list[Token]) -> Scalar | None:
+def letter_unit(tokens: list[MathToken]) -> Scalar | None:
     """The reading of `5 m`, `5 m/s` as a quantity instead of a product; None when it has none."""
     cut = next((p for p, t in enumerate(tokens) if t.kind == "sym" and p), None)
     if cut is None or not tokens[cut].gap or not units.is_letter_unit(tokens[cut].text):
@@ -262,7 +273,7 @@ def letter_unit(tokens: list[Token]) -> Scalar | None:
     return Scalar(value, unit) if unit is not None and unit.dimensions and value.is_number else None
 
 
-def _flat_unit(tokens: list[Token]) -> list[Token]:
+def _flat_unit(tokens: list[MathToken]) -> list[MathToken]:
     """`\\frac{\\text{m}}{\\text{s}}` at the end as `m / s`."""
     place = max(
         (p for p, t in enumerate(tokens) if t.text == "frac" and t.kind == "cmd"), default=0
@@ -273,10 +284,10 @@ def _flat_unit(tokens: list[Token]) -> list[Token]:
         return tokens
     above, below = ([t for t in part if t.kind == "word"] for part in
                     (tokens[place + 1 : middle], tokens[middle:]))  # fmt: skip
-    return [*tokens[:place], *above, Token("op", "/"), *below] if above and below else tokens
+    return [*tokens[:place], *above, MathToken("op", "/"), *below] if above and below else tokens
 
 
-def _currency(tokens: list[Token]) -> tuple[list[Token], Unit | None]:
+def _currency(tokens: list[MathToken]) -> tuple[list[MathToken], Unit | None]:
     signs = [place for place, token in enumerate(tokens) if token.kind == "money"]
     if signs:
         if len(signs) > 1 or (
@@ -291,7 +302,7 @@ def _currency(tokens: list[Token]) -> tuple[list[Token], Unit | None]:
     return tokens, None
 
 
-def _number_words(tokens: list[Token]) -> tuple[list[Token], Expr]:
+def _number_words(tokens: list[MathToken]) -> tuple[list[MathToken], Expr]:
     factor = Fraction(1)
     while tokens and tokens[0].text.lower() in units.NUMBER_WORDS:
         factor *= units.NUMBER_WORDS[tokens[0].text.lower()]
@@ -299,13 +310,13 @@ def _number_words(tokens: list[Token]) -> tuple[list[Token], Expr]:
     return tokens, _rational(factor)
 
 
-def _temperature(rest: list[Token]) -> Unit | None:
+def _temperature(rest: list[MathToken]) -> Unit | None:
     name = rest[0].text.lower() if rest else ""
     scale = {"c": "temp", "celsius": "temp", "f": "tempf", "fahrenheit": "tempf"}.get(name)
     return Unit(((scale, 1),)) if scale else None
 
 
-def _parts(tokens: list[Token]) -> list[str]:
+def _parts(tokens: list[MathToken]) -> list[str]:
     parts = []
     for token in tokens:
         if token.kind in ("open", "close") and token.text in ("{", "("):
@@ -327,6 +338,6 @@ def _parts(tokens: list[Token]) -> list[str]:
     return joined
 
 
-def starts_quantity(tokens: list[Token]) -> bool:
+def starts_quantity(tokens: list[MathToken]) -> bool:
     """Whether the first word belongs to what follows: a currency before its amount."""
     return _currency(tokens)[1] is not None

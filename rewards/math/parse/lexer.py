@@ -7,8 +7,8 @@ from rewards.answers.normalize import unstyled
 from rewards.answers.unicode_math import to_latex
 from rewards.math.parse import decimals
 from rewards.math.parse import vocabulary as known
-from rewards.math.parse.tokens import Token, Unreadable, merged
-from rewards.math.parse.units import is_unit_word
+from rewards.math.parse.tokens import MathToken, Unreadable, merged
+from rewards.math.values.units import is_unit_word
 
 MOST_TOKENS = 6000
 _DIGITS = r"(?:(?<!\d,)\d{1,3}(?:,\d{3})+(?!\d|,\d)(?:\.\d+)?|\d+\.\d+|\d+|\.\d+)"
@@ -35,7 +35,7 @@ _DOUBLE_SIGNS = {
 _CURRENCIES = {"\u20ac": "eur", "\u00a3": "gbp", "\u00a5": "jpy", "\u20b9": "inr"}
 
 
-def tokenize(text: str) -> list[Token]:
+def tokenize(text: str) -> list[MathToken]:
     """The tokens of an answer; Unreadable when it is far too long to be one."""
     text = unstyled(to_latex(text))
     lexer = _Lexer(text)
@@ -46,7 +46,7 @@ def tokenize(text: str) -> list[Token]:
 class _Lexer:
     def __init__(self, text: str, *, roman: bool = False, depth: int = 0) -> None:
         self.text = text
-        self.tokens: list[Token] = []
+        self.tokens: list[MathToken] = []
         self.at = 0
         self.gap = False
         self.roman = roman
@@ -61,7 +61,7 @@ class _Lexer:
             self._one()
 
     def _add(self, kind: str, text: str, value: Fraction = Fraction(0), length: int = 0) -> None:
-        self.tokens.append(Token(kind, text, value, self.gap, self.roman))
+        self.tokens.append(MathToken(kind, text, value, self.gap, self.roman))
         self.gap = False
         self.at += length
 

@@ -3,10 +3,10 @@ r"""Mixed numbers: `2\frac{1}{2}`, `2\frac12`, `2 1/2`."""
 from sympy import Expr, Rational
 
 from rewards.math.parse.cursor import Cursor
-from rewards.math.parse.tokens import Token
+from rewards.math.parse.tokens import MathToken
 
 
-def mixed_number(tokens: list[Token], at: int) -> tuple[Expr, int] | None:
+def mixed_number(tokens: list[MathToken], at: int) -> tuple[Expr, int] | None:
     """A whole number before a proper fraction of whole numbers, and the place after it."""
     reader = _Reader(tokens)
     reader.at = at

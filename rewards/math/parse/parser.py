@@ -12,16 +12,6 @@ from sympy import Integer, Symbol
 
 from rewards.answers.normalize import unstyled
 from rewards.answers.unicode_math import to_latex
-from rewards.math import regions
-from rewards.math.forms import (
-    Field,
-    Form,
-    Group,
-    Named,
-    Relation,
-    Scalar,
-    Unknown,
-)  # fmt: skip
 from rewards.math.parse import items
 from rewards.math.parse.lexer import tokenize
 from rewards.math.parse.relations import related
@@ -37,7 +27,17 @@ from rewards.math.parse.slicing import (
     without_introduction,
     without_leading_words,
 )  # fmt: skip
-from rewards.math.parse.tokens import Token, Unreadable, spelling
+from rewards.math.parse.tokens import MathToken, Unreadable, spelling
+from rewards.math.values import regions
+from rewards.math.values.forms import (
+    Field,
+    Form,
+    MathGroup,
+    Named,
+    Relation,
+    Scalar,
+    Unknown,
+)  # fmt: skip
 
 _MOST_ITEMS = 200
 _SYSTEMS = ("cases", "aligned", "align", "align*", "gathered")
@@ -72,7 +72,7 @@ def readings(text: str, *, comma_decimal: bool = False) -> list[Form]:
     return found or [Unknown(spelling(tokens))]
 
 
-def _whole(tokens: list[Token]) -> Form:
+def _whole(tokens: list[MathToken]) -> Form:
     if not tokens:
         raise Unreadable("empty")
     tokens = without_gloss(without_introduction(straightened(tokens)))
@@ -80,7 +80,7 @@ def _whole(tokens: list[Token]) -> Form:
     return read(pieces[-1] if len(pieces) > 1 and pieces[-1] else tokens)
 
 
-def read(tokens: list[Token]) -> Form:
+def read(tokens: list[MathToken]) -> Form:
     """The form that all of the tokens make up; Unreadable otherwise."""
     tokens = trimmed(tokens)
     if not tokens:
@@ -96,7 +96,7 @@ def read(tokens: list[Token]) -> Form:
     if except_ and tokens[except_].kind == "word" and tokens[except_ + 1 :]:
         return _excepted(tokens[:except_], tokens[except_ + 1 :])
     plain_words = items.words(tokens)
-    if isinstance(plain_words, Field | Group | Scalar):
+    if isinstance(plain_words, Field | MathGroup | Scalar):
         return plain_words
     parts = split(tokens, is_separator)
     if len(parts) > 1:
@@ -104,7 +104,7 @@ def read(tokens: list[Token]) -> Form:
     return plain_words or _one(tokens)
 
 
-def _system(tokens: list[Token]) -> list[Token]:
+def _system(tokens: list[MathToken]) -> list[MathToken]:
     """The rows of `\\begin{cases} x = 1 \\\\ y = 2 \\end{cases}` as a list."""
     if [t.kind for t in tokens if t.kind in ("begin", "end")] != ["begin", "end"]:
         raise Unreadable("a system inside something else")
@@ -112,18 +112,18 @@ def _system(tokens: list[Token]) -> list[Token]:
     return trimmed([replace(t, kind="sep", text=",") if t.kind == "row" else t for t in inner])
 
 
-def _excepted(whole: list[Token], left_out: list[Token]) -> Form:
+def _excepted(whole: list[MathToken], left_out: list[MathToken]) -> Form:
     """`all real numbers except -3`."""
     inner = read(left_out)
-    points = inner if isinstance(inner, Group) else Group("set", (inner,))
-    outside = regions.of(Group("set", points.items))
+    points = inner if isinstance(inner, MathGroup) else MathGroup("set", (inner,))
+    outside = regions.of(MathGroup("set", points.items))
     region = regions.combine(regions.of(read(whole)), "minus", outside)
     if region is None:
         raise Unreadable("except what")
     return region
 
 
-def _one(tokens: list[Token]) -> Form:
+def _one(tokens: list[MathToken]) -> Form:
     tokens = _upright(without_condition(tokens))
     in_set = tokens[0].text == tokens[-1].text == "set"
     if any(t.kind == "op" and t.text in ("pm", "mp") for t in tokens) and not in_set:
@@ -143,7 +143,7 @@ def _one(tokens: list[Token]) -> Form:
     return _bracketed(tokens) or _simple(tokens)
 
 
-def _upright(tokens: list[Token]) -> list[Token]:
+def _upright(tokens: list[MathToken]) -> list[MathToken]:
     """`(3, 4)^T` without the sign: a vector is compared by its entries."""
     texts = [t.text for t in tokens if t.text != "{"]
     if texts[-2:] in (["^", "T"], ["^", "top"]) and texts[-3:-2] == ["("] and "," in texts:
@@ -152,7 +152,7 @@ def _upright(tokens: list[Token]) -> list[Token]:
     return tokens
 
 
-def _ratio(parts: list[list[Token]]) -> Form | None:
+def _ratio(parts: list[list[MathToken]]) -> Form | None:
     if parts[0][-1].text == "out":
         parts = [parts[0][:-1], *parts[1:]]
     try:
@@ -161,11 +161,11 @@ def _ratio(parts: list[list[Token]]) -> Form | None:
         return None
 
 
-def _simple(tokens: list[Token]) -> Form:
+def _simple(tokens: list[MathToken]) -> Form:
     if len(tokens) == 1 and tokens[0].kind == "field":
         return Field(tokens[0].text)
     if len(tokens) == 1 and tokens[0].kind == "empty":
-        return Group("set", ())
+        return MathGroup("set", ())
     if tokens[0].kind == "field" and tokens[0].text == "R" and (signed := _signed(tokens[1:])):
         return signed
     if any(t.kind == "field" for t in tokens):
@@ -176,7 +176,7 @@ def _simple(tokens: list[Token]) -> Form:
     return items.quantity(tokens)
 
 
-def _signed(tokens: list[Token]) -> Form | None:
+def _signed(tokens: list[MathToken]) -> Form | None:
     """The reals with a sign: what follows the R in `R^+`, `R_{>0}`, `R_{\\ge 0}`."""
     text = "".join(t.text for t in tokens if t.text != "{")
     sign = {"^+": ">", "_+": ">", "_>0": ">", "^-": "<", "_-": "<", "_<0": "<", "_>=0": ">="}
@@ -186,7 +186,7 @@ def _signed(tokens: list[Token]) -> Form | None:
 # -- lists ---------------------------------------------------------------------------------------
 
 
-def _list(tokens: list[Token], parts: list[list[Token]]) -> Form:
+def _list(tokens: list[MathToken], parts: list[list[MathToken]]) -> Form:
     if len(parts) > _MOST_ITEMS:
         raise Unreadable("more items than an answer has")
     words = {t.text.lower() for t in at_top(tokens) if t.kind == "word"}
@@ -201,7 +201,7 @@ def _list(tokens: list[Token], parts: list[list[Token]]) -> Form:
     flat = list(_flat(forms))
     if flat and isinstance(flat[0], Named):
         flat = _share_name(flat)
-    return Group("list", tuple(flat), joined=joined)
+    return MathGroup("list", tuple(flat), joined=joined)
 
 
 def _is_side_condition(form: Form, count: int) -> bool:
@@ -217,7 +217,7 @@ def _share_name(forms: list[Form]) -> list[Form]:
     return forms
 
 
-def _both_signs(tokens: list[Token]) -> Form:
+def _both_signs(tokens: list[MathToken]) -> Form:
     """`a \\pm b` is a list of two; `\\mp` takes the other sign. More than two signs are refused."""
     places = [p for p, t in enumerate(tokens) if t.kind == "op" and t.text in ("pm", "mp")]
     if len(places) > 3:
@@ -232,25 +232,25 @@ def _both_signs(tokens: list[Token]) -> Form:
                 plus = bool(choice >> order & 1)
             else:
                 plus = (choice > 0) == (tokens[place].text == "pm")
-            chosen[place] = Token("op", "+" if plus else "-", gap=tokens[place].gap)
+            chosen[place] = MathToken("op", "+" if plus else "-", gap=tokens[place].gap)
         forms.append(read(chosen))
     if all(isinstance(form, Named) for form in forms):
-        return Group("list", tuple(forms))
-    return Group("list", _flat(forms))
+        return MathGroup("list", tuple(forms))
+    return MathGroup("list", _flat(forms))
 
 
 def _flat(forms: list[Form]) -> tuple[Form, ...]:
     """Lists in the list opened up."""
     flat: list[Form] = []
     for form in forms:
-        flat.extend(form.items if isinstance(form, Group) and form.kind == "list" else (form,))
+        flat.extend(form.items if isinstance(form, MathGroup) and form.kind == "list" else (form,))
     return tuple(flat)
 
 
 # -- brackets and unions -------------------------------------------------------------------------
 
 
-def _bracketed(tokens: list[Token]) -> Form | None:
+def _bracketed(tokens: list[MathToken]) -> Form | None:
     """A tuple, interval or set when brackets hold all of it; None for anything else."""
     if tokens[0].kind != "open" or tokens[-1].kind != "close" or len(tokens) < 2:
         return None
@@ -271,12 +271,12 @@ def _bracketed(tokens: list[Token]) -> Form | None:
         return None
     closing = {"(": ")", "[": "]"}.get(closing, ")")
     forms = tuple(read(part) for part in parts)
-    return Group("tuple", forms, opening="(" if opening == "<" else opening, closing=closing)
+    return MathGroup("tuple", forms, opening="(" if opening == "<" else opening, closing=closing)
 
 
-def _set(inner: list[Token]) -> Form:
+def _set(inner: list[MathToken]) -> Form:
     if not inner:
-        return Group("set", ())
+        return MathGroup("set", ())
     builder = split(inner, lambda t: t.kind == "bar" or t.text == ":")
     if len(builder) == 2 and all(builder):
         condition = read(builder[1])
@@ -291,21 +291,23 @@ def _set(inner: list[Token]) -> Form:
     forms: list[Form] = []
     for part in parts:
         form = read(part) if part else None
-        if isinstance(form, Group) and form.kind == "list":
+        if isinstance(form, MathGroup) and form.kind == "list":
             forms.extend(form.items)
         elif form is not None:
             forms.append(form)
-    return Group("set", tuple(forms))
+    return MathGroup("set", tuple(forms))
 
 
-def _combined(tokens: list[Token]) -> Form:
+def _combined(tokens: list[MathToken]) -> Form:
     parts = split(tokens, lambda t: t.kind == "setop")
     signs = [t.text for t in at_top(tokens) if t.kind == "setop"]
     if not signs or not all(parts):
         raise Unreadable("a union with one side")
     forms = [read(part) for part in parts]
-    if set(signs) == {"cup"} and all(isinstance(f, Group) and f.kind == "set" for f in forms):
-        return Group("set", tuple(i for f in forms if isinstance(f, Group) for i in f.items))
+    if set(signs) == {"cup"} and all(isinstance(f, MathGroup) and f.kind == "set" for f in forms):
+        return MathGroup(
+            "set", tuple(i for f in forms if isinstance(f, MathGroup) for i in f.items)
+        )
     region = regions.of(forms[0])
     for sign, form in zip(signs, forms[1:], strict=True):
         region = regions.combine(region, sign, regions.of(form))

@@ -4,17 +4,17 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from rewards.math import regions
-from rewards.math.forms import Chain, Form, Group, Named, Relation
 from rewards.math.parse import scalar
 from rewards.math.parse.slicing import at_top, split
-from rewards.math.parse.tokens import Token, Unreadable, spelling
+from rewards.math.parse.tokens import MathToken, Unreadable, spelling
+from rewards.math.values import regions
+from rewards.math.values.forms import Chain, Form, MathGroup, Named, Relation
 
 _DERIVATIVE = re.compile(r"frac \{ d \w+ \{ \{ d \w+ \{|d \w+ / d \w+")
-Reader: TypeAlias = Callable[[list[Token]], Form]
+Reader: TypeAlias = Callable[[list[MathToken]], Form]
 
 
-def related(tokens: list[Token], read: Reader) -> Form:
+def related(tokens: list[MathToken], read: Reader) -> Form:
     """Names with values, equations, inequalities and chains of them; sides are read by `read`."""
     parts = split(tokens, lambda t: t.kind in ("rel", "in"))
     signs = [t.text for t in at_top(tokens) if t.kind in ("rel", "in")]
@@ -40,14 +40,14 @@ def related(tokens: list[Token], read: Reader) -> Form:
         return regions.simple(relation) or relation
     relations = [Relation(sides[k], signs[k], sides[k + 1]) for k in range(len(signs))]
     region = regions.joined([regions.simple(r) or r for r in relations], "and")
-    return region or Group("list", tuple(relations), joined="and")
+    return region or MathGroup("list", tuple(relations), joined="and")
 
 
-def _unnamed(tokens: list[Token]) -> list[Token]:
+def _unnamed(tokens: list[MathToken]) -> list[MathToken]:
     return [t for t in tokens if t.kind != "word"]
 
 
-def _member(parts: list[list[Token]], signs: list[str], read: Reader) -> Form:
+def _member(parts: list[list[MathToken]], signs: list[str], read: Reader) -> Form:
     if len(parts) != 2:
         raise Unreadable("several memberships")
     value = read(parts[1])
@@ -59,7 +59,7 @@ def _member(parts: list[list[Token]], signs: list[str], read: Reader) -> Form:
     return Named(spelling(parts[0]), value)
 
 
-def _equated(parts: list[list[Token]], signs: list[str], read: Reader) -> Form:
+def _equated(parts: list[list[MathToken]], signs: list[str], read: Reader) -> Form:
     turned = signs == ["="] and _is_name(parts[1]) and not _has_variable(parts[0])
     parts = [parts[1], parts[0]] if turned else parts
     if _is_name(parts[0]):
@@ -76,15 +76,15 @@ def _equated(parts: list[list[Token]], signs: list[str], read: Reader) -> Form:
     return _chain(parts, signs, read)
 
 
-def _has_variable(tokens: list[Token]) -> bool:
+def _has_variable(tokens: list[MathToken]) -> bool:
     return any(t.kind == "sym" and t.text not in ("pi", "e", "i") for t in tokens)
 
 
-def _chain(parts: list[list[Token]], signs: list[str], read: Reader) -> Form:
+def _chain(parts: list[list[MathToken]], signs: list[str], read: Reader) -> Form:
     return Chain(tuple(read(part) for part in parts), tuple(sign == "~" for sign in signs))
 
 
-def _is_name(tokens: list[Token]) -> bool:
+def _is_name(tokens: list[MathToken]) -> bool:
     """A letter, `f(x)`, `(x, y)`, words: something that is called, not computed."""
     kinds = [t.kind for t in tokens]
     if _DERIVATIVE.fullmatch(spelling(tokens)):

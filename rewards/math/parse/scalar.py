@@ -11,11 +11,11 @@ from fractions import Fraction
 import sympy
 from sympy import Expr, Rational, Symbol
 
-from rewards.math import arithmetic
-from rewards.math.parse import functions
+from rewards.math.parse import named_functions
 from rewards.math.parse.cursor import Cursor
 from rewards.math.parse.mixed import mixed_number
-from rewards.math.parse.tokens import Token, Unreadable, group_end, spelling
+from rewards.math.parse.tokens import MathToken, Unreadable, group_end, spelling
+from rewards.math.values import arithmetic
 
 _CONSTANTS = {"e": sympy.E, "i": sympy.I, "pi": sympy.pi}
 _APPLIED = frozenset("fghFGH")
@@ -25,13 +25,13 @@ _PREFIX = frozenset({"frac", "sqrt", "binom", "cbrt", "sum", "prod", "int", "lim
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """An expression, and whether degree signs stood in it outside of functions."""
+    """An expression, and whether degree signs stood in it outside of named_functions."""
 
     value: Expr
     degrees: bool
 
 
-def parse(tokens: list[Token]) -> Parsed:
+def parse(tokens: list[MathToken]) -> Parsed:
     """The expression that all of the tokens make up; Unreadable otherwise."""
     parser = _Parser(tokens)
     value = parser.over(parser.sum())
@@ -44,7 +44,7 @@ def parse(tokens: list[Token]) -> Parsed:
 
 
 class _Parser(Cursor):
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[MathToken]) -> None:
         super().__init__(tokens)
         self.degrees = False
         self.circular = 0
@@ -91,7 +91,7 @@ class _Parser(Cursor):
             value = value / divisor
         return -value if sign < 0 else value
 
-    def _starts_factor(self, token: Token) -> bool:
+    def _starts_factor(self, token: MathToken) -> bool:
         if token.kind == "bar":
             return token.text == "|" and self.bars == 0
         if token.kind == "cmd":
@@ -175,7 +175,7 @@ class _Parser(Cursor):
             return self._command(token.text)
         raise Unreadable(f"unexpected {token.text!r}")
 
-    def _symbol(self, token: Token) -> Expr:
+    def _symbol(self, token: MathToken) -> Expr:
         following = self.peek()
         applied = following.kind == "open" and following.text == "(" and not following.gap
         if token.text[0] in _APPLIED and applied:
@@ -188,7 +188,7 @@ class _Parser(Cursor):
         constant = None if token.text in self.bound else _CONSTANTS.get(token.text)
         return Symbol(token.text) if constant is None else constant
 
-    def _bracketed(self, opening: Token) -> Expr:
+    def _bracketed(self, opening: MathToken) -> Expr:
         if opening.text in ("set", "<"):
             raise Unreadable("a set or vector inside an expression")
         bars, self.bars = self.bars, 0
@@ -196,7 +196,7 @@ class _Parser(Cursor):
         self.bars = bars
         self.expect("close", opening.text)
         if opening.text in ("floor", "ceil"):
-            return functions.applied(opening.text, value, None)
+            return named_functions.applied(opening.text, value, None)
         if opening.text == "|":
             return sympy.Abs(value)
         return value
@@ -225,7 +225,7 @@ class _Parser(Cursor):
         if token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
             first, rest = token.text[0], token.text[1:]
             self.tokens = list(self.tokens)
-            self.tokens[self.at] = Token("num", rest, Fraction(rest))
+            self.tokens[self.at] = MathToken("num", rest, Fraction(rest))
             return Rational(first)
         if self.is_op("-"):
             self.at += 1
@@ -284,7 +284,7 @@ class _Parser(Cursor):
         outer, self.bound = self.bound, self.bound | {index.text}
         body = self.product()
         self.bound = outer
-        return functions.series(name, body, variable, low, high)
+        return named_functions.series(name, body, variable, low, high)
 
     def _arguments(self, bracket: str) -> list[Expr]:
         values = [self.sum()]
@@ -303,16 +303,16 @@ class _Parser(Cursor):
         if self.is_op("^"):
             self.at += 1
             exponent = self.argument()
-            if exponent == -1 and name in functions.INVERSES:
-                name, exponent = functions.INVERSES[name], None
-        if name in functions.SEVERAL:
+            if exponent == -1 and name in named_functions.INVERSES:
+                name, exponent = named_functions.INVERSES[name], None
+        if name in named_functions.SEVERAL:
             opening = self.take()
             if opening.kind != "open":
                 raise Unreadable(f"{name} without brackets")
-            return functions.SEVERAL[name](*self._arguments(opening.text))
-        self.circular += name in functions.CIRCULAR
-        value = functions.applied(name, self._function_argument(), base)
-        self.circular -= name in functions.CIRCULAR
+            return named_functions.SEVERAL[name](*self._arguments(opening.text))
+        self.circular += name in named_functions.CIRCULAR
+        value = named_functions.applied(name, self._function_argument(), base)
+        self.circular -= name in named_functions.CIRCULAR
         return value if exponent is None else arithmetic.power(value, exponent)
 
     def _function_argument(self) -> Expr:

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from rewards.answers.hedging import CHANGING, NEGATIONS, ONE_OF, VAGUE
 from rewards.answers.words import word_set
-from rewards.math.parse.tokens import Token, Unreadable
+from rewards.math.parse.tokens import MathToken, Unreadable
 
 _VERBS = word_set("is are equals equal be was gives yields")
 _CONDITIONS = word_set("where for with when whenever provided")
 
 
-def depths(tokens: list[Token]) -> list[int]:
+def depths(tokens: list[MathToken]) -> list[int]:
     """Bracket depth of each token; brackets themselves count as inside."""
     depth = 0
     found: list[int] = []
@@ -28,12 +28,12 @@ def depths(tokens: list[Token]) -> list[int]:
     return found
 
 
-def at_top(tokens: list[Token]) -> list[Token]:
+def at_top(tokens: list[MathToken]) -> list[MathToken]:
     return [t for t, depth in zip(tokens, depths(tokens), strict=True) if depth == 0]
 
 
-def split(tokens: list[Token], separates: Callable[[Token], bool]) -> list[list[Token]]:
-    parts: list[list[Token]] = [[]]
+def split(tokens: list[MathToken], separates: Callable[[MathToken], bool]) -> list[list[MathToken]]:
+    parts: list[list[MathToken]] = [[]]
     for token, depth in zip(tokens, depths(tokens), strict=True):
         if depth == 0 and separates(token):
             parts.append([])
@@ -42,13 +42,13 @@ def split(tokens: list[Token], separates: Callable[[Token], bool]) -> list[list[
     return parts
 
 
-def is_separator(token: Token) -> bool:
+def is_separator(token: MathToken) -> bool:
     if token.kind == "word":
         return token.text.lower() in ("and", "or")
     return token.kind == "sep" and token.text in (",", ";")
 
 
-def trimmed(tokens: list[Token]) -> list[Token]:
+def trimmed(tokens: list[MathToken]) -> list[MathToken]:
     """Without TeX braces, or round brackets around one thing, that hold all of it."""
     while tokens and tokens[-1].kind == "sep" and tokens[-1].text in (",", ";"):
         tokens = tokens[:-1]
@@ -63,7 +63,7 @@ def trimmed(tokens: list[Token]) -> list[Token]:
     return tokens[low:high]
 
 
-def _closing_places(tokens: list[Token]) -> dict[int, int]:
+def _closing_places(tokens: list[MathToken]) -> dict[int, int]:
     closes: dict[int, int] = {}
     stack: list[int] = []
     for place, token in enumerate(tokens):
@@ -74,7 +74,7 @@ def _closing_places(tokens: list[Token]) -> dict[int, int]:
     return closes
 
 
-def without_introduction(tokens: list[Token]) -> list[Token]:
+def without_introduction(tokens: list[MathToken]) -> list[MathToken]:
     """Drop "The answer is", "x is": what stands before the last verb, if it has no number."""
     levels = depths(tokens)
     for place in range(len(tokens) - 1, 0, -1):
@@ -92,7 +92,7 @@ def without_introduction(tokens: list[Token]) -> list[Token]:
     return tokens
 
 
-def straightened(tokens: list[Token]) -> list[Token]:
+def straightened(tokens: list[MathToken]) -> list[MathToken]:
     """`]1,2[` is the interval (1,2)."""
     if len(tokens) > 3 and any(t.text == "[" for t in (tokens[0], tokens[-1])):
         first, last = tokens[0], tokens[-1]
@@ -104,7 +104,7 @@ def straightened(tokens: list[Token]) -> list[Token]:
     return tokens
 
 
-def without_gloss(tokens: list[Token]) -> list[Token]:
+def without_gloss(tokens: list[MathToken]) -> list[MathToken]:
     """Drop words in brackets at the end: `8 (eight)`."""
     opening = max((p for p, t in enumerate(tokens) if t.kind == "open"), default=0)
     inner = tokens[opening + 1 : -1]
@@ -116,7 +116,7 @@ def without_gloss(tokens: list[Token]) -> list[Token]:
     return tokens if offers_more else tokens[:opening]
 
 
-def refuse_vague(tokens: list[Token]) -> None:
+def refuse_vague(tokens: list[MathToken]) -> None:
     if ONE_OF.search(" ".join(token.text for token in tokens)):
         raise Unreadable("one of several")
     for token in tokens:
@@ -124,7 +124,7 @@ def refuse_vague(tokens: list[Token]) -> None:
             raise Unreadable(f"{token.text!r} settles nothing")
 
 
-def without_leading_words(tokens: list[Token]) -> list[Token]:
+def without_leading_words(tokens: list[MathToken]) -> list[MathToken]:
     """Without the words before a number; `negative 5` is -5, and `twice 5` is refused."""
     while len(tokens) > 1 and tokens[0].kind == "word":
         refuse_vague(tokens[:2])
@@ -136,7 +136,7 @@ def without_leading_words(tokens: list[Token]) -> list[Token]:
     return tokens
 
 
-def without_condition(tokens: list[Token]) -> list[Token]:
+def without_condition(tokens: list[MathToken]) -> list[MathToken]:
     for place, token in enumerate(tokens):
         if place and token.kind == "word" and token.text.lower() in _CONDITIONS:
             return tokens[:place]

@@ -9,7 +9,7 @@ class Unreadable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class MathToken:
     """One token.
 
     kind: num, sym, word, func, cmd, op, rel, open, close, sep, bar, setop, in, inf, empty, field,
@@ -27,23 +27,23 @@ class Token:
     roman: bool = False
 
 
-def spelling(tokens: list[Token]) -> str:
+def spelling(tokens: list[MathToken]) -> str:
     """Canonical text of tokens: equal texts are equal answers."""
     return " ".join(f"{t.text}" for t in tokens)
 
 
-def merged(tokens: list[Token]) -> list[Token]:
+def merged(tokens: list[MathToken]) -> list[MathToken]:
     """Degrees (`^\\circ`), subscripts (`x_{1}`) and primes become part of what they follow."""
-    out: list[Token] = []
+    out: list[MathToken] = []
     place = 0
     while place < len(tokens):
         token = tokens[place]
         texts = [t.text for t in tokens[place + 1 : place + 4]]
         if token.text == "^" and texts[:1] == ["circ"]:
-            out.append(Token("deg", "deg"))
+            out.append(MathToken("deg", "deg"))
             place += 2
         elif token.text == "^" and texts == ["{", "circ", "{"]:
-            out.append(Token("deg", "deg"))
+            out.append(MathToken("deg", "deg"))
             place += 4
         elif token.text == "not" and token.kind == "cmd" and texts[:1] in (["="], ["in"]):
             out.append(replace(tokens[place + 1], text={"=": "!=", "in": "notin"}[texts[0]]))
@@ -62,14 +62,14 @@ def merged(tokens: list[Token]) -> list[Token]:
     return out
 
 
-def _index(tokens: list[Token], place: int) -> tuple[str, int]:
+def _index(tokens: list[MathToken], place: int) -> tuple[str, int]:
     """Text of a subscript, and the place after it."""
     end = group_end(tokens, place)
     inside = tokens[place + 1 : end - 1] if end > place + 1 else tokens[place:end]
     return "".join(token.text for token in inside), end
 
 
-def group_end(tokens: list[Token], place: int) -> int:
+def group_end(tokens: list[MathToken], place: int) -> int:
     """The place after the `{...}` that opens at `place`, or after the one token there."""
     depth = 0
     for end in range(place, len(tokens)):

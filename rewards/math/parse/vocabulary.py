@@ -1,7 +1,7 @@
 r"""Words and commands the lexer knows: functions, relations, connectives, Greek letters."""
 
 from rewards.answers.words import word_set
-from rewards.math.parse.units import is_unit_word
+from rewards.math.values.units import is_unit_word
 
 FUNCTIONS = word_set(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan sinh "

@@ -10,7 +10,7 @@ import pytest
 from recipes.slots.registry import function_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
-from tools.bench_math import Case, load
+from tools.bench_math import MathCase, load
 
 TABLE = Path(__file__).parent / "math_cases.jsonl"
 CATEGORIES = (
@@ -22,7 +22,7 @@ CATEGORIES = (
 HANG_S = 1.5  # deadline of the cases that are made to hang
 
 
-def verdicts(cases: list[Case]) -> list[Verdict]:
+def verdicts(cases: list[MathCase]) -> list[Verdict]:
     judges = {
         hang: function_of(verifier.bind({"name": "math_equal", "deadline_s": seconds}))
         for hang, seconds in ((True, HANG_S), (False, 10.0))

@@ -3,10 +3,11 @@
 import pytest
 from sympy import E, I, Integer, Rational, Symbol, log, oo, pi, sin, sqrt
 
-from rewards.math.forms import (
+from rewards.math.parse.parser import readings
+from rewards.math.values.forms import (
     Clock,
     Field,
-    Group,
+    MathGroup,
     Matrix,
     Named,
     Numeral,
@@ -16,7 +17,6 @@ from rewards.math.forms import (
     Unknown,
     Words,
 )
-from rewards.math.parse.parser import readings
 
 x, t, m, a, b = (Symbol(name) for name in "xtmab")
 
@@ -63,10 +63,10 @@ def test_expressions(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("1, 2", Group),
-        ("(1,2)", Group),
-        (r"\{1,2\}", Group),
-        (r"\pm 3", Group),
+        ("1, 2", MathGroup),
+        ("(1,2)", MathGroup),
+        (r"\{1,2\}", MathGroup),
+        (r"\pm 3", MathGroup),
         ("x = 5", Named),
         ("f(x) = x^2", Named),
         ("x^2 + y^2 = 25", Relation),
@@ -77,14 +77,14 @@ def test_expressions(text: str, value: object) -> None:
         ("1010_2", Numeral),
         (r"\mathbb{R}", Field),
         (r"\text{all real numbers}", Field),
-        (r"\text{no solution}", Group),
+        (r"\text{no solution}", MathGroup),
         (r"\text{east}", Words),
         ("-\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}", Matrix),
         ("5 ft 6 in", Scalar),
         ("", Unknown),
         ("1 2", Unknown),
         (r"\frac{1}{0}", Unknown),
-        ("5 or something else", Group),
+        ("5 or something else", MathGroup),
         ("1, 2, ..., 100", Unknown),
         (r"\text{not } 5", Unknown),
         ("at least 5", Unknown),
@@ -112,5 +112,5 @@ def test_a_decimal_comma_is_read_only_where_it_may_be_one() -> None:
 
 def test_digits_between_commas_are_numbers_of_a_list_unless_they_are_groups_of_three() -> None:
     assert readings("1,000") == [Scalar(Integer(1000))]
-    assert isinstance(readings("27,54,108")[0], Group)
-    assert [type(form) for form in readings("144,225")] == [Scalar, Group]
+    assert isinstance(readings("27,54,108")[0], MathGroup)
+    assert [type(form) for form in readings("144,225")] == [Scalar, MathGroup]

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from rewards.math.parse.units import is_unit_word, number_from_words, read_unit
+from rewards.math.values.units import is_unit_word, number_from_words, read_unit
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from rewards.math.parse.parser import readings
-from rewards.math.regions import complement, of, same
+from rewards.math.values.regions import complement, of, same
 
 
 @pytest.mark.parametrize(

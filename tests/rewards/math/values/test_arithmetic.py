@@ -4,7 +4,7 @@ import pytest
 import sympy
 from sympy import Integer, Rational
 
-from rewards.math.arithmetic import binomial, factorial, is_formal, power
+from rewards.math.values.arithmetic import binomial, factorial, is_formal, power
 
 
 def tower(*levels: int) -> sympy.Expr:

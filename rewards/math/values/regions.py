@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import sympy
 from sympy import Expr, Symbol, oo
 
-from rewards.math import values
-from rewards.math.forms import Field, Form, Group, Named, Piece, Region, Relation, Scalar
-from rewards.math.values import NotNumeric
+from rewards.math.values import evaluate
+from rewards.math.values.evaluate import NotNumeric
+from rewards.math.values.forms import Field, Form, MathGroup, Named, Piece, Region, Relation, Scalar
 
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 _REALS = (Piece(-oo, oo, True, True),)
@@ -28,12 +28,12 @@ def of(form: Form | None) -> Region | None:
         return None if inner is None else Region(inner.pieces, inner.name or form.name)
     if isinstance(form, Relation):
         return simple(form) or solved(form)
-    if isinstance(form, Group):
+    if isinstance(form, MathGroup):
         return _of_group(form)
     return None
 
 
-def _of_group(group: Group) -> Region | None:
+def _of_group(group: MathGroup) -> Region | None:
     if group.kind == "set":
         points = [item.value for item in group.items if isinstance(item, Scalar)]
         if len(points) != len(group.items) or not all(p.is_number for p in points):
@@ -59,10 +59,10 @@ def _sign(number: Expr) -> int:
         return 1 if number == oo else -1
     if number.is_Rational:
         return int(sympy.sign(number))
-    if values.equal(number, sympy.Integer(0)):
+    if evaluate.equal(number, sympy.Integer(0)):
         return 0
     try:
-        return 1 if values.is_positive(number) else -1
+        return 1 if evaluate.is_positive(number) else -1
     except NotNumeric:
         return 0
 
@@ -98,7 +98,7 @@ def solved(relation: Relation) -> Region | None:
     return _of_sympy(found, symbol.name)
 
 
-def roots(form: Form) -> Group | None:
+def roots(form: Form) -> MathGroup | None:
     """The real solutions of an equation in one variable, when sympy finds finitely many."""
     if not isinstance(form, Relation) or form.op != "=":
         return None
@@ -113,7 +113,7 @@ def roots(form: Form) -> Group | None:
         return None
     if not isinstance(found, sympy.FiniteSet):
         return None
-    return Group("set", tuple(Scalar(value) for value in found.args))
+    return MathGroup("set", tuple(Scalar(value) for value in found.args))
 
 
 def _of_sympy(found: sympy.Set, name: str) -> Region | None:
@@ -180,7 +180,7 @@ def united(forms: Sequence[Form]) -> Region | None:
     """The union of intervals that are listed; None when something else is."""
     whole: Region | None = Region(())
     for form in forms:
-        whole = combine(whole, "cup", of(form) if isinstance(form, Group) else None)
+        whole = combine(whole, "cup", of(form) if isinstance(form, MathGroup) else None)
     return whole
 
 
@@ -247,7 +247,7 @@ def _start(piece: Piece) -> tuple[float, bool]:
     if piece.low in (oo, -oo):
         return (float("inf") if piece.low == oo else float("-inf"), piece.low_open)
     try:
-        return float(values.value_of(piece.low).real), piece.low_open
+        return float(evaluate.value_of(piece.low).real), piece.low_open
     except (NotNumeric, OverflowError):
         return float("inf"), piece.low_open
 
@@ -266,7 +266,7 @@ def same(left: Region, right: Region) -> bool:
     return all(
         a.low_open == b.low_open
         and a.high_open == b.high_open
-        and values.equal(a.low, b.low)
-        and values.equal(a.high, b.high)
+        and evaluate.equal(a.low, b.low)
+        and evaluate.equal(a.high, b.high)
         for a, b in zip(left.pieces, right.pieces, strict=True)
     )

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from sympy import Expr
 
-from rewards.math.parse.units import Unit
+from rewards.math.values.units import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class MathGroup:
     """Several answers.
 
     kind: "list" (no brackets, no order), "tuple" (order), or "set" (no order, no repeats)
@@ -143,6 +143,6 @@ class Unknown:
 
 
 Form: TypeAlias = (
-    Scalar | Words | Group | Named | Relation | Region | Matrix | Ratio | Clock | Numeral | Field
-    | Chain | Unknown
+    Scalar | Words | MathGroup | Named | Relation | Region | Matrix | Ratio | Clock | Numeral
+    | Field | Chain | Unknown
 )  # fmt: skip
