@@ -29,7 +29,7 @@ def environment(order: Order) -> dict[str, str]:
 
     Sets come out in the same order each time, so that a program's verdict is the same each time.
     """
-    fixed = {"PYTHONHASHSEED": "0"} if order.role != "judge" else {}
+    fixed = {"PYTHONHASHSEED": "0"} if order.role != "run_tests" else {}
     place = {"HOME": order.folder, "TMPDIR": order.folder} if order.folder else {}
     return ENVIRONMENT | fixed | place
 

@@ -68,7 +68,7 @@ def run_trial(sandbox: Sandbox, job: Job, stop: threading.Event | None = None) -
             )
             stack.callback(serve.close)
             judge = sandbox.start(
-                "judge",
+                "run_tests",
                 Limits(cpu_s=int(job.total_s) + 2, memory_mb=_JUDGE_MB),
                 stdin=text.fileno(),
                 stdout=report[1],
