@@ -1,21 +1,18 @@
 """Which code and options gave a verdict: a hash that changes when they do, and what has changed.
 
 The code of a verifier is its own file and everything of `rewards` that it imports, or names as the
-target of a worker; of a plug-in, its file and the files beside it that it imports. Comments,
-formatting and docstrings do not count; nor do the modules that only carry a question to a verifier
-and the answer back. Other packages count by their version, the model of a judge by its name, a
-model in this process by its files. Options that cannot change a verdict, such as deadlines and
-limits, do not count.
+target of a worker; of a plug-in, its file and what it imports of the same folder or package. It is
+recorded by definition, not by file, so that code may move (`definitions.py`). Modules that only
+carry a question to a verifier and the answer back do not count. Other packages count by their
+version, the model of a judge by its name, a model in this process by its files. Options that cannot
+change a verdict, such as deadlines and limits, do not count.
 """
 
-import ast
-import functools
 import hashlib
 import importlib.metadata
 import json
-import re
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,45 +22,39 @@ from pydantic.fields import FieldInfo
 from recipes.errors import relative
 from recipes.slots.registry import SlotEntry, entries_of, to_plain
 from recipes.slots.spec import HashFiles, NotHashed
+from rewards.audit.definitions import (
+    definitions,
+    packages_of,
+    plugin_files,
+    verifier_files,
+    whole_hash,
+)
 from rewards.audit.file_hashes import hashes_of
 from rewards.plugins.functions import inspect_plugin
 from rewards.types import JSON
 from rewards.verifiers.plugin import specs_of
 
-_ROOT = Path(__file__).resolve().parents[2]
-_LETTERS = 12  # of a hash that people compare
-_MACHINERY = frozenset(
-    f"rewards.{name}"
-    for name in (
-        *("types", "verifiers", "calling", "audit.provenance", "audit.preflight"),
-        *("workers.worker", "workers.process", "workers.pool"),
-        *("http", "http.usage", "http.credentials"),
-        *("plugins.functions", "plugins.signatures", "plugins.worker"),
-    )
-)
-_WHOLE = "rewards.sandbox"  # its programs are started by their path, not imported
-_TARGET = re.compile(r"rewards(\.\w+)+(:\w+)?")  # of a call to a worker
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What a verdict rests on."""
+    """Everything that a verdict depends on."""
 
     options: JSON  # those that can change a verdict, nested entries included
-    code: Mapping[str, str]  # file -> hash
+    code: Mapping[str, tuple[str, ...]]  # definition -> hashes of all of that name
     packages: Mapping[str, str]  # name -> version
     files: Mapping[str, str]  # that options name, such as weights -> hash
 
     @property
     def digest(self) -> str:
         """One hash of all of it."""
-        return _hash(json.dumps(self.plain(), sort_keys=True))
+        text = json.dumps(self.plain(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def plain(self) -> dict[str, JSON]:
         """As JSON, for a checkpoint."""
         return {
             "options": self.options,
-            "code": dict(self.code),
+            "code": {name: list(hashes) for name, hashes in sorted(self.code.items())},
             "packages": dict(self.packages),
             "files": dict(self.files),
         }
@@ -71,21 +62,110 @@ class Provenance:
 
 def provenance_of(bound: SlotEntry) -> Provenance:
     """Of a verifier and of those inside it."""
-    files: set[Path] = set()
-    for inner in entries_of(bound):
-        files |= _closure(Path(inner.entry.file))
-        if inner.name == "plugin":
-            for spec in specs_of(inner.options):
-                found = inspect_plugin(spec, inner.options["environment"])
-                files |= _neighbours(Path(found.file)) if found.file else set()
-    packages = {name for file in files for name in _packages(file)}
-    versions = {name: _version(name) for name in sorted(packages)}
+    plugged = _plugged_in(bound)
+    own = {file for inner in entries_of(bound) for file in verifier_files(Path(inner.entry.file))}
+    versions = {name: _version(name) for name in sorted(packages_of(own | plugged))}
     return Provenance(
         options=_deciding(bound),
-        code={relative(str(file)): _code_hash(file) for file in sorted(files)},
+        code=definitions(sorted(own | plugged)),
         packages={name: version for name, version in versions.items() if version},
         files={file: digest for path in _named(bound) for file, digest in hashes_of(path).items()},
     )
+
+
+def changes(old: Mapping[str, JSON], bound: SlotEntry) -> tuple[list[str], str]:
+    """What differs between a checkpoint's record and this verifier, in words; and what the record
+    does not tell, empty when it tells everything.
+
+    Older checkpoints name code by file: of those, the user's plug-ins are compared alone.
+    """
+    new = provenance_of(bound)
+    found = list(_option_changes(old["options"], bound))
+    unknown = ""
+    if any(isinstance(hashes, str) for hashes in old["code"].values()):
+        plugged = {relative(str(file)): whole_hash(file) for file in _plugged_in(bound)}
+        found += _differences({k: v for k, v in old["code"].items() if k in plugged}, plugged)
+        unknown = (
+            "the checkpoint was saved by an older version, which names the code of verifiers by "
+            f"file: its options, packages{', files and plug-ins' if plugged else ' and files'} are "
+            "compared, temper's own code is not"
+        )
+    else:
+        found += _code_changes(old["code"], new.code)
+    found += _differences(old["packages"], new.packages, "package ")
+    return found + _differences(old["files"], new.files), unknown
+
+
+def _code_changes(old: Mapping[str, JSON], new: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        before: Counter[str] = Counter(old.get(name, ()))
+        after = Counter(new.get(name, ()))
+        if before != after:
+            was, now = (", ".join(side.elements()) for side in (before - after, after - before))
+            yield f"the code of {name} ({was or 'not used'} before, {now or 'not used'} now)"
+
+
+def _differences(old: Mapping[str, str], new: Mapping[str, str], noun: str = "") -> list[str]:
+    return [
+        f"{noun}{name} ({old.get(name, 'not used')} before, {new.get(name, 'not used')} now)"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _option_changes(old: JSON, new: JSON, path: str = "") -> Iterator[str]:
+    """Options that differ; one that the record does not know may have its default value."""
+    inside = f"{path}." if path else ""
+    match new:
+        case SlotEntry() if not isinstance(old, dict) or old.get("name") != new.name:
+            before = old.get("name") if isinstance(old, dict) else old
+            yield f"option {path or 'name'} ({before!r} before, {new.name!r} now)"
+        case SlotEntry() | BaseModel() if isinstance(old, dict):
+            fields = {name: (inner, field) for name, inner, field in _fields(new)}
+            for name, (inner, field) in fields.items():
+                if _is_marked(field, NotHashed):
+                    continue
+                default = field.get_default(call_default_factory=True)
+                yield from _option_changes(old.get(name, to_plain(default)), inner, inside + name)
+            for name in sorted(old.keys() - fields.keys() - {"name"}):
+                yield f"option {inside}{name} ({old[name]!r} before, it no longer exists)"
+        case Mapping() if isinstance(old, dict):
+            for name in sorted(old.keys() | new.keys()):
+                if name in old and name in new:
+                    yield from _option_changes(old[name], new[name], inside + name)
+                else:
+                    was, now = (
+                        repr(side[name]) if name in side else "not set"
+                        for side in (old, to_plain(new))
+                    )
+                    yield f"option {inside}{name} ({was} before, {now} now)"
+        case list() | tuple() if isinstance(old, list) and len(old) == len(new):
+            for number, (before, after) in enumerate(zip(old, new, strict=True)):
+                yield from _option_changes(before, after, f"{inside}{number}")
+        case _ if old != to_plain(new):
+            yield f"option {path} ({old!r} before, {to_plain(new)!r} now)"
+
+
+def _plugged_in(bound: SlotEntry) -> set[Path]:
+    """The files of the user's own functions."""
+    files: set[Path] = set()
+    for inner in entries_of(bound):
+        if inner.name == "plugin":
+            for spec in specs_of(inner.options):
+                found = inspect_plugin(spec, inner.options["environment"])
+                files |= plugin_files(Path(found.file)) if found.file else set()
+    return files
+
+
+def _version(module: str) -> str:
+    """Of the distribution with the module's name; empty where there is none."""
+    try:
+        return importlib.metadata.version(module.replace("_", "-"))
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+# -- options -------------------------------------------------------------------------------------
 
 
 def _fields(value: SlotEntry | BaseModel) -> Iterator[tuple[str, JSON, FieldInfo]]:
@@ -133,146 +213,3 @@ def _named(value: JSON) -> Iterator[str]:
 
 def _is_marked(field: FieldInfo, mark: type) -> bool:
     return any(isinstance(found, mark) for found in field.metadata)
-
-
-def changes(old: Mapping[str, JSON], new: Mapping[str, JSON]) -> list[str]:
-    """What differs between two `plain` records, in words; empty when nothing does."""
-    found = [] if old["options"] == new["options"] else [_options_differ(old, new)]
-    for kind, noun in (("code", ""), ("packages", "package "), ("files", "")):
-        before, after = old[kind], new[kind]
-        for name in sorted(before.keys() | after.keys()):
-            if before.get(name) != after.get(name):
-                was, now = before.get(name, "not used"), after.get(name, "not used")
-                found.append(f"{noun}{name} ({was} before, {now} now)")
-    return found
-
-
-def _options_differ(old: Mapping[str, JSON], new: Mapping[str, JSON]) -> str:
-    before, after = dict(_flat(old["options"])), dict(_flat(new["options"]))
-    named = [
-        f"{path or 'verifier'}: {before.get(path, 'not set')!r} before, "
-        f"{after.get(path, 'not set')!r} now"
-        for path in sorted(before.keys() | after.keys())
-        if before.get(path) != after.get(path)
-    ]
-    return "options (" + "; ".join(named) + ")"
-
-
-def _flat(value: JSON, path: str = "") -> Iterator[tuple[str, JSON]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else key)
-    else:
-        yield path, value
-
-
-# -- files ---------------------------------------------------------------------------------------
-
-
-def _closure(file: Path) -> frozenset[Path]:
-    """The file and what it imports of `rewards`, directly or not."""
-
-    def ours(importing: Path) -> Iterator[Path]:
-        for module in _imports(importing):
-            if module.split(".")[0] == "rewards" and module not in _MACHINERY:
-                yield from _files_of(module)
-
-    return _reached(file, ours)
-
-
-def _neighbours(file: Path) -> frozenset[Path]:
-    """A plug-in's file, and the files beside it that it imports, directly or not."""
-
-    def beside(importing: Path) -> Iterator[Path]:
-        for module in _imports(importing):
-            path = importing.parent / f"{module.split('.')[0]}.py"
-            if path.is_file():
-                yield path
-
-    return _reached(file, beside)
-
-
-def _reached(file: Path, next_to: Callable[[Path], Iterator[Path]]) -> frozenset[Path]:
-    found: set[Path] = set()
-    waiting = [file.resolve()]
-    while waiting:
-        current = waiting.pop()
-        if current not in found:
-            found.add(current)
-            waiting += next_to(current)
-    return frozenset(found)
-
-
-def _files_of(module: str) -> list[Path]:
-    """The file of a module; none for `package.name` where name is no module."""
-    if module.startswith(_WHOLE):
-        return sorted(_ROOT.joinpath(*_WHOLE.split(".")).rglob("*.py"))
-    path = _ROOT.joinpath(*module.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return [candidate]
-    return []
-
-
-def _packages(file: Path) -> set[str]:
-    roots = {module.split(".")[0] for module in _imports(file)}
-    carriers = {"recipes", "rewards", "rollout", "eval", "trainer", "pydantic"}
-    return roots - carriers - sys.stdlib_module_names
-
-
-def _version(module: str) -> str:
-    """Of the distribution with the module's name; empty where there is none."""
-    try:
-        return importlib.metadata.version(module.replace("_", "-"))
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def _imports(file: Path) -> frozenset[str]:
-    return _imports_at(file, file.stat().st_mtime_ns)
-
-
-def _code_hash(file: Path) -> str:
-    return _code_hash_at(file, file.stat().st_mtime_ns)
-
-
-@functools.cache
-def _imports_at(file: Path, changed: int) -> frozenset[str]:
-    """Modules that the file imports anywhere in it; `changed` keys the cache."""
-    found: set[str] = set()
-    for node in ast.walk(_tree(file)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and _TARGET.fullmatch(node.value)
-        ):
-            found.add(node.value.partition(":")[0])
-    return frozenset(found)
-
-
-@functools.cache
-def _code_hash_at(file: Path, changed: int) -> str:
-    """Of what the file does: no comments, no formatting, no docstrings."""
-    tree = _tree(file)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-    return _hash(ast.unparse(tree))
-
-
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:_LETTERS]

@@ -56,7 +56,7 @@ async def format(  # noqa: A001 - the word that recipes use
     parts: dict[str, float] = {}
     if pattern:
         outcome = await shared().call(
-            "rewards.workers.regex:found", pattern, response, deadline_s=_DEADLINE_S
+            "rewards.workers.jobs:regex_found", pattern, response, deadline_s=_DEADLINE_S
         )
         if outcome.failed:
             return Verdict.missing(f"format: {outcome.reason}")

@@ -42,7 +42,7 @@ async def reasoning_gym(
     if not answer:
         return Verdict.binary(False, reason=f"{where}: no answer found")
     outcome = await shared().call(
-        "rewards.workers.gym_score:score", task, entry, answer, deadline_s=deadline_s
+        "rewards.workers.jobs:gym_score", task, entry, answer, deadline_s=deadline_s
     )
     if outcome.failed:
         return Verdict.missing(f"reasoning_gym: {outcome.reason}")

@@ -85,15 +85,17 @@ def build_reward_monitor(recipe: Recipe) -> RewardMonitor:
 
 
 def refuse_another_verifier(recipe: Recipe, saved: Mapping[str, JSON]) -> str:
-    """What has changed since the checkpoint, if the recipe allows it; empty when nothing has.
+    """What has changed since the checkpoint, if the recipe allows it, and what cannot be compared;
+    empty when nothing has changed.
 
-    saved: the state of an RewardMonitor. Raises RecipeError where a change is not allowed.
+    saved: the state of a RewardMonitor. Raises RecipeError where a change is not allowed.
     """
-    found = changes(saved["provenance"], provenance_of(recipe.verifier).plain())
+    found, unknown = changes(saved["provenance"], recipe.verifier)
     if not found:
-        return ""
+        return unknown
     if recipe.limits.allow_verifier_change:
-        return f"the verifier is another one than before: {'; '.join(found)}"
+        told = f"the verifier is another one than before: {'; '.join(found)}"
+        return f"{told}; {unknown}" if unknown else told
     raise RecipeError(
         [
             Fault(

@@ -95,7 +95,14 @@ def test_another_verifier_is_refused_on_a_resume_unless_allowed(tmp_path):
     saved = build_reward_monitor(recipe(tmp_path)).state_dict()
     assert refuse_another_verifier(recipe(tmp_path), saved) == ""
     other = 'verifier: {name: format, pattern: "[5-9]"}\n'
-    with pytest.raises(RecipeError, match=r"verifier: .*pattern: '\[0-4\]' before, '\[5-9\]' now"):
+    with pytest.raises(RecipeError, match=r"verifier: .*pattern \('\[0-4\]' before, '\[5-9\]' now"):
         refuse_another_verifier(recipe(tmp_path, other), saved)
     allowed = recipe(tmp_path, other + "limits: {allow_verifier_change: true}\n")
     assert "pattern" in refuse_another_verifier(allowed, saved)
+
+
+def test_an_older_record_of_the_code_is_accepted_and_that_is_said(tmp_path):
+    saved = build_reward_monitor(recipe(tmp_path)).state_dict()
+    saved["provenance"]["code"] = {"rewards/math/judge.py": "1f0c00000000"}
+    told = refuse_another_verifier(recipe(tmp_path), saved)
+    assert "older version" in told and "temper's own code is not" in told

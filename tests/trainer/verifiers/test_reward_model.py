@@ -127,14 +127,17 @@ def test_vllm_gives_what_this_process_gives(tmp_path):
 
 
 def test_other_weights_are_another_verifier_and_other_limits_are_not(tmp_path):
-    def known(**local):
+    def bound(**local):
         entry = {"name": "reward_model", "local": {"path": str(tmp_path), **local}}
-        return provenance_of(verifier.bind({"name": "best_of", "parts": {"style": entry}}))
+        return verifier.bind({"name": "best_of", "parts": {"style": entry}})
+
+    def known(**local):
+        return provenance_of(bound(**local))
 
     (tmp_path / "model.safetensors").write_bytes(b"ab")
     before = known()
     assert known(deadline_s=7.0, max_wait_s=0.5).digest == before.digest
     assert known(batch_size=1).digest != before.digest  # the last digits depend on it
     (tmp_path / "model.safetensors").write_bytes(b"ac")
-    [found] = changes(before.plain(), known().plain())
+    [found], _ = changes(before.plain(), bound())
     assert found.startswith(f"{tmp_path}/model.safetensors (")

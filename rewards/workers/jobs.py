@@ -1,6 +1,8 @@
-"""Scores of reasoning-gym's tasks, for a worker: importing the package takes a second."""
+"""What verifiers have done in a worker: a regular expression that may backtrack for ever, and the
+scorers of reasoning-gym, whose import takes a second."""
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +11,12 @@ from rewards.types import JSON
 _GRIDS = frozenset({"arc_agi", "rearc"})  # these compare with tuples, which JSON has not
 
 
-def score(task: str, entry: dict[str, JSON], answer: str) -> float:
+def regex_found(pattern: str, text: str) -> bool:
+    """Whether `pattern` is found in `text`; a dot matches line breaks too."""
+    return re.search(pattern, text, re.DOTALL) is not None
+
+
+def gym_score(task: str, entry: dict[str, JSON], answer: str) -> float:
     """What the task's scorer says of `answer`; a ValueError names a task that does not exist."""
     if task in _GRIDS:
         entry = {**entry, "metadata": _tuples(entry["metadata"])}
