@@ -29,7 +29,7 @@ class Registered:
     file: str
     line: int
     tags: frozenset[str]
-    prepare: Callable[..., Any] | None  # what it needs to see of a whole minibatch, if it does
+    minibatch_stats: Callable[..., Any] | None  # what it must know of the whole minibatch
     validate: Callable[..., None] | None  # looks at all options at once, if they must agree
     on_run_start: Callable[..., None] | None = None  # looks for what the options name, before a run
 

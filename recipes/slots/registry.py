@@ -88,15 +88,15 @@ class Registry(Generic[P, R]):
         paper: str = "",
         tags: Sequence[str] = (),
         params: Sequence[str] | None = None,
-        prepare: Callable[..., Any] | None = None,
+        minibatch_stats: Callable[..., Any] | None = None,
         validate: Callable[..., None] | None = None,
         on_run_start: Callable[..., None] | None = None,
     ) -> Callable[[F], F]:
         """Decorator: check the signature, build the options schema, file under the name.
 
         `params` replaces the slot's positional parameters, for a slot with two kinds of functions.
-        `prepare` is a function `(logprobs, minibatch, *, options) -> [T, K]` of a loss or term
-        whose numbers depend on the whole minibatch; its options are some of the function's own.
+        `minibatch_stats` is a function `(minibatch, *, options) -> [T, K]` of a loss or term that
+        depends on the whole minibatch; its options are some of the function's own.
         `validate` is called with all options when a recipe is read, and raises RecipeError, with
         paths relative to the entry, where they do not go together. `on_run_start` is called with
         all options when a run begins, before its model is loaded: it opens what they name (a key, a
@@ -127,7 +127,7 @@ class Registry(Generic[P, R]):
                     file=code.co_filename,
                     line=code.co_firstlineno,
                     tags=frozenset(tags),
-                    prepare=prepare,
+                    minibatch_stats=minibatch_stats,
                     validate=validate,
                     on_run_start=on_run_start,
                 )

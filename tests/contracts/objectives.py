@@ -14,7 +14,7 @@ def check(case: Case, of: TokenBatch, out: PolicyOutput) -> tuple[LossOutput, Te
 
     Returns the output, and the gradient of the values' plain sum by `logprobs`.
     """
-    of = case.prepared(of, out.logprobs)
+    of = case.with_stats(of, out.logprobs)
     before = snapshot(of)
     result = case.call(out, of)
     assert result.values.shape == (of.num_tokens,)
@@ -64,7 +64,7 @@ def check_order_of_sequences(case: Case, of: TokenBatch, order: Tensor) -> None:
 def check_split(case: Case, of: TokenBatch) -> None:
     """A minibatch in two microbatches gives the values and gradients of the whole."""
     out = policy(of, shift=0.3)
-    whole = case.prepared(of, out.logprobs)
+    whole = case.with_stats(of, out.logprobs)
     result = case.call(out, whole)
     gradients = _gradients(result.values, out)
     for part in torch.arange(of.num_sequences).tensor_split(2):

@@ -51,12 +51,13 @@ class Case:
         """The function, its options filled in."""
         return self._with_options(self.bound.entry.function)
 
-    def prepared(self, of: TokenBatch, logprobs: Tensor) -> TokenBatch:
-        """The batch as the trainer hands it over, after the function's own whole-minibatch pass."""
-        prepare = self.bound.entry.prepare
-        if prepare is None:
+    def with_stats(self, of: TokenBatch, logprobs: Tensor) -> TokenBatch:
+        """The batch as the trainer hands it over, with the function's `minibatch_stats`."""
+        function = self.bound.entry.minibatch_stats
+        if function is None:
             return of
-        return of.replace(prepared=self._with_options(prepare)(logprobs.detach(), of))
+        of = of.replace(current_logprobs=logprobs.detach())
+        return of.replace(minibatch_stats=self._with_options(function)(of))
 
     def _with_options(self, function: Callable[..., Any]) -> Callable[..., Any]:
         accepted = inspect.signature(function).parameters

@@ -68,13 +68,11 @@ def recipes_gradient(base: Path, groups: list[Group]) -> dict[str, torch.Tensor]
     algorithm = Algorithm(recipe.slots, updates_per_step=recipe.minibatches)
     policy = Policy(recipe.model, recipe.optimizer, recipe.sharding, needs=algorithm.needs)
     algo = algorithm.at(0)
-    batch = policy.annotate(pack(groups), algo.needs)
-    batch = batch.replace(rewards=algo.shape(batch))
-    batch = batch.replace(advantages=algo.advantage(batch))
-    batch = batch.replace(train_mask=algo.mask(batch))
-    batch = algo.reduce(batch.replace(importance_weights=algo.correct(batch)))
+    batch = policy.annotate(pack(groups), algo.needs, algo.temperature)
+    for stage in (algo.shape, algo.advantage, algo.mask, algo.correct, algo.reduce):
+        batch = stage(batch)
     for micro in policy.split(batch, 16):
-        policy.backward(algo.objective(policy.forward(micro), micro).total)
+        policy.backward(algo.objective(policy.forward(micro, algo.temperature), micro).total)
     module = policy.weights(0).shared_module
     return {n: p.grad for n, p in module.named_parameters() if p.grad is not None}
 

@@ -29,7 +29,7 @@ from trainer.models.tiny import TinySpec, make_tiny
 from trainer.reductions import reduction
 from trainer.shaping import shaping
 from trainer.terms import term
-from trainer.update.algorithm import Algorithm, Slots, StepAlgorithm
+from trainer.update.algorithm import Algorithm, Setting, Slots, StepAlgorithm
 
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"  # rollout_func warns that it may change
 
@@ -235,17 +235,18 @@ def slots(**entries: Any) -> StepAlgorithm:
         reduction=reduction.bind(chosen["reduction"]),
         loss=loss.bind(chosen["loss"]),
         terms=[term.bind(entry) for entry in chosen["terms"]],
-        numbers={},
+        lr=Setting(path="optimizer.lr", value=1.0),
+        temperature=Setting(path="sampling.temperature", value=1.0),
+        max_tokens=Setting(path="sampling.max_tokens", value=8),
     )
     return Algorithm(bound, updates_per_step=2).at(0)
 
 
 def staged(algo: StepAlgorithm, batch: TokenBatch) -> TokenBatch:
     """The batch after every stage of the step, with its token weights."""
-    batch = batch.replace(rewards=algo.shape(batch))
-    batch = batch.replace(advantages=algo.advantage(batch))
-    batch = batch.replace(train_mask=algo.mask(batch))
-    return algo.reduce(batch.replace(importance_weights=algo.correct(batch)))
+    for stage in (algo.shape, algo.advantage, algo.mask, algo.correct, algo.reduce):
+        batch = stage(batch)
+    return batch
 
 
 def assert_same_update(algo: StepAlgorithm, theirs: Reference) -> None:

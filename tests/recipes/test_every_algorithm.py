@@ -54,16 +54,12 @@ def test_two_updates_have_a_finite_gradient(fragment: Path, tmp_path: Path):
     recipe, _ = laid_over_smoke(fragment, tmp_path)
     algo = Algorithm(recipe.slots, updates_per_step=2).at(50)
     data = step_of_groups()
-    data = data.replace(rewards=algo.shape(data))
-    data = data.replace(advantages=algo.advantage(data))
-    data = algo.select(data)
-    data = data.replace(train_mask=algo.mask(data))
-    data = data.replace(importance_weights=algo.correct(data))
+    for stage in (algo.shape, algo.advantage, algo.select, algo.mask, algo.correct):
+        data = stage(data)
     for minibatch in data.minibatches(2, seed=0):
         out = policy(minibatch, shift=0.2)
-        minibatch = algo.reduce(minibatch)
-        if algo.look is not None:
-            minibatch = minibatch.replace(prepared=algo.look(out.logprobs.detach(), minibatch))
+        minibatch = algo.reduce(minibatch).replace(current_logprobs=out.logprobs.detach())
+        minibatch = algo.minibatch_stats(minibatch)
         result = algo.objective(out, minibatch)
         result.total.backward()
         assert bool(result.total.isfinite())

@@ -75,28 +75,38 @@ def critic_tensors(of: Policy) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in named.items()}
 
 
-def accumulate(of: Policy, batch: TokenBatch, *, max_tokens: int = 30, spoil: float = 1.0) -> int:
+def accumulate(
+    of: Policy,
+    batch: TokenBatch,
+    *,
+    max_tokens: int = 30,
+    spoil: float = 1.0,
+    temperature: float = 1.0,
+    critic_only: bool = False,
+) -> int:
     """The gradient of policy loss, entropy bonus and a critic's error; returns the microbatches.
 
     `spoil` multiplies the loss of this rank's first microbatch.
     """
     micros = of.split(batch, max_tokens)
     for index, micro in enumerate(micros):
-        out = of.forward(micro)
+        out = of.forward(micro, temperature, critic_only)
         weights = micro.loss_weights
         total = -(weights * micro.advantages * out.logprobs).sum()
         total = total - 0.1 * (weights * out.entropy).sum() + out.logprobs.sum() * 0
         critic = None if out.values is None else (weights * (out.values - 1) ** 2).sum()
+        if critic_only:
+            total = total * 0
         if index == 0:
             total, critic = total * spoil, None if critic is None else critic * spoil
         of.backward(total, critic)
     return len(micros)
 
 
-def update(of: Policy, batch: TokenBatch, *, max_tokens: int = 30, spoil: float = 1.0) -> Metrics:
-    """One step."""
-    accumulate(of, batch, max_tokens=max_tokens, spoil=spoil)
-    return of.merge(of.step(LEARNING_RATE, CRITIC_RATE))
+def update(of: Policy, batch: TokenBatch, *, critic_only: bool = False, **settings) -> Metrics:
+    """One step; `settings` are those of `accumulate`."""
+    accumulate(of, batch, critic_only=critic_only, **settings)
+    return of.merge(of.step(None if critic_only else LEARNING_RATE, CRITIC_RATE))
 
 
 def tensors(of: Policy) -> dict[str, torch.Tensor]:

@@ -132,7 +132,7 @@ def test_token_mean_and_sequence_mean_sum_to_one(of):
 
 def losses() -> list[str]:
     registry: Registry = loss
-    return [entry.name for entry in registry if entry.prepare is None]
+    return [entry.name for entry in registry if entry.minibatch_stats is None]
 
 
 @quick

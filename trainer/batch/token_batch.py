@@ -80,6 +80,7 @@ TOKEN_FIELDS = (
     "behavior_logprobs",
     "policy_version",
     "old_logprobs",
+    "current_logprobs",
     "ref_logprobs",
     "values",
     "next_values",
@@ -90,7 +91,7 @@ TOKEN_FIELDS = (
     "importance_weights",
     "loss_weights",
     "term_weights",
-    "prepared",
+    "minibatch_stats",
 )
 SEQUENCE_FIELDS = (
     "group_ids",
@@ -129,6 +130,7 @@ class TokenBatch:
 
     # filled by stages
     old_logprobs: Tensor = _needed()  # [T] f32 at the start of the step
+    current_logprobs: Tensor = _needed()  # [T] f32 at the start of the update, for minibatch_stats
     ref_logprobs: Tensor = _needed()  # [T] f32 of the frozen reference
     values: Tensor = _needed()  # [T] f32, expected return before the token
     next_values: Tensor = _needed()  # [T] f32, expected return after the token
@@ -139,7 +141,7 @@ class TokenBatch:
     importance_weights: Tensor = _stage("correction")  # [T] f32; 0 drops a token from the numerator
     loss_weights: Tensor = _stage("reduction")  # [T] f32; the objective is their weighted sum
     term_weights: Tensor = _stage("reduction")  # [T, number of terms] f32, coef not included
-    prepared: Tensor = _stage("prepare")  # [T, K] f32, by the loss's or term's own `prepare`
+    minibatch_stats: Tensor = _stage("minibatch_stats")  # [T, K] f32, of the loss or a term
     baseline: Tensor = _needed()  # [S] f32, reward units, from a controller
     greedy_rewards: Tensor = _needed()  # [S] f32, of the problem's greedy sample
     pass_rates: Tensor = _needed()  # [S] f32 in [0, 1], correct share of the sample's whole group

@@ -14,7 +14,7 @@ from recipes.slots.spec import JSON
 from rewards.audit.preflight import preflight_verifier
 from rewards.types import Problem
 from rollout.problems import load_problems
-from trainer.recipe.check import load_recipe, numbers_of
+from trainer.recipe.check import load_recipe
 from trainer.recipe.config import Recipe
 
 
@@ -62,7 +62,7 @@ def explain_recipe(name: str, overrides: Sequence[str], console: Console) -> Non
         console.print(f"paper: {link}")
     for path, bound in pipeline(recipe):
         console.print(_block(path, bound.entry, loaded, bound))
-    for path, bound in numbers_of(recipe):
+    for path, bound in recipe.slots.schedules():
         console.print(_block(path, bound.entry, loaded, bound))
     console.print(_settings(recipe, loaded))
 

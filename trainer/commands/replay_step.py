@@ -125,7 +125,7 @@ class Bench:
         ours = self._arm(self._recipe, recording, host, whole)
         theirs = self._arm(self._variant, recording, host, whole)
         pairs = list(_pairs(ours, theirs, self._recipe.minibatches, recording.step))
-        before = self._entropy(whole)
+        before = self._entropy(whole, ours.algo.temperature)
         walked = [self._update(ours, theirs, *pair) for pair in pairs]
         return Compared(
             step=recording.step,
@@ -152,19 +152,14 @@ class Bench:
         known = {p: s for p, s in host.items() if p in fresh and s.keys() == fresh[p].keys()}
         algorithm.load_state_dict({**fresh, **known})
         algo = algorithm.at(recording.step)
-        self._policy.temperature = algo.numbers["sampling.temperature"]
-        self._policy.pretraining = recipe.pretrains_critic(recording.step)
         groups, ended = list(recording.groups), Counter[str]()
         if recipe.filters != self._recipe.filters:
             groups, ended = _filtered(groups, recipe)
         if not groups:
             return Arm(recipe=recipe, algo=algo, batch=whole.select([]), ledger=ended)
-        batch = self._policy.annotate(pack(groups), algo.needs)
-        batch = batch.replace(rewards=algo.shape(batch))
-        batch = batch.replace(advantages=algo.advantage(batch))
-        batch = algo.select(batch)
-        batch = batch.replace(train_mask=algo.mask(batch))
-        batch = batch.replace(importance_weights=algo.correct(batch))
+        batch = self._policy.annotate(pack(groups), algo.needs, algo.temperature)
+        for stage in (algo.shape, algo.advantage, algo.select, algo.mask, algo.correct):
+            batch = stage(batch)
         ended.update(outcomes(groups, batch).values())
         return Arm(recipe=recipe, algo=algo, batch=batch, ledger=ended)
 
@@ -175,7 +170,7 @@ class Bench:
         their_gradient, their_metrics = self._gradient(theirs, their_part)
         self._policy.zero_grad()
         gradient, metrics = self._gradient(ours, our_part)
-        self._policy.step(**ours.algo.rates)
+        self._policy.step(ours.algo.lr, ours.algo.critic_lr)
         update = Update(
             dot=float(gradient @ their_gradient),
             recorded=float(gradient.norm()),
@@ -187,18 +182,21 @@ class Bench:
         """The objective's gradient by all trained weights, in one row; it also stays on them."""
         metrics = Metrics()
         if minibatch.num_sequences:
-            minibatch = arm.algo.reduce(minibatch)
-            minibatch = arm.algo.prepare(minibatch, self._policy.annotate)
+            algo = arm.algo
+            minibatch = algo.reduce(minibatch)
+            minibatch = self._policy.annotate(minibatch, algo.minibatch_needs, algo.temperature)
+            minibatch = algo.minibatch_stats(minibatch)
             for micro in self._policy.split(minibatch, arm.recipe.max_tokens_per_microbatch):
-                loss = arm.algo.objective(self._policy.forward(micro), micro)
+                out = self._policy.forward(micro, algo.temperature, algo.critic_only)
+                loss = algo.objective(out, micro)
                 self._policy.backward(loss.total, loss.critic)
                 metrics += loss.metrics
         trained = [p for p in self._module.parameters() if p.requires_grad]
         rows = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
         return torch.cat([row.flatten() for row in rows]).double(), metrics
 
-    def _entropy(self, batch: TokenBatch) -> float:
-        found = self._policy.annotate(batch, frozenset({"entropy"}))
+    def _entropy(self, batch: TokenBatch, temperature: float) -> float:
+        found = self._policy.annotate(batch, frozenset({"entropy"}), temperature)
         return Mean.over(found.entropy, batch.action_mask).value
 
     def _entropy_after(
@@ -208,8 +206,8 @@ class Bench:
         self._policy.load(begin)
         if minibatch.num_sequences:
             self._gradient(arm, minibatch)
-            self._policy.step(**arm.algo.rates)
-        return self._entropy(whole)
+            self._policy.step(arm.algo.lr, arm.algo.critic_lr)
+        return self._entropy(whole, arm.algo.temperature)
 
 
 def _algorithm(recipe: Recipe) -> Algorithm:

@@ -19,8 +19,7 @@ from trainer.ops.ratios import log_policy_ratio, log_ratio
 Range = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
-def balanced_bounds(
-    logprobs: torch.Tensor,
+def bound_stats(
     batch: TokenBatch,
     *,
     low: list[float],
@@ -33,7 +32,7 @@ def balanced_bounds(
     """The minibatch's lower and upper bound and its positive share, on every token -> [T, 3]."""
     mask = batch.train_mask
     ratio, credit = (
-        log_ratio(logprobs, batch.old_logprobs, batch).exp()[mask],
+        log_ratio(batch.current_logprobs, batch.old_logprobs, batch).exp()[mask],
         batch.advantages[mask],
     )
     for lower, upper in _moves(low, high, order):
@@ -89,7 +88,7 @@ def _ranges(*, low: list[float], high: list[float], **_: object) -> None:
 @loss.register(
     needs=("old_logprobs",),
     paper="https://arxiv.org/abs/2510.18927",
-    prepare=balanced_bounds,
+    minibatch_stats=bound_stats,
     validate=_ranges,
 )
 def bapo(
@@ -130,7 +129,7 @@ def bapo(
     Returns values [T], in advantage units.
     """
     ratio = log_policy_ratio(out, batch).exp()
-    lower, upper, share = batch.prepared.unbind(1)
+    lower, upper, share = batch.minibatch_stats.unbind(1)
     plain = -batch.advantages * ratio
     clipped = -batch.advantages * torch.minimum(torch.maximum(ratio, lower), upper)
     mask, above, positive = batch.train_mask, clipped > plain, batch.advantages > 0

@@ -17,8 +17,7 @@ from trainer.ops.covariance import covariance, hash_keys, smallest_k
 from trainer.ops.ratios import log_ratio
 
 
-def silenced(
-    logprobs: torch.Tensor,
+def silenced_stats(
     batch: TokenBatch,
     *,
     frac: float,
@@ -29,9 +28,9 @@ def silenced(
     clip_high: float,
 ) -> torch.Tensor:
     """1 on the tokens of the minibatch that do not learn in this update; covariance -> [T, 2]."""
-    product = covariance(logprobs, batch)
+    product = covariance(batch.current_logprobs, batch)
     unit = product[batch.train_mask].abs().mean() if relative else 1.0
-    ratio = log_ratio(logprobs, batch.old_logprobs, batch).exp()
+    ratio = log_ratio(batch.current_logprobs, batch.old_logprobs, batch).exp()
     above = (batch.advantages > 0) & (ratio > 1 + clip_high)
     below = (batch.advantages < 0) & (ratio < 1 - clip_low)
     among = (product > low * unit) & (product < high * unit) & batch.train_mask & ~above & ~below
@@ -41,7 +40,11 @@ def silenced(
     return torch.stack([chosen.float(), product.float()], dim=1)
 
 
-@loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2505.22617", prepare=silenced)
+@loss.register(
+    needs=("old_logprobs",),
+    paper="https://arxiv.org/abs/2505.22617",
+    minibatch_stats=silenced_stats,
+)
 def clip_cov(
     out: PolicyOutput,
     batch: TokenBatch,
@@ -65,11 +68,11 @@ def clip_cov(
     Returns values [T], in advantage units.
     """
     plain = ppo_clip(out, batch, clip_low=clip_low, clip_high=clip_high)
-    silent = batch.prepared[:, 0] > 0
+    silent = batch.minibatch_stats[:, 0] > 0
     mask = batch.train_mask
     metrics = {
         **plain.metrics,
         "silenced_frac": Mean.over(silent.float(), mask),
-        **describe_masked("covariance", batch.prepared[:, 1], mask),
+        **describe_masked("covariance", batch.minibatch_stats[:, 1], mask),
     }
     return LossOutput(values=torch.where(silent, 0.0, plain.values), metrics=metrics)

@@ -41,17 +41,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 T = TypeVar("T")
-_OF_POLICY = frozenset({"old_logprobs", "entropy"})
+_OF_POLICY = frozenset({"old_logprobs", "current_logprobs", "entropy"})
 _OF_CRITIC = frozenset({"values", "next_values"})
 COMPUTED = _OF_POLICY | _OF_CRITIC | {"ref_logprobs", "teacher_logprobs"}
 
 
 class Policy:
-    """See the module. Two things are set before each step.
-
-    temperature: the sampler's
-    pretraining: only the critic learns in this step
-    """
+    """See the module. Log-probs and entropies are at the sampling temperature that is passed in."""
 
     def __init__(
         self,
@@ -76,8 +72,6 @@ class Policy:
         max_tokens: of a forward pass without gradient, per rank
         adapters: folder for the adapter's versions, seen by every engine; temporary when not given
         """
-        self.temperature = 1.0
-        self.pretraining = False
         self.folder = model_folder(model)
         self._model, self._sharding = model, sharding
         self._max_tokens = max_tokens
@@ -158,7 +152,7 @@ class Policy:
     # -- saying what the model thinks ------------------------------------------------------------
 
     @torch.no_grad()
-    def annotate(self, batch: TokenBatch, needs: frozenset[str]) -> TokenBatch:
+    def annotate(self, batch: TokenBatch, needs: frozenset[str], temperature: float) -> TokenBatch:
         """The batch with what `needs` names of COMPUTED.
 
         Every rank passes a share through the model and every rank gets all of it.
@@ -174,31 +168,33 @@ class Policy:
             micro = batch.select(members).to(self._processes.device)
             spans = [torch.arange(starts[i], starts[i] + lengths[i]) for i in members]
             tokens = torch.cat([torch.arange(0), *spans])
-            for name, values in self._annotations(micro, wanted).items():
+            for name, values in self._annotations(micro, wanted, temperature).items():
                 fields[name][tokens] = values.float().cpu()
         for name in fields:  # each token has one rank's value and the others' zero
             self._processes.sum(fields[name])
         return batch.replace(**fields)
 
-    def _annotations(self, micro: TokenBatch, wanted: frozenset[str]) -> dict[str, Tensor]:
+    def _annotations(
+        self, micro: TokenBatch, wanted: frozenset[str], temperature: float
+    ) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         of_policy = _OF_POLICY if self._scorer.value_head is None else _OF_POLICY | _OF_CRITIC
         if wanted & of_policy:
-            out, outputs = forward_microbatch(self._module, micro, self.temperature)
-            found = {"old_logprobs": out.logprobs, "entropy": out.entropy}
+            out, outputs = forward_microbatch(self._module, micro, temperature)
+            found = {"old_logprobs": out.logprobs, "current_logprobs": out.logprobs}
+            found["entropy"] = out.entropy
             found |= {} if outputs is None else self._states(micro, outputs)
         if wanted & _OF_CRITIC - of_policy:
             assert self._critic is not None, "values without a critic"
             found |= self._states(micro, self._critic(micro))
         if "ref_logprobs" in wanted:
             with self._without_adapter():
-                said, _ = forward_microbatch(self._reference_score, micro, self.temperature)
+                said, _ = forward_microbatch(self._reference_score, micro, temperature)
             found["ref_logprobs"] = said.logprobs
         if "teacher_logprobs" in wanted:
             assert self._teacher is not None, "teacher_logprobs without a teacher"
-            found["teacher_logprobs"] = forward_microbatch(self._teacher, micro, self.temperature)[
-                0
-            ].logprobs
+            said, _ = forward_microbatch(self._teacher, micro, temperature)
+            found["teacher_logprobs"] = said.logprobs
         return {name: found[name] for name in wanted}
 
     def _states(self, micro: TokenBatch, outputs: Tensor) -> dict[str, Tensor]:
@@ -232,13 +228,17 @@ class Policy:
             for members in self._share(lengths, max_tokens)
         ]
 
-    def forward(self, micro: TokenBatch) -> PolicyOutput:
-        """Log-probs, entropy and a learning critic's values [T], with gradient."""
+    def forward(
+        self, micro: TokenBatch, temperature: float, critic_only: bool = False
+    ) -> PolicyOutput:
+        """Log-probs, entropy and a learning critic's values [T], with gradient.
+
+        critic_only: no gradient goes to the policy's layers, not even that of the values
+        """
         self._train(True)
-        with torch.set_grad_enabled(not self._rests):
-            reach = not self.pretraining
+        with torch.set_grad_enabled(not (critic_only and self._critic is not None)):
             out, outputs = forward_microbatch(
-                self._module, micro, self.temperature, values_reach_layers=reach
+                self._module, micro, temperature, values_reach_layers=not critic_only
             )
         if self._critic is not None and self._critic.learns:
             outputs = self._critic(micro)
@@ -247,11 +247,6 @@ class Policy:
         assert self._values is not None, "outputs of a critic that nobody asked for"
         values, _, logits = split_values(micro, outputs, self._values)
         return replace(out, values=values, value_logits=logits)
-
-    @property
-    def _rests(self) -> bool:
-        """Whether no weight of the policy's own module is trained in this step."""
-        return self.pretraining and self._critic is not None
 
     def _train(self, learning: bool) -> None:
         self._scorer.train(learning)
@@ -263,15 +258,15 @@ class Policy:
     def backward(self, total: Tensor, critic: Tensor | None = None) -> None:
         """Add a microbatch's part of the objective to the gradient.
 
+        total: without a gradient where only a separate critic is trained
         critic: the part that is the critic's; it reaches the policy's layers where they are shared
         """
         if self._critic is not None and critic is not None:
             self._critic.backward(critic)
             critic = None
-        if self._rests:
+        if critic is None and not total.requires_grad:
+            assert self._critic is not None, "a policy's part without a gradient"
             return
-        if self.pretraining:
-            total = total * 0
         self._module.backward(total if critic is None else total + critic)
 
     def zero_grad(self) -> None:
@@ -280,17 +275,18 @@ class Policy:
         if self._critic is not None:
             self._critic.zero_grad()
 
-    def step(self, lr: float, critic_lr: float = 0.0) -> Metrics:
+    def step(self, lr: float | None, critic_lr: float = 0.0) -> Metrics:
         """Update all ranks with the gradient's sum, or none where a loss or it is not finite.
 
+        lr: None where only the critic is updated
         Returns optim/lr, optim/skipped (updates left out) and optim/grad_norm (of the whole
         gradient, before clipping), and with a critic of its own its critic/lr and
         critic/grad_norm; on rank 0 only, so that a merge over ranks counts once.
         """
         metrics = Metrics({"optim/skipped": Sum(0.0)})
-        if not self._rests:
-            update = self._module.step(None if self.pretraining else lr, critic_lr)
-            metrics += _updated("optim", 0.0 if self.pretraining else lr, update)
+        if lr is not None or self._critic is None:
+            update = self._module.step(lr, critic_lr)
+            metrics += _updated("optim", lr or 0.0, update)
         if self._critic is not None and self._critic.learns:
             metrics += _updated("critic", critic_lr, self._critic.step(critic_lr))
         return metrics if self.is_main else Metrics()

@@ -40,12 +40,12 @@ class ProbeFailed(Exception):
 class ProbePolicy(Protocol):
     """What publishing needs of the policy."""
 
-    temperature: float
-
     @property
     def is_main(self) -> bool: ...
     def weights(self, version: int) -> WeightSource: ...
-    def annotate(self, batch: TokenBatch, needs: frozenset[str]) -> TokenBatch: ...
+    def annotate(
+        self, batch: TokenBatch, needs: frozenset[str], temperature: float
+    ) -> TokenBatch: ...
     def broadcast(self, value: Any) -> Any: ...
 
 
@@ -67,18 +67,21 @@ class Publisher:
         self._prompts = prompts[: spec.prompts]
         self._spec = spec
 
-    async def __call__(self, version: int) -> dict[str, AnyMetric]:
-        """Publish as `version`; returns the probe's metrics. Raises ProbeFailed."""
+    async def __call__(self, version: int, temperature: float) -> dict[str, AnyMetric]:
+        """Publish as `version`; returns the probe's metrics. Raises ProbeFailed.
+
+        temperature: of the probe's samples, and of the log-probs that they are compared with
+        """
         weights = self._policy.weights(version)
         await on_main(self._policy, lambda: self._load(weights, version))
-        return await self._probe(version) if self._prompts else {}
+        return await self._probe(version, temperature) if self._prompts else {}
 
-    async def _probe(self, version: int) -> dict[str, AnyMetric]:
-        drawn = await on_main(self._policy, self._draw)
+    async def _probe(self, version: int, temperature: float) -> dict[str, AnyMetric]:
+        drawn = await on_main(self._policy, lambda: self._draw(temperature))
         batch = pack(
             [_as_group(p, c, i) for i, (p, c) in enumerate(zip(self._prompts, drawn, strict=True))]
         )
-        batch = self._policy.annotate(batch, frozenset({"old_logprobs"}))
+        batch = self._policy.annotate(batch, frozenset({"old_logprobs"}), temperature)
         gap = (batch.old_logprobs - batch.behavior_logprobs)[batch.action_mask].abs()
         self._judge(gap, version)
         return {"probe/gap_mean": Mean.over(gap), "probe/gap_max": Max.over(gap)}
@@ -87,9 +90,8 @@ class Publisher:
         assert self._engine is not None, "the first rank has the engine"
         await self._engine.load_weights(weights, version)
 
-    async def _draw(self) -> list[Completion]:
+    async def _draw(self, temperature: float) -> list[Completion]:
         assert self._engine is not None, "the first rank has the engine"
-        temperature = self._policy.temperature  # what the trainer's log-probs are of
         sampling = Sampling(max_tokens=self._spec.tokens, temperature=temperature, seed=20_000)
         drawn: list[Completion] = []
         for prompt in self._prompts:

@@ -177,13 +177,13 @@ def a_critic_that_learns_has_a_loss(recipe: Recipe) -> Iterator[Fault]:
         )
 
 
-def one_function_looks_first(recipe: Recipe) -> Iterator[Fault]:
-    """The batch has one place for what a function learned of the whole minibatch."""
-    looks = [(path, b.name) for path, b in recipe.slots.items() if b.entry.prepare is not None]
-    if len(looks) > 1:
+def one_function_has_minibatch_stats(recipe: Recipe) -> Iterator[Fault]:
+    """The batch has one field for the statistics of the whole minibatch."""
+    having = [(p, b.name) for p, b in recipe.slots.items() if b.entry.minibatch_stats is not None]
+    if len(having) > 1:
         yield Fault(
-            path=looks[1][0],
-            what=f"{looks[0][1]} and {looks[1][1]} both look at the whole minibatch first",
+            path=having[1][0],
+            what=f"{having[0][1]} and {having[1][1]} both need statistics of the whole minibatch",
             fix="keep one of them",
         )
 
@@ -251,7 +251,7 @@ def a_sequence_counts_once(recipe: Recipe) -> Iterator[Fault]:
 
 def schedules_end_within_the_run(recipe: Recipe) -> Iterator[Fault]:
     """A schedule longer than the run never reaches its end value."""
-    for path, bound in numbers_of(recipe):
+    for path, bound in recipe.slots.schedules():
         steps = bound.options.get("steps")
         if isinstance(steps, int) and steps > recipe.steps:
             yield Fault(
@@ -328,7 +328,7 @@ def recorded_steps_have_their_weights(recipe: Recipe) -> Iterator[Fault]:
 
 def error_rates_are_estimated(recipe: Recipe) -> Iterator[Fault]:
     """The controller waits for estimates that only an appealed verifier makes."""
-    for path, bound in numbers_of(recipe):
+    for path, bound in recipe.slots.schedules():
         if bound.name == "appeal_rate" and "appealed" not in tags_of(recipe.verifier):
             yield Fault(
                 path=path,
@@ -336,17 +336,6 @@ def error_rates_are_estimated(recipe: Recipe) -> Iterator[Fault]:
                 "checked again",
                 fix="set verifier: {name: appealed, first: ..., second: ...}, or give the rate",
             )
-
-
-def numbers_of(recipe: Recipe) -> Iterator[tuple[str, SlotEntry]]:
-    """Every schedule or controller in the recipe, with its path."""
-    for path, value in recipe.slots.numbers.items():
-        if isinstance(value, SlotEntry):
-            yield path, value
-    for path, bound in recipe.slots.items():
-        for option, value in bound.options.items():
-            if isinstance(value, SlotEntry) and (option in bound.entry.numbers or option == "coef"):
-                yield f"{path}.{option}", value
 
 
 RULES: tuple[Rule, ...] = (
@@ -359,7 +348,7 @@ RULES: tuple[Rule, ...] = (
     needs_are_met,
     a_section_is_read,
     a_critic_that_learns_has_a_loss,
-    one_function_looks_first,
+    one_function_has_minibatch_stats,
     a_draw_is_smaller_than_the_group,
     a_selection_leaves_something_out,
     a_correction_of_rewards_survives,

@@ -41,7 +41,7 @@ from trainer.reductions import reduction
 from trainer.selections import selection
 from trainer.shaping import shaping
 from trainer.terms import term
-from trainer.update.algorithm import Slots
+from trainer.update.algorithm import Setting, Slots
 
 LOCAL_ENGINES = ("hf", "scripted")  # sample with the trainer's own arithmetic
 
@@ -179,20 +179,12 @@ class Recipe(Spec):
         changes = {"path": self.teacher.path, "dtype": self.teacher.dtype, "lora": None}
         return self.model.model_copy(update=changes)
 
-    def pretrains_critic(self, step: int) -> bool:
-        """Whether only the critic learns in this step."""
-        return self.critic is not None and step < self.critic.pretrain_steps
-
     @property
     def slots(self) -> Slots:
         """The part of the recipe that the update is made of."""
-        numbers: dict[str, SlotEntry | float] = {
-            "optimizer.lr": self.optimizer.lr,
-            "sampling.temperature": self.sampling.temperature,
-            "sampling.max_tokens": self.sampling.max_tokens,
-        }
+        critic_lr = None
         if self.critic is not None and self.critic.optimizer is not None:
-            numbers["critic.optimizer.lr"] = self.critic.optimizer.lr
+            critic_lr = Setting(path="critic.optimizer.lr", value=self.critic.optimizer.lr)
         return Slots(
             shaping=self.shaping,
             advantage=self.advantage,
@@ -202,7 +194,11 @@ class Recipe(Spec):
             reduction=self.reduction,
             loss=self.loss,
             terms=self.terms,
-            numbers=numbers,
+            lr=Setting(path="optimizer.lr", value=self.optimizer.lr),
+            temperature=Setting(path="sampling.temperature", value=self.sampling.temperature),
+            max_tokens=Setting(path="sampling.max_tokens", value=self.sampling.max_tokens),
+            critic_lr=critic_lr,
+            pretrain_steps=0 if self.critic is None else self.critic.pretrain_steps,
         )
 
 

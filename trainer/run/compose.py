@@ -340,10 +340,9 @@ def _collector(
     buffer: Buffer = build(recipe.buffer)
 
     def sampling(step: int) -> Sampling:
-        numbers = algorithm.at(step).numbers
         return Sampling(
-            max_tokens=round(numbers["sampling.max_tokens"]),
-            temperature=numbers["sampling.temperature"],
+            max_tokens=algorithm.max_tokens(step),
+            temperature=algorithm.temperature(step),
             top_p=recipe.sampling.top_p,
             stop=tuple(recipe.sampling.stop),
         )

@@ -33,7 +33,7 @@ from trainer.policy.policy import Policy
 from trainer.policy.publish import Publisher
 from trainer.recipe.config import Recipe
 from trainer.run.reward_monitor import RewardMonitor
-from trainer.update.algorithm import Algorithm
+from trainer.update.algorithm import Algorithm, StepAlgorithm
 
 _OF_POLICY = ("policy/", "loss/", "term/")  # areas of metrics that its update moves
 _POLL_S = 0.1  # how often an evaluation is asked whether it must stop
@@ -71,10 +71,8 @@ class Run:
 
     async def start(self) -> None:
         """Publish the first weights; evaluate before the first step, or what a stop left open."""
-        self.policy.temperature = self.algorithm.at(self.progress.step).numbers[
-            "sampling.temperature"
-        ]
-        await self.publish(self.progress.step)
+        step = self.progress.step
+        await self.publish(step, self.algorithm.temperature(step))
         self._metrics = Metrics()
         self.boundary = self.host_state()
         if self.progress.step == 0 or self.unlogged:
@@ -89,8 +87,6 @@ class Run:
         self._metrics = Metrics()
         groups = await on_main(self.policy, lambda: self._take(step))
         self._spans["rollout"] = time.perf_counter() - self._clock
-        self.policy.temperature = self.algorithm.at(step).numbers["sampling.temperature"]
-        self.policy.pretraining = self.recipe.pretrains_critic(step)
         return groups
 
     async def _take(self, step: int) -> list[Group]:
@@ -105,12 +101,12 @@ class Run:
             self.recorder(step, groups)
         return groups
 
-    def observe(self, step: int, groups: Sequence[Group], batch: TokenBatch) -> None:
+    def observe(self, algo: StepAlgorithm, groups: Sequence[Group], batch: TokenBatch) -> None:
         """Describe the step's samples and settle where each of them ends."""
         self._batch = batch
-        self._metrics += step_metrics(groups, batch, version=step)
-        controls = self.algorithm.at(step).controls
-        self._metrics += {f"control/{path}": Mean(value, 1) for path, value in controls.items()}
+        self._metrics += step_metrics(groups, batch, version=algo.step)
+        for path, value in algo.controls.items():
+            self._metrics += {f"control/{path}": Mean(value, 1)}
         self.progress.samples += sum(s.index >= 0 for g in groups for s in g.samples)
         self.progress.tokens += sum(s.num_actions for g in groups for s in g.samples)
         if self.collector is not None:
@@ -120,25 +116,25 @@ class Run:
                 counted |= self.reward_monitor.scorer.metrics()
             self._metrics += {name: Mean(value, 1) for name, value in counted.items()}
 
-    async def publish(self, version: int) -> None:
-        """Weights to the engine, then the probe. Raises ProbeFailed."""
+    async def publish(self, version: int, temperature: float) -> None:
+        """Weights to the engine, then the probe at `temperature`. Raises ProbeFailed."""
         start = time.perf_counter()
-        self._metrics += await self.publisher(version)
+        self._metrics += await self.publisher(version, temperature)
         self._metrics += {"sync/version": Max(version)}
         if self.collector is not None:
             self.collector.publish(version)
         self._spans["sync"] = time.perf_counter() - start
 
-    async def finish(self, step: int, update: Metrics) -> None:
+    async def finish(self, algo: StepAlgorithm, update: Metrics) -> None:
         """Close the step: merge metrics, adapt controllers, evaluate, log, save.
 
         Raises Interrupted on every rank when a stop is asked for before the evaluation has ended.
         """
         self._metrics += self.policy.merge(update)
-        self._stop_if_broken(step)
+        self._stop_if_broken(algo.step)
         # rank 0 knows more (ledger, verifier): controllers must see the same on every rank
-        self.algorithm.observe(self.policy.broadcast(self._heard()))
-        self.progress.step = step + 1
+        self.algorithm.observe(self.policy.broadcast(self._heard(algo.critic_only)))
+        self.progress.step = algo.step + 1
         self._metrics += self._timing()
         self.unlogged = self._metrics.numbers()
         if self.evaluation.is_due(self.progress.step):
@@ -153,13 +149,13 @@ class Run:
             self.save()
         self._stop_if_gamed()
 
-    def _heard(self) -> dict[str, float]:
+    def _heard(self, critic_only: bool) -> dict[str, float]:
         """What controllers see: a policy that rests cannot answer them, so they hear nothing of it.
 
         A coefficient that follows its entropy or its KL would else wind up until it may learn.
         """
         numbers = self._metrics.numbers()
-        if not self.policy.pretraining:
+        if not critic_only:
             return numbers
         return {name: value for name, value in numbers.items() if not name.startswith(_OF_POLICY)}
 

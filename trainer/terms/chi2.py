@@ -17,9 +17,9 @@ LINEAR_FROM = 10.0  # nats; above, the exponential goes on along its tangent
 FLOOR = 1e-4  # of the mean divergence, below which its root has no gradient
 
 
-def mean_divergence(logprobs: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
+def divergence_stats(batch: TokenBatch) -> torch.Tensor:
     """The minibatch's mean divergence over samples with an action, on every token -> [T, 1]."""
-    each = _divergence(logprobs, batch)
+    each = _divergence(batch.current_logprobs, batch)
     present = seq_count(batch, batch.action_mask) > 0
     mean = each[present].mean() if bool(present.any()) else each.new_zeros(())
     return mean.expand(batch.num_tokens, 1)
@@ -29,7 +29,7 @@ def mean_divergence(logprobs: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     needs=("ref_logprobs",),
     paper="https://arxiv.org/abs/2403.03185",
     tags=("kl", "sequence_value"),
-    prepare=mean_divergence,
+    minibatch_stats=divergence_stats,
 )
 def chi2(
     out: PolicyOutput,
@@ -55,7 +55,7 @@ def chi2(
     metrics = {"chi2_mean": Mean.over(each), "chi2_linear_frac": Mean.over(beyond)}
     values = each[batch.seq_ids]
     if root:
-        mean = batch.prepared[:, 0]
+        mean = batch.minibatch_stats[:, 0]
         size = mean.clamp(min=FLOOR).sqrt()
         bent = (values + mean) / (2 * size)  # value and gradient of the root of the mean, in a mean
         values = torch.where(mean > FLOOR, bent, size)

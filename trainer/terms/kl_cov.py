@@ -16,10 +16,10 @@ from trainer.ops.ratios import log_policy_ratio
 from trainer.terms import term
 
 
-def highest(logprobs: torch.Tensor, batch: TokenBatch, *, frac: float) -> torch.Tensor:
+def held_stats(batch: TokenBatch, *, frac: float) -> torch.Tensor:
     """1 on the tokens of the minibatch with the largest covariance; covariance -> [T, 2]."""
     count = max(int(frac * int(batch.train_mask.sum())), 1)
-    product = covariance(logprobs, batch)
+    product = covariance(batch.current_logprobs, batch)
     held = smallest_k(count, -product, batch.train_mask, hash_keys(batch))
     return torch.stack([held.float(), product.float()], dim=1)
 
@@ -28,7 +28,7 @@ def highest(logprobs: torch.Tensor, batch: TokenBatch, *, frac: float) -> torch.
     needs=("old_logprobs",),
     paper="https://arxiv.org/abs/2505.22617",
     tags=("idle_on_first_update",),
-    prepare=highest,
+    minibatch_stats=held_stats,
 )
 def kl_cov(
     out: PolicyOutput,
@@ -44,7 +44,7 @@ def kl_cov(
     minibatches. At least one token of the whole minibatch is held.
     Returns values [T], nats; zero off the chosen tokens.
     """
-    held, product = batch.prepared.unbind(1)
+    held, product = batch.minibatch_stats.unbind(1)
     distance = log_policy_ratio(out, batch).abs()
     metrics = {
         "kl_cov_distance": Mean.over(distance, held > 0),

@@ -1,8 +1,8 @@
 """The bound slots of a recipe, and what they are at one step: plain functions, plain numbers.
 
-algorithm = Algorithm(slots, temperature=..., lr=...)
-algo = algorithm.at(step)            # schedules and controllers become floats
-batch = batch.replace(advantages=algo.advantage(batch))
+algorithm = Algorithm(recipe.slots, updates_per_step=recipe.minibatches)
+algo = algorithm.at(step)            # schedules and controllers become numbers
+batch = algo.advantage(batch)        # the batch with `advantages`
 algorithm.observe(metrics)           # controllers look at what happened
 """
 
@@ -15,19 +15,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recipes.slots.registry import SlotEntry
+from recipes.slots.registry import SlotEntry, function_of
 from recipes.slots.schedules import Controller
 from recipes.slots.spec import JSON
-from trainer.batch.outputs import PolicyOutput
 from trainer.batch.token_batch import TokenBatch
-from trainer.update.objective import Objective, ObjectiveOutput, WeightedTerm
+from trainer.update.objective import Objective, WeightedTerm
 
-TokenFunction = Callable[[TokenBatch], Tensor]
+BatchFunction = Callable[[TokenBatch], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A setting outside the slots that may be a schedule, with its recipe path."""
+
+    path: str
+    value: SlotEntry | float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slots:
-    """What a recipe put into the slots of the update."""
+    """What a recipe put into the slots of the update, and the settings that may be schedules."""
 
     shaping: Sequence[SlotEntry]
     advantage: SlotEntry
@@ -37,7 +44,11 @@ class Slots:
     reduction: SlotEntry
     loss: SlotEntry
     terms: Sequence[SlotEntry]
-    numbers: Mapping[str, SlotEntry | float]  # settings outside the slots: "optimizer.lr", ...
+    lr: Setting
+    temperature: Setting
+    max_tokens: Setting
+    critic_lr: Setting | None = None  # None without a critic that learns
+    pretrain_steps: int = 0  # first steps, in which only the critic learns
 
     def items(self) -> Iterator[tuple[str, SlotEntry]]:
         """Every filled slot with its recipe path."""
@@ -50,30 +61,88 @@ class Slots:
         yield "loss", self.loss
         yield from ((f"terms.{i}", bound) for i, bound in enumerate(self.terms))
 
+    def schedules(self) -> Iterator[tuple[str, SlotEntry]]:
+        """Every number that is a schedule or a controller, with its recipe path."""
+        for setting in (self.lr, self.temperature, self.max_tokens, self.critic_lr):
+            if setting is not None and isinstance(setting.value, SlotEntry):
+                yield setting.path, setting.value
+        for path, bound in self.items():
+            for option, value in bound.options.items():
+                if option in bound.entry.numbers | {"coef"} and isinstance(value, SlotEntry):
+                    yield f"{path}.{option}", value
+
 
 class Algorithm:
     """Holds the slots and the controllers that live in their options."""
 
     def __init__(self, slots: Slots, *, updates_per_step: int) -> None:
         self._slots = slots
-        self._moving: dict[str, SlotEntry] = {}  # every number that is a schedule or a controller
-        self._controllers: dict[str, Controller] = {}
-        for path, bound in slots.items():
-            for option in bound.entry.numbers | {"coef"}:
-                self._adopt(f"{path}.{option}", bound.options.get(option))
-        for path, value in slots.numbers.items():
-            self._adopt(path, value)
+        self._schedules = dict(slots.schedules())
+        self._controllers: dict[str, Controller] = {
+            path: function_of(bound)()
+            for path, bound in self._schedules.items()
+            if "controller" in bound.entry.tags
+        }
         self.needs = _needs(slots, updates_per_step)
 
-    def _adopt(self, path: str, value: Any) -> None:
-        if not isinstance(value, SlotEntry):
-            return
-        self._moving[path] = value
-        if "controller" in value.entry.tags:
-            options = {k: v for k, v in value.options.items() if not isinstance(v, SlotEntry)}
-            self._controllers[path] = value.entry.function(**options)
+    def at(self, step: int) -> "StepAlgorithm":
+        """Everything with this step's numbers filled in."""
+        slots = self._slots
+        functions = {
+            path: functools.partial(bound.entry.function, **self._options(path, bound, step))
+            for path, bound in slots.items()
+        }
+        terms = [
+            WeightedTerm(
+                name=bound.name,
+                coef=self._number(f"terms.{i}.coef", bound.options["coef"], step),
+                function=functions[f"terms.{i}"],
+                index=i,
+                critic="critic" in bound.entry.tags,
+            )
+            for i, bound in enumerate(slots.terms)
+        ]
+        stats = [
+            self._stats_function(path, bound, step)
+            for path, bound in slots.items()
+            if bound.entry.minibatch_stats is not None
+        ]
+        assert len(stats) <= 1, "check lets only one function have minibatch_stats"
+        critic_only = step < slots.pretrain_steps
+        return StepAlgorithm(
+            step=step,
+            needs=self.needs,
+            lr=None if critic_only else self._setting(slots.lr, step),
+            critic_lr=0.0 if slots.critic_lr is None else self._setting(slots.critic_lr, step),
+            temperature=self.temperature(step),
+            controls={
+                path: self._number(path, bound, step) for path, bound in self._schedules.items()
+            },
+            shaping=[functions[f"shaping.{i}"] for i in range(len(slots.shaping))],
+            estimator=functions["advantage"],
+            selections=[functions[f"selections.{i}"] for i in range(len(slots.selections))],
+            masks=[functions[f"masks.{i}"] for i in range(len(slots.masks))],
+            correction=functions["correction"],
+            reduction=functions["reduction"],
+            term_populations=[
+                (bound.options["mask"], bound.options["reduction"]) for bound in slots.terms
+            ],
+            stats=stats[0] if stats else None,
+            objective=Objective(loss=functions["loss"], terms=terms, critic_only=critic_only),
+        )
 
-    def number(self, path: str, value: SlotEntry | float, step: int) -> float:
+    def temperature(self, step: int) -> float:
+        """Of the sampling at `step`."""
+        return self._setting(self._slots.temperature, step)
+
+    def max_tokens(self, step: int) -> int:
+        """Longest completion at `step`."""
+        return round(self._setting(self._slots.max_tokens, step))
+
+    def _setting(self, setting: Setting, step: int) -> float:
+        return self._number(setting.path, setting.value, step)
+
+    def _number(self, path: str, value: SlotEntry | float, step: int) -> float:
         """A Scheduled at `step`: itself, its schedule's value, or its controller's."""
         if not isinstance(value, SlotEntry):
             return value
@@ -81,56 +150,20 @@ class Algorithm:
             return self._controllers[path].value(step)
         return float(value.entry.function(step, **value.options))
 
-    def at(self, step: int) -> "StepAlgorithm":
-        """Everything with this step's numbers filled in."""
-
-        def call(path: str, bound: SlotEntry) -> Callable[..., Any]:
-            return functools.partial(bound.entry.function, **self._options(path, bound, step))
-
-        slots = self._slots
-        named = {path: call(path, bound) for path, bound in slots.items()}
-        terms = [
-            WeightedTerm(
-                name=bound.name,
-                coef=self.number(f"terms.{i}.coef", bound.options["coef"], step),
-                function=named[f"terms.{i}"],
-                index=i,
-                critic="critic" in bound.entry.tags,
-            )
-            for i, bound in enumerate(slots.terms)
-        ]
-        prepares = [path for path, bound in slots.items() if bound.entry.prepare is not None]
-        assert len(prepares) <= 1, "check lets only one function look at the minibatch first"
-        return StepAlgorithm(
-            needs=self.needs,
-            look=self._look(*prepares, step=step) if prepares else None,
-            shaping=[named[f"shaping.{i}"] for i in range(len(slots.shaping))],
-            advantage=named["advantage"],
-            masks=[named[f"masks.{i}"] for i in range(len(slots.masks))],
-            correct=named["correction"],
-            selections=[named[f"selections.{i}"] for i in range(len(slots.selections))],
-            reduction=named["reduction"],
-            term_populations=[
-                (bound.options["mask"], bound.options["reduction"]) for bound in slots.terms
-            ],
-            objective=Objective(loss=named["loss"], terms=terms),
-            numbers={path: self.number(path, value, step) for path, value in slots.numbers.items()},
-            controls={path: self.number(path, value, step) for path, value in self._moving.items()},
-        )
-
-    def _look(self, path: str, *, step: int) -> Callable[[Tensor, TokenBatch], Tensor]:
-        bound = dict(self._slots.items())[path]
-        assert bound.entry.prepare is not None
+    def _stats_function(self, path: str, bound: SlotEntry, step: int) -> BatchFunction:
+        function = bound.entry.minibatch_stats
+        assert function is not None
+        accepted = inspect.signature(function).parameters
         options = self._options(path, bound, step)
-        accepted = inspect.signature(bound.entry.prepare).parameters
-        chosen = {name: value for name, value in options.items() if name in accepted}
-        return functools.partial(bound.entry.prepare, **chosen)
+        return functools.partial(
+            function, **{name: value for name, value in options.items() if name in accepted}
+        )
 
     def _options(self, path: str, bound: SlotEntry, step: int) -> dict[str, Any]:
         accepted = inspect.signature(bound.entry.function).parameters
         options = {name: value for name, value in bound.options.items() if name in accepted}
         for name in bound.entry.numbers:
-            value = self.number(f"{path}.{name}", options[name], step)
+            value = self._number(f"{path}.{name}", options[name], step)
             options[name] = round(value) if name in bound.entry.counts else value
         return options
 
@@ -149,41 +182,43 @@ class Algorithm:
 
 @dataclass(frozen=True, kw_only=True)
 class StepAlgorithm:
-    """The slots at one step. Every method takes a batch and returns a new tensor or batch."""
+    """The slots at one step. Each stage takes a batch and returns it with one more field."""
 
-    needs: frozenset[str]
-    shaping: Sequence[TokenFunction]
-    advantage: TokenFunction
-    masks: Sequence[TokenFunction]
-    correct: TokenFunction
-    selections: Sequence[TokenFunction]
-    reduction: TokenFunction
-    look: Callable[[Tensor, TokenBatch], Tensor] | None  # what must see a whole minibatch first
+    step: int
+    needs: frozenset[str]  # batch fields to compute for the whole step
+    lr: float | None  # None where only the critic learns
+    critic_lr: float
+    temperature: float  # of the sampling; log-probs are computed at it too
+    controls: Mapping[str, float]  # what schedules and controllers gave, by recipe path
+    shaping: Sequence[BatchFunction]
+    estimator: BatchFunction
+    selections: Sequence[BatchFunction]
+    masks: Sequence[BatchFunction]
+    correction: BatchFunction
+    reduction: BatchFunction
     term_populations: Sequence[tuple[str, str]]  # (mask, reduction) of each term
-    objective: Callable[[PolicyOutput, TokenBatch], ObjectiveOutput]
-    numbers: Mapping[str, float]
-    controls: Mapping[str, float]  # of schedules and controllers alone, in the slots too
+    stats: BatchFunction | None  # of a loss or term that depends on the whole minibatch
+    objective: Objective
 
     @property
-    def rates(self) -> Mapping[str, float]:
-        """The learning rates, as `Policy.step` takes them."""
-        return {
-            "lr": self.numbers["optimizer.lr"],
-            "critic_lr": self.numbers.get("critic.optimizer.lr", 0.0),
-        }
+    def critic_only(self) -> bool:
+        """Whether the policy is not updated in this step."""
+        return self.lr is None
 
-    def shape(self, batch: TokenBatch) -> Tensor:
-        """Rewards [S] after every shaping function, in the recipe's order."""
+    @property
+    def minibatch_needs(self) -> frozenset[str]:
+        """Batch fields to compute for a minibatch before its update."""
+        return frozenset() if self.stats is None else frozenset({"current_logprobs"})
+
+    def shape(self, batch: TokenBatch) -> TokenBatch:
+        """With `rewards` after every shaping function, in the recipe's order."""
         for function in self.shaping:
             batch = batch.replace(rewards=function(batch))
-        return batch.rewards
+        return batch
 
-    def mask(self, batch: TokenBatch) -> Tensor:
-        """Tokens [T] that learn: sampled by the policy, and let through by every mask."""
-        mask = batch.action_mask
-        for function in self.masks:
-            mask = mask & function(batch)
-        return mask
+    def advantage(self, batch: TokenBatch) -> TokenBatch:
+        """With `advantages`."""
+        return batch.replace(advantages=self.estimator(batch))
 
     def select(self, batch: TokenBatch) -> TokenBatch:
         """The samples that are trained at all; each selection sees what the last one left."""
@@ -191,28 +226,36 @@ class StepAlgorithm:
             batch = batch.select(function(batch).nonzero().squeeze(1))
         return batch
 
+    def mask(self, batch: TokenBatch) -> TokenBatch:
+        """With `train_mask`: tokens that the policy sampled and every mask lets through."""
+        mask = batch.action_mask
+        for function in self.masks:
+            mask = mask & function(batch)
+        return batch.replace(train_mask=mask)
+
+    def correct(self, batch: TokenBatch) -> TokenBatch:
+        """With `importance_weights`."""
+        return batch.replace(importance_weights=self.correction(batch))
+
     def reduce(self, minibatch: TokenBatch) -> TokenBatch:
-        """The minibatch with the weights of its loss and of each term."""
+        """With `loss_weights`, and `term_weights` of each term."""
         weights = self.reduction(minibatch)
         columns = [self._term_weights(minibatch, weights, *p) for p in self.term_populations]
         empty = weights.new_zeros((len(weights), 0))
         stacked = torch.stack(columns, dim=1) if columns else empty
         return minibatch.replace(loss_weights=weights, term_weights=stacked)
 
-    def prepare(
-        self, minibatch: TokenBatch, annotate: Callable[[TokenBatch, frozenset[str]], TokenBatch]
-    ) -> TokenBatch:
-        """The minibatch with what its loss must know of all of it, from a pass without gradient.
+    def minibatch_stats(self, minibatch: TokenBatch) -> TokenBatch:
+        """With `minibatch_stats`, where the loss or a term depends on the whole minibatch.
 
-        annotate: the policy's; asked for the log-probs of its weights as they are now
+        Where no pass over the whole step computed `old_logprobs`, this is the step's only update
+        and they are the current ones.
         """
-        if self.look is None:
+        if self.stats is None:
             return minibatch
-        wanted = frozenset({"old_logprobs"})
-        now = annotate(minibatch, wanted).old_logprobs
-        if not minibatch.has("old_logprobs"):  # the only update of its step
-            minibatch = minibatch.replace(old_logprobs=now)
-        return minibatch.replace(prepared=self.look(now, minibatch))
+        if not minibatch.has("old_logprobs"):
+            minibatch = minibatch.replace(old_logprobs=minibatch.current_logprobs)
+        return minibatch.replace(minibatch_stats=self.stats(minibatch))
 
     def _term_weights(
         self, minibatch: TokenBatch, loss_weights: Tensor, mask: str, reduction: str

@@ -33,7 +33,7 @@ class WeightedTerm:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ObjectiveOutput:
-    total: Tensor  # scalar with gradient; this microbatch's part of the objective
+    total: Tensor  # scalar; this microbatch's part of the policy's objective
     critic: Tensor | None  # likewise, of the critic's terms; None without a critic that learns
     metrics: Metrics
 
@@ -44,6 +44,7 @@ class Objective:
 
     loss: LossFunction
     terms: Sequence[WeightedTerm]
+    critic_only: bool = False  # the policy is not updated: its part is logged, and adds nothing
 
     def __call__(self, out: PolicyOutput, micro: TokenBatch) -> ObjectiveOutput:
         """This microbatch's share of the objective; zero, but attached, without trained tokens.
@@ -79,7 +80,9 @@ class Objective:
         metrics += {"policy/entropy": Mean.over(out.entropy, mask)}
         ratio = (out.logprobs.detach() - micro.old_logprobs)[mask].exp()
         metrics += {"loss/ratio_mean": Mean.over(ratio), "loss/ratio_max": Max.over(ratio)}
-        return ObjectiveOutput(total=total, critic=critic, metrics=metrics)
+        return ObjectiveOutput(
+            total=total * 0 if self.critic_only else total, critic=critic, metrics=metrics
+        )
 
 
 def _weighted(values: Tensor, weights: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from recipes.errors import RecipeError
 from tests.trainer.losses.tokens import at, on_actions
 from trainer.losses import loss
-from trainer.losses.bapo import balanced_bounds, bapo
+from trainer.losses.bapo import bapo, bound_stats
 from trainer.losses.ppo_clip import ppo_clip
 
 EXAMPLES = [
@@ -24,7 +24,7 @@ PAPER = {
 
 def bounds(ratios, advantages, **changes):
     out, of = at([ratios], [advantages])
-    found = balanced_bounds(out.logprobs.detach(), of, **{**PAPER, **changes})
+    found = bound_stats(of.replace(current_logprobs=out.logprobs.detach()), **{**PAPER, **changes})
     assert torch.equal(found, found[:1].expand_as(found))
     return [round(value, 4) for value in found[0].tolist()]
 
@@ -84,7 +84,7 @@ def test_counting_learning_tokens_only():
 def test_the_loss_is_ppo_with_the_bounds_it_was_given():
     out, of = at([[2.0, 0.5, 1.0]], [[1.0, -1.0, 1.0]])
     found = torch.tensor([0.7, 1.4, 0.5]).expand(of.num_tokens, 3)
-    result = bapo(out, of.replace(prepared=found))
+    result = bapo(out, of.replace(minibatch_stats=found))
     expected = ppo_clip(out, of, clip_low=0.3, clip_high=0.4).values
     torch.testing.assert_close(result.values, expected)
     assert on_actions(result.values, of) == pytest.approx([-1.4, 0.7, -1])

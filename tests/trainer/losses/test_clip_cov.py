@@ -1,7 +1,7 @@
 import torch
 
 from tests.support.builders import annotated, batch, output
-from trainer.losses.clip_cov import clip_cov, silenced
+from trainer.losses.clip_cov import clip_cov, silenced_stats
 from trainer.losses.ppo_clip import ppo_clip
 
 EXAMPLES = [{"frac": 0.2, "low": 0.0, "high": 9.0}, {"relative": True}]
@@ -13,25 +13,27 @@ def tokens():
     of = annotated(batch([[1]], [[6]], prompts=[1]))
     logprobs = torch.tensor([0.0, -3, -5, -6, -8, -5, -9])  # mean -6
     advantages = torch.tensor([0.0, 3, 2, 1, -1, -2, -3])  # mean 0
-    return of.replace(advantages=advantages, old_logprobs=logprobs), logprobs
+    of = of.replace(advantages=advantages, old_logprobs=logprobs, current_logprobs=logprobs)
+    return of, logprobs
 
 
-def dropped(logprobs, of, frac, **changes) -> list[bool]:
+def dropped(of, frac, **changes) -> list[bool]:
     """Which of the six sampled tokens do not learn."""
-    return silenced(logprobs, of, frac=frac, **{**BAND, **changes})[1:, 0].bool().tolist()
+    return silenced_stats(of, frac=frac, **{**BAND, **changes})[1:, 0].bool().tolist()
 
 
 def test_the_covariances_are_reported_beside_the_draw():
-    of, logprobs = tokens()
-    assert silenced(logprobs, of, frac=1.0, **BAND)[:, 1].tolist() == [0, 9, 2, 0, 2, -2, 9]
+    of, _ = tokens()
+    assert silenced_stats(of, frac=1.0, **BAND)[:, 1].tolist() == [0, 9, 2, 0, 2, -2, 9]
 
 
 def test_one_token_of_the_band_is_silenced_and_the_others_are_ppo():
     of, logprobs = tokens()
-    drop = dropped(logprobs, of, 0.2)
+    drop = dropped(of, 0.2)
     assert drop in ([False, True] + [False] * 4, [False] * 3 + [True, False, False])
     out = output(of, logprobs=logprobs)
-    values = clip_cov(out, of.replace(prepared=silenced(logprobs, of, frac=0.2, **BAND))).values
+    stats = silenced_stats(of, frac=0.2, **BAND)
+    values = clip_cov(out, of.replace(minibatch_stats=stats)).values
     values.sum().backward()
     plain = ppo_clip(out, of, clip_low=1.0, clip_high=1.0).values
     silent = torch.tensor([False, *drop])
@@ -40,25 +42,25 @@ def test_one_token_of_the_band_is_silenced_and_the_others_are_ppo():
 
 
 def test_a_larger_share_silences_the_whole_band_and_no_more():
-    of, logprobs = tokens()
-    assert dropped(logprobs, of, 1.0) == [False, True, False, True, False, False]
+    of, _ = tokens()
+    assert dropped(of, 1.0) == [False, True, False, True, False, False]
 
 
 def test_an_empty_band_silences_none():
-    of, logprobs = tokens()
-    assert not any(dropped(logprobs, of, 1.0, low=90.0, high=99.0))
+    of, _ = tokens()
+    assert not any(dropped(of, 1.0, low=90.0, high=99.0))
 
 
 def test_a_token_that_is_clipped_already_is_not_a_candidate():
-    of, logprobs = tokens()
+    of, _ = tokens()
     moved = of.replace(old_logprobs=of.old_logprobs - 5 * (of.advantages == 2.0))
     expected = [False, False, False, True, False, False]
-    assert dropped(logprobs, moved, 1.0, clip_high=0.2) == expected
+    assert dropped(moved, 1.0, clip_high=0.2) == expected
 
 
 def test_a_relative_band_is_in_multiples_of_the_mean_covariance():
-    of, logprobs = tokens()
+    of, _ = tokens()
     # mean absolute covariance 24 / 6 = 4: from 0.25 to 1.25 of it is from 1 to 5
-    found = dropped(logprobs, of, 1.0, low=0.25 - 1e-6, high=1.25, relative=True)
+    found = dropped(of, 1.0, low=0.25 - 1e-6, high=1.25, relative=True)
     assert found == [False, True, False, True, False, False]
-    assert not any(dropped(logprobs, of, 1.0, low=0.6, high=1.25, relative=True))
+    assert not any(dropped(of, 1.0, low=0.6, high=1.25, relative=True))

@@ -51,14 +51,13 @@ def carry_out(folder, scratch, options):
 
     ours = fresh()
     unknown = batch([[1, 0, 1], [1, 1, 0], [0, 0, 1]], [[3, 20, 1], [7, 2, 2], [25, 4, 9]])
-    ours.temperature = 0.8
     last = dist.get_world_size() - 1 if dist.is_initialized() else 0
-    metrics = [update(ours, steps(0)).numbers()]
-    annotations = ours.annotate(unknown, needs)
+    metrics = [step(ours, steps(0)).numbers()]
+    annotations = ours.annotate(unknown, needs, 0.8)
     before = everything(ours)
-    metrics.append(update(ours, steps(1), spoil=float("nan") if rank() == last else 1.0).numbers())
+    metrics.append(step(ours, steps(1), spoil=float("nan") if rank() == last else 1.0).numbers())
     skipped = everything(ours)
-    metrics.append(update(ours, steps(2)).numbers())
+    metrics.append(step(ours, steps(2)).numbers())
     weights = everything(ours)
     source = ours.weights(1)
     adapter = None
@@ -68,12 +67,11 @@ def carry_out(folder, scratch, options):
     ours.barrier()
     ours.save(scratch / "state")
     ours.barrier()
-    metrics.append(update(ours, single()).numbers())
+    metrics.append(step(ours, single()).numbers())
     after = everything(ours)
     again = fresh()
-    again.temperature = 0.8
     again.load(scratch / "state")
-    update(again, single())
+    step(again, single())
     return {
         "metrics": metrics,
         "annotations": {name: annotations.tensors()[name] for name in sorted(needs)},
@@ -93,6 +91,10 @@ def carry_out(folder, scratch, options):
 def everything(of):
     """The full weights, and those of a critic of its own."""
     return {**tensors(of), **{f"critic.{n}": t for n, t in critic_tensors(of).items()}}
+
+
+def step(of, data, **settings):
+    return update(of, data, temperature=0.8, **settings)
 
 
 def equal(one, other):

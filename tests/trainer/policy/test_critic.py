@@ -51,7 +51,7 @@ def head(of):
 
 def error(of, data):
     """Mean squared distance of the values from one."""
-    said = of.annotate(batch(REWARDS, LENGTHS), VALUES).values[data.action_mask]
+    said = of.annotate(batch(REWARDS, LENGTHS), VALUES, 1.0).values[data.action_mask]
     return float(((said - 1) ** 2).mean())
 
 
@@ -61,7 +61,7 @@ def test_values_speak_of_the_state_before_and_after_each_token(tmp_path, kind):
     torch.manual_seed(1)
     torch.nn.init.normal_(head(ours).weight)
     data = batch(REWARDS, LENGTHS)
-    said = ours.annotate(data, VALUES)
+    said = ours.annotate(data, VALUES, 1.0)
     acts = data.action_mask
     assert float(said.values[acts].std()) > 0.01
     last = torch.cat([data.seq_ids.diff() != 0, torch.tensor([True])])
@@ -70,10 +70,10 @@ def test_values_speak_of_the_state_before_and_after_each_token(tmp_path, kind):
     assert not said.values[data.position_ids < 2].any()  # the prompt
     # what is said of a state cannot depend on the tokens after it
     cut = batch([[1]], [[3]], prompts=[2])
-    whole_values = ours.annotate(cut, VALUES)
+    whole_values = ours.annotate(cut, VALUES, 1.0)
     longer = cut.token_ids.tolist()
     longer[-1] = (longer[-1] + 1) % 12 + 3
-    changed = ours.annotate(cut.replace(token_ids=torch.tensor(longer)), VALUES)
+    changed = ours.annotate(cut.replace(token_ids=torch.tensor(longer)), VALUES, 1.0)
     assert torch.equal(changed.values, whole_values.values)
     assert changed.next_values[-1] != whole_values.next_values[-1]
 
@@ -117,13 +117,11 @@ def test_a_shared_trunk_learns_from_the_critic_too(tmp_path):
 def test_in_pretraining_only_the_critic_moves(tmp_path, kind, lora):
     ours = policy(model_folder(tmp_path), critic=critic(**KINDS[kind]), lora=lora)
     policy_before, head_before = tensors(ours), head(ours).weight.detach().clone()
-    ours.pretraining = True
     for seed in range(3):
-        assert update(ours, ready(seed)).numbers()["optim/skipped"] == 0
+        assert update(ours, ready(seed), critic_only=True).numbers()["optim/skipped"] == 0
     moved = [n for n, tensor in tensors(ours).items() if not torch.equal(tensor, policy_before[n])]
     assert moved == []
     assert not torch.equal(head(ours).weight, head_before)
-    ours.pretraining = False
     update(ours, ready())
     assert any(not torch.equal(t, policy_before[n]) for n, t in tensors(ours).items())
 
@@ -151,7 +149,7 @@ def test_a_loss_of_the_critic_that_is_not_finite_moves_neither_critic_nor_shared
         ours = made(model_folder(tmp_path / kind), kind)
         before = head(ours).weight.detach().clone()
         (micro,) = ours.split(ready(), 10_000)
-        out = ours.forward(micro)
+        out = ours.forward(micro, 1.0)
         ours.backward(out.logprobs.sum(), out.values.sum() * float("nan"))
         assert ours.step(0.01, 0.01).numbers()["optim/skipped"] == 1
         assert torch.equal(head(ours).weight, before)
@@ -166,12 +164,12 @@ def test_an_exported_critic_says_the_same_frozen(tmp_path, kind):
     bins = {"bins": 5} if kind == "own_bins" else {}
     fixed = policy(folder, critic=CriticSpec(path=str(tmp_path / "critic"), **bins))
     data = batch(REWARDS, LENGTHS)
-    ours_say, fixed_says = ours.annotate(data, VALUES), fixed.annotate(data, VALUES)
+    ours_say, fixed_says = ours.annotate(data, VALUES, 1.0), fixed.annotate(data, VALUES, 1.0)
     assert ours_say.values.any()
     torch.testing.assert_close(fixed_says.values, ours_say.values, rtol=1e-5, atol=1e-6)
     assert accumulate(fixed, ready()) > 0
     assert "critic/grad_norm" not in fixed.step(0.01).numbers()
-    assert torch.equal(fixed.annotate(data, VALUES).values, fixed_says.values)
+    assert torch.equal(fixed.annotate(data, VALUES, 1.0).values, fixed_says.values)
     with pytest.raises(RecipeError, match="trained no critic"):
         fixed.export_critic(tmp_path / "again")
 
@@ -244,11 +242,9 @@ def test_a_policy_that_rested_starts_as_a_fresh_one(tmp_path):
     weights = []
     for rests in (0, 30):
         ours = policy(folder, critic=critic(trunk="shared"))
-        ours.pretraining = True
         for seed in range(rests):
-            accumulate(ours, ready(seed))
-            ours.step(0.01, 0.0)  # at a rate of 0 the head stays where it is
-        ours.pretraining = False
+            accumulate(ours, ready(seed), critic_only=True)
+            ours.step(None, 0.0)  # at a rate of 0 the head stays where it is
         for seed in range(3):
             accumulate(ours, ready(seed))
             ours.step(0.01, 0.0)

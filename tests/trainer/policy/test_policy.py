@@ -30,14 +30,13 @@ def outputs(of: Policy, data):
     """Log-probs and entropy of the whole batch in one forward pass."""
     (micro,) = of.split(data, 10_000)
     with torch.no_grad():
-        return micro, of.forward(micro)
+        return micro, of.forward(micro, 1.0)
 
 
 def test_logprobs_are_the_softmax_of_the_logits_at_the_temperature(tmp_path):
     ours = policy(model_folder(tmp_path))
-    ours.temperature = 0.5
     data = batch([[1]], [[4]])
-    said = ours.annotate(data, frozenset({"old_logprobs", "entropy"}))
+    said = ours.annotate(data, frozenset({"old_logprobs", "entropy"}), 0.5)
     with torch.no_grad():
         logits = ours._scorer.causal_lm(input_ids=data.token_ids[None]).logits[0, 1:-1] / 0.5
     logs = logits.log_softmax(dim=1)
@@ -52,8 +51,8 @@ def test_annotations_do_not_depend_on_how_the_batch_is_cut(tmp_path):
     folder = model_folder(tmp_path)
     needs = frozenset({"old_logprobs", "entropy"})
     data = batch(REWARDS, LENGTHS)
-    whole = policy(folder, max_tokens=10_000).annotate(data, needs)
-    cut = policy(folder, max_tokens=10).annotate(data, needs)
+    whole = policy(folder, max_tokens=10_000).annotate(data, needs, 1.0)
+    cut = policy(folder, max_tokens=10).annotate(data, needs, 1.0)
     for name in needs:
         torch.testing.assert_close(cut.tensors()[name], whole.tensors()[name], rtol=1e-5, atol=1e-5)
 
@@ -61,7 +60,7 @@ def test_annotations_do_not_depend_on_how_the_batch_is_cut(tmp_path):
 def test_annotations_equal_the_forward_pass(tmp_path):
     ours = policy(model_folder(tmp_path), max_tokens=10_000)
     data = ready()
-    said = ours.annotate(batch(REWARDS, LENGTHS), frozenset({"old_logprobs"}))
+    said = ours.annotate(batch(REWARDS, LENGTHS), frozenset({"old_logprobs"}), 1.0)
     micro, out = outputs(ours, data)
     order = torch.argsort(micro.sample_ids)  # the microbatch is sorted by length
     same = micro.replace(old_logprobs=out.logprobs).select(order)
@@ -70,7 +69,7 @@ def test_annotations_equal_the_forward_pass(tmp_path):
 
 def test_nothing_is_computed_that_nobody_needs(tmp_path):
     data = batch()
-    said = policy(model_folder(tmp_path)).annotate(data, frozenset({"baseline"}))
+    said = policy(model_folder(tmp_path)).annotate(data, frozenset({"baseline"}), 1.0)
     assert said is data
 
 
@@ -161,7 +160,7 @@ def test_loss_that_is_not_finite_moves_nothing_and_the_next_step_is_sound(tmp_pa
 def test_infinite_loss_with_a_finite_gradient_is_skipped_too(tmp_path):
     ours = policy(model_folder(tmp_path))
     (micro,) = ours.split(ready(), 1000)
-    total = (ours.forward(micro).logprobs * micro.loss_weights).sum()
+    total = (ours.forward(micro, 1.0).logprobs * micro.loss_weights).sum()
     ours.backward(total + float("inf"))
     assert ours.step(LEARNING_RATE).numbers()["optim/skipped"] == 1.0
 
@@ -181,10 +180,10 @@ def test_bf16_learns_by_steps_far_below_its_resolution(tmp_path):
 def test_reference_is_the_first_policy_while_the_policy_moves(tmp_path):
     ours = policy(model_folder(tmp_path), needs=frozenset({"ref_logprobs"}))
     data, both = batch(REWARDS, LENGTHS), frozenset({"ref_logprobs", "old_logprobs"})
-    before = ours.annotate(data, both)
+    before = ours.annotate(data, both, 1.0)
     assert torch.equal(before.ref_logprobs, before.old_logprobs)
     update(ours, ready())
-    after = ours.annotate(data, both)
+    after = ours.annotate(data, both, 1.0)
     assert torch.equal(after.ref_logprobs, before.ref_logprobs)
     assert not torch.allclose(after.old_logprobs, before.old_logprobs)
 
@@ -192,11 +191,11 @@ def test_reference_is_the_first_policy_while_the_policy_moves(tmp_path):
 def test_reference_of_an_adapter_is_the_model_without_it(tmp_path):
     folder = model_folder(tmp_path)
     data = batch(REWARDS, LENGTHS)
-    base = policy(folder).annotate(data, frozenset({"old_logprobs"})).old_logprobs
+    base = policy(folder).annotate(data, frozenset({"old_logprobs"}), 1.0).old_logprobs
     ours = policy(folder, lora=LORA, needs=frozenset({"ref_logprobs"}))
     update(ours, ready())
     update(ours, ready(1))  # the first update moves B only off zero, the second moves A too
-    both = ours.annotate(data, frozenset({"ref_logprobs", "old_logprobs"}))
+    both = ours.annotate(data, frozenset({"ref_logprobs", "old_logprobs"}), 1.0)
     torch.testing.assert_close(both.ref_logprobs, base, rtol=1e-6, atol=1e-6)
     assert not torch.allclose(both.old_logprobs, base)
     assert len(gradient_names(ours)) == 28  # the adapter trains on: 2 layers, 7 matrices, A and B
@@ -213,7 +212,7 @@ def test_dropout_of_the_adapter_acts_in_training_only(tmp_path):
         update(ours, ready(seed))
     needs = frozenset({"old_logprobs"})
     data = batch(REWARDS, LENGTHS)
-    one, other = ours.annotate(data, needs), ours.annotate(data, needs)
+    one, other = ours.annotate(data, needs, 1.0), ours.annotate(data, needs, 1.0)
     assert torch.equal(one.old_logprobs, other.old_logprobs)
     _, first = outputs(ours, ready())
     _, second = outputs(ours, ready())
@@ -274,10 +273,9 @@ def test_a_teacher_is_asked_about_the_policys_samples_at_their_temperature(tmp_p
     data, asked = batch(REWARDS, LENGTHS), frozenset({"teacher_logprobs"})
     taught = policy(ours, teacher=ModelSpec(path=str(theirs), context_length=128))
     itself = policy(theirs)
-    taught.temperature = itself.temperature = 0.7
-    expected = itself.annotate(data, frozenset({"old_logprobs"})).old_logprobs
-    torch.testing.assert_close(taught.annotate(data, asked).teacher_logprobs, expected)
-    alone = policy(ours).annotate(data, frozenset({"old_logprobs"})).old_logprobs
+    expected = itself.annotate(data, frozenset({"old_logprobs"}), 0.7).old_logprobs
+    torch.testing.assert_close(taught.annotate(data, asked, 0.7).teacher_logprobs, expected)
+    alone = policy(ours).annotate(data, frozenset({"old_logprobs"}), 1.0).old_logprobs
     assert not torch.allclose(expected, alone)
 
 

@@ -35,7 +35,6 @@ class Echo:
 class Trainer:
     """A policy whose log-prob of every token is `logprob`."""
 
-    temperature = 1.0
     is_main = True
 
     def __init__(self, logprob):
@@ -44,7 +43,7 @@ class Trainer:
     def weights(self, version):
         return object()
 
-    def annotate(self, batch, needs):
+    def annotate(self, batch, needs, temperature):
         return batch.replace(old_logprobs=torch.full((batch.num_tokens,), self.logprob))
 
     def broadcast(self, value):
@@ -54,7 +53,7 @@ class Trainer:
 def publish(logprob, **spec):
     engine = Echo()
     publisher = Publisher(Trainer(logprob), engine, [(5, 6), (5,)], ProbeSpec(**spec))
-    return engine, asyncio.run(publisher(4))
+    return engine, asyncio.run(publisher(4, 1.0))
 
 
 def test_the_engine_is_given_the_version_and_the_gap_is_a_metric():

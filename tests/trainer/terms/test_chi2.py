@@ -6,7 +6,7 @@ import torch
 from tests.support.builders import annotated, batch, output
 from tests.trainer.terms.softmax import LOGITS, REFERENCE, expected_gradient, forward_kl
 from trainer.reductions.sequence_mean import sequence_mean
-from trainer.terms.chi2 import chi2, mean_divergence
+from trainer.terms.chi2 import chi2, divergence_stats
 
 EXAMPLES = [{}, {"root": False}]
 
@@ -28,9 +28,9 @@ def test_is_that_of_the_sum_over_a_samples_tokens():
 def test_the_mean_over_samples_of_the_rooted_values_is_the_root_of_the_mean():
     out, of = at([[0.5, 0.5], [-2.0], []])
     one, two = math.e + 1 / math.e - 2, math.exp(2) + math.exp(-2) - 2
-    prepared = mean_divergence(out.logprobs.detach(), of)
-    assert prepared[0].item() == pytest.approx((one + two) / 2, rel=1e-5)
-    total = (chi2(out, of.replace(prepared=prepared)).values * sequence_mean(of)).sum()
+    stats = divergence_stats(of.replace(current_logprobs=out.logprobs.detach()))
+    assert stats[0].item() == pytest.approx((one + two) / 2, rel=1e-5)
+    total = (chi2(out, of.replace(minibatch_stats=stats)).values * sequence_mean(of)).sum()
     assert total.item() == pytest.approx(math.sqrt((one + two) / 2), rel=1e-5)
     total.backward()
     rooted = out.logprobs.grad.clone()
@@ -42,7 +42,8 @@ def test_the_mean_over_samples_of_the_rooted_values_is_the_root_of_the_mean():
 
 def test_below_the_floor_the_root_has_no_gradient():
     out, of = at([[0.001]])
-    values = chi2(out, of.replace(prepared=mean_divergence(out.logprobs.detach(), of))).values
+    stats = divergence_stats(of.replace(current_logprobs=out.logprobs.detach()))
+    values = chi2(out, of.replace(minibatch_stats=stats)).values
     values.sum().backward()
     assert values.tolist() == pytest.approx([0, 0.01])
     assert not out.logprobs.grad.any()

@@ -10,7 +10,7 @@ from trainer.losses import loss
 from trainer.masks import mask
 from trainer.reductions import reduction
 from trainer.terms import term
-from trainer.update.algorithm import Algorithm, Slots, observation_mask
+from trainer.update.algorithm import Algorithm, Setting, Slots, observation_mask
 
 RAMP = {"name": "linear", "start": 0.2, "end": 0.4, "steps": 10}
 
@@ -25,7 +25,10 @@ def algorithm(*, updates: int = 1, terms: tuple[SlotEntry, ...] = (), **options)
         reduction=reduction.bind("token_mean"),
         loss=loss.bind(options.get("loss", "ppo_clip")),
         terms=terms,
-        numbers={"optimizer.lr": options.get("lr", 0.1)},
+        lr=Setting(path="optimizer.lr", value=options.get("lr", 0.1)),
+        temperature=Setting(path="sampling.temperature", value=options.get("temperature", 1.0)),
+        max_tokens=Setting(path="sampling.max_tokens", value=options.get("max_tokens", 8)),
+        pretrain_steps=options.get("pretrain_steps", 0),
     )
     return Algorithm(slots, updates_per_step=updates)
 
@@ -38,7 +41,19 @@ def test_a_schedule_is_a_plain_number_at_each_step():
 
 def test_settings_outside_the_slots_may_be_schedules_too():
     halving = number.bind({"name": "linear", "start": 1.0, "end": 0.0, "steps": 10})
-    assert algorithm(lr=halving).at(5).numbers == {"optimizer.lr": 0.5}
+    step = algorithm(lr=halving, temperature=halving).at(5)
+    assert (step.lr, step.temperature) == (0.5, 0.5)
+
+
+def test_a_scheduled_length_is_rounded():
+    growing = number.bind({"name": "linear", "start": 10, "end": 15, "steps": 10})
+    assert [algorithm(max_tokens=growing).max_tokens(step) for step in (0, 1, 9)] == [10, 10, 14]
+
+
+def test_while_the_critic_alone_learns_there_is_no_rate():
+    warming = algorithm(pretrain_steps=2)
+    assert [warming.at(step).lr for step in (0, 1, 2)] == [None, None, 0.1]
+    assert [warming.at(step).critic_only for step in (1, 2)] == [True, False]
 
 
 def test_one_update_a_step_saves_the_pass_for_old_logprobs():
