@@ -11,7 +11,7 @@ A two-turn trajectory, eight tokens long, of which the policy sampled four:
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -61,17 +61,25 @@ class Status(IntEnum):
     COMPLETED = 0
     TRUNCATED_TOKENS = 1
     TRUNCATED_TURNS = 2
-    ERROR_PARSE = 3
-    ERROR_TIMEOUT = 4
     ERROR_ENGINE = 5
 
     @property
     def is_truncated(self) -> bool:
         return self in (Status.TRUNCATED_TOKENS, Status.TRUNCATED_TURNS)
 
-    @property
-    def is_error(self) -> bool:
-        return self in (Status.ERROR_PARSE, Status.ERROR_TIMEOUT, Status.ERROR_ENGINE)
+
+class Bucket(StrEnum):
+    """Where a sample ended. Each ends in exactly one bucket; a metric is `ledger/<bucket>`."""
+
+    TRAINED = "trained"  # in the loss
+    ZERO_SIGNAL = "zero_signal"  # its group had no contrast, so no advantage
+    FILTERED = "filtered"  # dropped by a filter, or left behind by samples without a verdict
+    DOWN_SAMPLED = "down_sampled"  # left out of a group or step that was trained
+    STALE = "stale"  # too many versions old when its turn came
+    TRUNCATED = "truncated"  # dropped or masked because it hit a limit
+    VERIFIER_ERROR = "verifier_error"  # the verifier gave no verdict
+    ENGINE_ERROR = "engine_error"  # the engine or the environment failed
+    MASKED = "masked"  # in the batch, but none of its tokens learned; greedy baselines too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -137,10 +145,19 @@ class Keep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """Do not train on the group; the reason is counted and logged, its bucket is in the ledger."""
+    """Not trained: the reason is counted and logged, and the samples end in the bucket."""
 
     reason: str
-    bucket: str = "filtered"  # a bucket of rollout.collector.ledger.Ledger
+    bucket: Bucket = Bucket.FILTERED
+
+    def __post_init__(self) -> None:
+        given: object = self.bucket  # filters are anybody's code
+        if not isinstance(given, Bucket):
+            known = ", ".join(f"Bucket.{bucket.name}" for bucket in Bucket)
+            raise TypeError(
+                f"Drop(reason={self.reason!r}): {given!r} is not a bucket of the ledger; "
+                f"use a member of rollout.types.Bucket ({known})"
+            )
 
 
 Decision = Keep | Drop
@@ -150,17 +167,12 @@ class RolloutError(Exception):
     """A failure at the boundary of one rollout: recorded on the sample, never fatal to siblings.
 
     RolloutError
-        EngineError      the engine refused, died or timed out
-        VerifierError    a verifier broke its contract
-        EnvError         an environment broke
+        EngineError      the engine refused the request, or did not answer in time
+        EnvError         an environment broke; what environments raise to lose their group alone
     """
 
 
 class EngineError(RolloutError):
-    pass
-
-
-class VerifierError(RolloutError):
     pass
 
 

@@ -19,7 +19,7 @@ from rewards.types import Problem
 from rollout.problems import load_problems
 from rollout.render import ChatRenderer
 from rollout.samplers import Sampler
-from rollout.verification.runner import VerifierRunner
+from rollout.verification import VerifierRunner
 from trainer.loop import train
 from trainer.models.load import load_tokenizer
 from trainer.recipe.check import load_recipe

@@ -1,4 +1,5 @@
-"""Problems in, scored and filtered groups out; the ledger of where each sample ended.
+"""Problems in, scored and filtered groups out, and the ledger of where each sample ended.
 
-Import `Collector` from `collector` and `Ledger` from `ledger`.
+Import `Collector` and `NotEnoughGroups` from `collector`, `filter_group` from `group_task`, and
+`Ledger` and `sample_buckets` from `ledger`.
 """

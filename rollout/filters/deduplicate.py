@@ -3,7 +3,7 @@
 import dataclasses
 
 from rollout.filters import filter_
-from rollout.types import Decision, Drop, Group, Keep, Sample
+from rollout.types import Bucket, Decision, Drop, Group, Keep, Sample
 
 
 @filter_.register()
@@ -21,7 +21,7 @@ def deduplicate(group: Group) -> Decision:
         key = (sample.role, sample.token_ids.tobytes(), sample.action_mask.tobytes())
         distinct.setdefault(key, sample)
     if len(distinct) == 1 < len(group.samples):
-        return Drop(reason="all completions are the same", bucket="zero_signal")
+        return Drop(reason="all completions are the same", bucket=Bucket.ZERO_SIGNAL)
     if len(distinct) == len(group.samples):
         return Keep(group=group)
     return Keep(group=dataclasses.replace(group, samples=tuple(distinct.values())))

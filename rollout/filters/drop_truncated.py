@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from rollout.filters import filter_
-from rollout.types import Decision, Drop, Group, Keep
+from rollout.types import Bucket, Decision, Drop, Group, Keep
 
 
 @filter_.register()
@@ -24,4 +24,4 @@ def drop_truncated(
     truncated = sum(sample.status.is_truncated for sample in group.samples)
     if truncated <= max_frac * len(group.samples):
         return Keep(group=group)
-    return Drop(reason="too many truncated samples", bucket="truncated")
+    return Drop(reason="too many truncated samples", bucket=Bucket.TRUNCATED)

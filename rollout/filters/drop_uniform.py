@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rollout.filters import filter_
-from rollout.types import Decision, Drop, Group, Keep
+from rollout.types import Bucket, Decision, Drop, Group, Keep
 
 
 @filter_.register(paper="https://arxiv.org/abs/2503.14476")
@@ -28,4 +28,4 @@ def drop_uniform(
     if len(values) > 1:
         return Keep(group=group)
     word = "reward" if on == "reward" else "correctness"
-    return Drop(reason=f"all samples have the same {word}", bucket="zero_signal")
+    return Drop(reason=f"all samples have the same {word}", bucket=Bucket.ZERO_SIGNAL)

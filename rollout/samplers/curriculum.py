@@ -10,8 +10,7 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from recipes.slots.spec import JSON
 from rewards.types import Problem
-from rollout.curriculum.pass_rates import PassRates
-from rollout.curriculum.stages import Stages
+from rollout.pass_rates import PassRates, Stages
 from rollout.samplers import Sampler, sampler
 from rollout.types import Group
 
@@ -54,7 +53,7 @@ class _Curriculum:
         self._stage_of = stage_of  # [N]
 
     def next(self, n: int) -> list[Problem]:
-        return [self._stages.draw(self._stage_of) for _ in range(n)]
+        return [self._stages.next_problem(self._stage_of) for _ in range(n)]
 
     def observe(self, groups: Sequence[Group]) -> None:
         self._stages.observe(self._known.observe(groups), self._stage_of)

@@ -8,7 +8,7 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from recipes.slots.spec import JSON
 from rewards.types import Problem
-from rollout.curriculum.pass_rates import PassRates
+from rollout.pass_rates import PassRates
 from rollout.samplers import Sampler, sampler
 from rollout.types import Group
 
@@ -56,14 +56,14 @@ class _Band:
         self._explore = explore
 
     def next(self, n: int) -> list[Problem]:
-        return [self._one() for _ in range(n)]
-
-    def _one(self) -> Problem:
         known = self._known
         inside = (known.rates >= self._low) & (known.rates <= self._high)  # nan is outside
-        outward = known.rng().random() < self._explore
-        leave = not inside.any() or (outward and not inside.all())
-        return known.draw(known.longest_ago(~inside if leave else inside))
+        problems: list[Problem] = []
+        for _ in range(n):
+            outward = known.rng().random() < self._explore
+            leave = not inside.any() or (outward and not inside.all())
+            problems.append(known.hand_out(known.longest_ago(~inside if leave else inside)))
+        return problems
 
     def observe(self, groups: Sequence[Group]) -> None:
         self._known.observe(groups)

@@ -9,8 +9,7 @@ from pydantic import Field
 
 from recipes.slots.spec import JSON
 from rewards.types import Problem
-from rollout.curriculum.pass_rates import PassRates
-from rollout.curriculum.stages import Stages
+from rollout.pass_rates import PassRates, Stages
 from rollout.samplers import Sampler, sampler
 from rollout.types import Group
 
@@ -51,16 +50,16 @@ class _EasyToHard:
         self._stage_of: npt.NDArray[np.int64] | None = None  # [N]; None during the first round
 
     def next(self, n: int) -> list[Problem]:
-        return [self._one() for _ in range(n)]
-
-    def _one(self) -> Problem:
-        known = self._known
-        untried = known.drawn < 0
-        if self._stage_of is None and untried.any():
-            return known.draw(known.longest_ago(untried))
-        if self._stage_of is None:
-            self._stage_of = self._rank()
-        return self._stages.draw(self._stage_of)
+        problems: list[Problem] = []
+        for _ in range(n):
+            untried = self._known.drawn < 0
+            if self._stage_of is None and untried.any():
+                problems.append(self._known.hand_out(self._known.longest_ago(untried)))
+                continue
+            if self._stage_of is None:
+                self._stage_of = self._rank()
+            problems.append(self._stages.next_problem(self._stage_of))
+        return problems
 
     def _rank(self) -> npt.NDArray[np.int64]:
         """Each problem's stage by its pass rate, [N]."""
@@ -72,9 +71,9 @@ class _EasyToHard:
         return stage_of
 
     def observe(self, groups: Sequence[Group]) -> None:
-        told = self._known.observe(groups)
+        rates = self._known.observe(groups)
         if self._stage_of is not None:
-            self._stages.observe(told, self._stage_of)
+            self._stages.observe(rates, self._stage_of)
 
     def state_dict(self) -> dict[str, JSON]:
         ids = [problem.id for problem in self._known.problems]

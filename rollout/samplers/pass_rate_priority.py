@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from recipes.slots.spec import JSON
 from rewards.types import Problem
-from rollout.curriculum.pass_rates import PassRates
+from rollout.pass_rates import PassRates
 from rollout.samplers import Sampler, sampler
 from rollout.types import Group
 
@@ -49,11 +48,12 @@ class _Priority:
         """The chances are the same for all `n`: nothing is observed in between."""
         rates = np.where(self._known.seen, self._known.rates, UNSEEN)
         ends = np.maximum(rates * (1 - rates), self._floor).cumsum()
-        return [self._known.draw(self._pick(ends)) for _ in range(n)]
-
-    def _pick(self, ends: npt.NDArray[np.float64]) -> int:
-        place = self._known.rng().random() * ends[-1]
-        return min(int(np.searchsorted(ends, place, side="right")), len(ends) - 1)
+        problems: list[Problem] = []
+        for _ in range(n):
+            place = self._known.rng().random() * ends[-1]
+            index = min(int(np.searchsorted(ends, place, side="right")), len(ends) - 1)
+            problems.append(self._known.hand_out(index))
+        return problems
 
     def observe(self, groups: Sequence[Group]) -> None:
         self._known.observe(groups)

@@ -23,15 +23,15 @@ class Uniform:
 
     def next(self, n: int) -> list[Problem]:
         """The next `n` problems; may run over the end of an epoch."""
-        return [self._advance() for _ in range(n)]
-
-    def _advance(self) -> Problem:
-        epoch, place = divmod(self._position, len(self._problems))
-        if epoch != self._epoch:
-            rng = np.random.default_rng((self._seed, epoch))
-            self._epoch, self._order = epoch, rng.permutation(len(self._problems)).tolist()
-        self._position += 1
-        return self._problems[self._order[place]]
+        problems: list[Problem] = []
+        for position in range(self._position, self._position + n):
+            epoch, place = divmod(position, len(self._problems))
+            if epoch != self._epoch:
+                rng = np.random.default_rng((self._seed, epoch))
+                self._epoch, self._order = epoch, rng.permutation(len(self._problems)).tolist()
+            problems.append(self._problems[self._order[place]])
+        self._position += n
+        return problems
 
     def observe(self, groups: Sequence[Group]) -> None:
         """What came of a problem does not change its turn."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout.collector.ledger import BUCKETS
+from rollout.types import Bucket
 from tests.support.runs import launch, numbers, smoke, tiny_base
 
 pytestmark = pytest.mark.slow
@@ -48,11 +48,11 @@ def test_a_reward_that_hangs_raises_and_is_nan_costs_only_those_samples(tmp_path
     said = Counter((tmp_path / "said.txt").read_text().split())
     assert all(said[kind] for kind in ("hang", "raise", "nan")), said
     lines = [metrics for step, metrics in numbers(run) if step]
-    totals = {name: sum(line[f"ledger/{name}"] for line in lines) for name in [*BUCKETS, "issued"]}
+    totals = {name: sum(line[f"ledger/{name}"] for line in lines) for name in [*Bucket, "issued"]}
     # three gold answers are tried before the run, and count in no ledger
     failed = said["hang"] + said["raise"] + said["nan"]
     assert failed - 3 <= totals["verifier_error"] <= failed
-    assert totals["issued"] == 320 == sum(totals[name] for name in BUCKETS)
+    assert totals["issued"] == 320 == sum(totals[name] for name in Bucket)
     assert totals["trained"] > 200
     assert [line["verifier/calls"] for line in lines] == [32] * 10
 

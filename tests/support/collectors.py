@@ -11,8 +11,8 @@ from rollout.collector.ledger import Ledger
 from rollout.engines.scripted import Scripted, completion
 from rollout.environments import RolloutContext
 from rollout.environments.single_turn import single_turn
-from rollout.types import EngineError, Sampling
-from rollout.verification.runner import VerifierRunner
+from rollout.types import Bucket, EngineError, Sampling
+from rollout.verification import VerifierRunner
 from tests.support.builders import CharacterRenderer, problem
 
 
@@ -111,15 +111,16 @@ def text(ids):
 
 def all_trained(groups):
     drawn = [(g.group_id, s.index) for g in groups for s in g.samples if s.index >= 0]
-    return {group_id * 2**16 + index: "trained" for group_id, index in drawn}
+    return {group_id * 2**16 + index: Bucket.TRAINED for group_id, index in drawn}
 
 
 def names(groups):
     return [g.problem.id for g in groups]
 
 
-def counts(ledger, *buckets):
-    return {bucket: ledger.count(bucket) for bucket in buckets}
+def counts(ledger):
+    """Samples by bucket, of the buckets that hold any."""
+    return {str(bucket): ledger.count(bucket) for bucket in Bucket if ledger.count(bucket)}
 
 
 def fingerprint(steps):

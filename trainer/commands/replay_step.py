@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from recipes.slots.registry import function_of
 from recipes.slots.spec import JSON
-from rollout.collector.filtering import filter_group
-from rollout.types import Group
+from rollout.collector.group_task import filter_group
+from rollout.types import Bucket, Group
 from trainer.batch.pack import pack
 from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import Mean, Metrics
@@ -56,7 +56,7 @@ class Update:
 class Side:
     """What one recipe made of a step."""
 
-    ledger: Mapping[str, int]  # bucket -> samples
+    ledger: Mapping[Bucket, int]  # samples by bucket
     metrics: Mapping[str, float]  # of its loss and terms, over the step's updates
     entropy: float  # nats per sampled token, after one update
 
@@ -88,7 +88,7 @@ class Arm:
     recipe: Recipe
     algo: StepAlgorithm
     batch: TokenBatch  # staged; of the samples that its filters and selections left
-    ledger: Mapping[str, int]
+    ledger: Mapping[Bucket, int]
 
 
 class Bench:
@@ -152,7 +152,7 @@ class Bench:
         known = {p: s for p, s in host.items() if p in fresh and s.keys() == fresh[p].keys()}
         algorithm.load_state_dict({**fresh, **known})
         algo = algorithm.at(recording.step)
-        groups, ended = list(recording.groups), Counter[str]()
+        groups, ended = list(recording.groups), Counter[Bucket]()
         if recipe.filters != self._recipe.filters:
             groups, ended = _filtered(groups, recipe)
         if not groups:
@@ -214,14 +214,14 @@ def _algorithm(recipe: Recipe) -> Algorithm:
     return Algorithm(recipe.slots, updates_per_step=recipe.minibatches)
 
 
-def _filtered(groups: Sequence[Group], recipe: Recipe) -> tuple[list[Group], Counter[str]]:
+def _filtered(groups: Sequence[Group], recipe: Recipe) -> tuple[list[Group], Counter[Bucket]]:
     """What the recipe's filters leave of the groups, and where the other samples ended."""
     filters = [function_of(bound) for bound in recipe.filters]
-    sifted = [
+    results = [
         filter_group(group, filters, min_scored=min(2, recipe.group_size)) for group in groups
     ]
-    ended = sum((found.ended for found in sifted), Counter[str]())
-    return [found.kept for found in sifted if found.kept is not None], ended
+    ended = sum((result.ended for result in results), Counter[Bucket]())
+    return [result.kept for result in results if result.kept is not None], ended
 
 
 def _pairs(

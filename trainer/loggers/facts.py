@@ -16,8 +16,8 @@ def warnings(metrics: Mapping[str, float]) -> list[str]:
     found = []
     if metrics.get("optim/skipped", 0) > 0:
         found.append("update skipped: loss or gradient is not finite")
-    if metrics.get("rollout/useful_frac", 1) == 0:
-        found.append("no group has a signal: all right or all wrong")
+    if metrics.get("rollout/useful_frac", 1) == 0 and metrics.get("ledger/trained", 0) == 0:
+        found.append("no group has a signal: in each, all rewards are equal")
     missing = metrics.get("ledger/verifier_error", 0)
     if missing > 0:
         found.append(f"{missing:.0f} samples without a verdict")

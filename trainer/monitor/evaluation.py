@@ -29,7 +29,7 @@ from rollout.engines.context import EngineContext
 from rollout.environments import RolloutContext
 from rollout.problems import load_problems
 from rollout.render import Renderer
-from rollout.verification.runner import VerifierRunner
+from rollout.verification import VerifierRunner
 from trainer.models.load import ModelSpec, load_model, load_tokenizer, model_folder, readable_model
 from trainer.monitor.plots import picture
 from trainer.policy.weights import PolicyWeights, full_tensors

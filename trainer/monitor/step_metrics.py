@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rollout.types import Group
+from rollout.collector.ledger import sample_buckets
+from rollout.types import Bucket, Group
 from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import AnyMetric, Max, Mean, Metrics, describe_masked
 from trainer.ops.segments import seq_count
@@ -101,27 +102,17 @@ def _critic(batch: TokenBatch) -> dict[str, AnyMetric]:
 
 def outcomes(
     groups: Sequence[Group], trained: TokenBatch, *, signal: bool = True
-) -> dict[int, str]:
+) -> dict[int, Bucket]:
     """Sample id -> ledger bucket, for every sample of the step that was packed.
 
     trained: the batch after selection, with `train_mask`, `importance_weights` and `advantages`
     signal: a sample whose advantage is zero everywhere teaches nothing, and is zero_signal
     """
     counts = trained.train_mask & (trained.importance_weights != 0)
-    learns = seq_count(trained, counts) > 0
-    moves = learns
-    if signal:
-        moves = seq_count(trained, counts & (trained.advantages != 0)) > 0
-    kept = dict(zip(trained.sample_ids.tolist(), learns.tolist(), strict=True))
-    moved = dict(zip(trained.sample_ids.tolist(), moves.tolist(), strict=True))
-    buckets: dict[int, str] = {}
-    for group in groups:
-        for sample in (s for s in group.samples if s.index >= 0):
-            name = group.sample_id(sample)
-            if name not in kept:
-                buckets[name] = "down_sampled"
-            elif kept[name]:
-                buckets[name] = "trained" if moved[name] else "zero_signal"
-            else:
-                buckets[name] = "truncated" if sample.status.is_truncated else "masked"
-    return buckets
+    learns = counts & (trained.advantages != 0) if signal else counts
+    return sample_buckets(
+        groups,
+        selected=set(trained.sample_ids.tolist()),
+        in_loss=set(trained.sample_ids[seq_count(trained, counts) > 0].tolist()),
+        with_signal=set(trained.sample_ids[seq_count(trained, learns) > 0].tolist()),
+    )

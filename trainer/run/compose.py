@@ -32,8 +32,7 @@ from rollout.problems import check_gold, drop_overlong, load_problems
 from rollout.render import ChatRenderer
 from rollout.samplers import Sampler
 from rollout.types import EngineDied, Interrupted, RolloutError, Sampling
-from rollout.verification.breaker import BreakerTripped
-from rollout.verification.runner import VerifierRunner
+from rollout.verification import BreakerTripped, VerifierRunner
 from trainer.loggers import Logger, LoggerContext
 from trainer.loop import train
 from trainer.metrics import Max

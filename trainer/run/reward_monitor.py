@@ -15,9 +15,7 @@ from recipes.slots.spec import JSON
 from rewards.audit.error_rates import AppealRates
 from rewards.audit.provenance import Provenance, changes, provenance_of
 from rewards.plugins.functions import announce_step
-from rollout.verification.breaker import CircuitBreaker
-from rollout.verification.runner import VerifierRunner, Watcher
-from rollout.verification.shadow_verifiers import HeldOut
+from rollout.verification import CircuitBreaker, ShadowVerifiers, VerifierRunner, Watcher
 from trainer.monitor.reward_hacking import RewardHackingMonitor
 from trainer.recipe.config import Recipe
 
@@ -72,7 +70,7 @@ def build_reward_monitor(recipe: Recipe) -> RewardMonitor:
         watchers["appeals"] = AppealRates()
     if recipe.watch.asks:
         others = {name: function_of(bound) for name, bound in recipe.watch.verifiers.items()}
-        watchers["held_out"] = HeldOut(others, recipe.watch.sample_frac)
+        watchers["shadow_verifiers"] = ShadowVerifiers(others, recipe.watch.sample_frac)
     provenance = provenance_of(recipe.verifier)
     scorer = VerifierRunner(
         function_of(recipe.verifier),

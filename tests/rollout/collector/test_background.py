@@ -9,6 +9,7 @@ from rollout.buffers.fifo import Fifo
 from rollout.collector.collector import NotEnoughGroups
 from rollout.filters.drop_uniform import drop_uniform
 from rollout.samplers.uniform import uniform
+from rollout.types import Bucket
 from tests.support.builders import problem
 from tests.support.collectors import Rig, all_trained, names
 
@@ -31,7 +32,7 @@ def test_no_token_is_older_than_allowed_and_nothing_is_wasted(staleness):
 
     rig, ages = asyncio.run(run())
     assert max(ages) == staleness
-    assert rig.ledger.count("stale") == 0
+    assert rig.ledger.count(Bucket.STALE) == 0
 
 
 def test_no_more_groups_exist_than_staleness_allows():
@@ -84,7 +85,7 @@ def test_a_group_that_others_overtook_ends_as_stale():
     rig, taken = asyncio.run(run())
     assert 0 not in [group_id for group_id, _ in taken]
     assert max(age for _, age in taken) <= 1
-    assert rig.ledger.count("stale") == 4
+    assert rig.ledger.count(Bucket.STALE) == 4
 
 
 def test_a_dropped_group_is_replaced_in_the_background():
@@ -173,7 +174,7 @@ def test_a_group_that_is_trained_again_is_not_counted_again():
 
     rig, steps = asyncio.run(run())
     assert [[g.group_id for g in groups] for groups in steps] == [[0, 1], [1, 2], [2, 3]]
-    assert rig.ledger.count("trained") == 4 * 4  # groups 0 to 3, each once
+    assert rig.ledger.count(Bucket.TRAINED) == 4 * 4  # groups 0 to 3, each once
     assert rig.collector.metrics()["rollout/groups_reused"] == 2
 
 

@@ -8,11 +8,12 @@ import json
 import pytest
 
 from rollout.collector.collector import NotEnoughGroups
+from rollout.collector.ledger import LedgerError
 from rollout.environments.single_turn import single_turn
 from rollout.filters.drop_uniform import drop_uniform
 from rollout.filters.pass_rate_band import pass_rate_band
-from rollout.types import EngineDied, EnvError, Interrupted, Keep
-from rollout.verification.breaker import BreakerTripped, CircuitBreaker
+from rollout.types import Bucket, EngineDied, EnvError, Interrupted, Keep
+from rollout.verification import BreakerTripped, CircuitBreaker
 from tests.support.collectors import Rig, all_trained, counts, fingerprint, names
 
 # -- synchronous ---------------------------------------------------------------------------------
@@ -34,7 +35,7 @@ def test_dropped_groups_are_replaced_by_as_many_fresh_ones():
     assert names(groups) == ["1:1", "3:2"]
     assert len(rig.calls) == 4
     rig.collector.settle(all_trained(groups))
-    assert counts(rig.ledger, "trained", "zero_signal") == {"trained": 8, "zero_signal": 8}
+    assert counts(rig.ledger) == {"trained": 8, "zero_signal": 8}
     assert rig.ledger.issued == 16
 
 
@@ -44,7 +45,7 @@ def test_problems_outside_of_a_band_are_replaced():
     groups = asyncio.run(rig.collector.take(0))
     assert names(groups) == ["1:2", "3:2"]
     rig.collector.settle(all_trained(groups))
-    assert counts(rig.ledger, "trained", "filtered") == {"trained": 8, "filtered": 8}
+    assert counts(rig.ledger) == {"trained": 8, "filtered": 8}
 
 
 def test_too_few_groups_after_all_refills_is_an_error_that_counts_the_reasons():
@@ -101,14 +102,14 @@ def test_a_sample_without_a_verdict_leaves_its_group():
     rig = Rig(["1~"], per_step=1, size=3)
     [group] = asyncio.run(rig.collector.take(0))
     assert [s.index for s in group.samples] == [0, 2]
-    assert rig.ledger.count("verifier_error") == 1
+    assert rig.ledger.count(Bucket.VERIFIER_ERROR) == 1
 
 
 def test_a_group_with_fewer_than_two_verdicts_is_dropped():
     rig = Rig(["1?", "1", "2"])
     groups = asyncio.run(rig.collector.take(0))
     assert names(groups) == ["1:1", "2:2"]
-    assert rig.ledger.count("verifier_error") == 4
+    assert rig.ledger.count(Bucket.VERIFIER_ERROR) == 4
 
 
 def test_a_group_of_one_needs_one_verdict():
@@ -119,7 +120,7 @@ def test_a_group_of_one_needs_one_verdict():
 def test_a_failed_request_is_counted_and_its_siblings_go_on():
     rig = Rig(["1!", "1", "2"])
     assert names(asyncio.run(rig.collector.take(0))) == ["1:1", "2:2"]
-    assert rig.ledger.count("engine_error") == 4
+    assert rig.ledger.count(Bucket.ENGINE_ERROR) == 4
 
 
 def test_an_environment_that_fails_loses_its_group_only():
@@ -130,7 +131,7 @@ def test_an_environment_that_fails_loses_its_group_only():
 
     rig = Rig(["1", "1", "2"], environment=breaks)
     assert names(asyncio.run(rig.collector.take(0))) == ["1:1", "2:2"]
-    assert rig.ledger.count("engine_error") == 4
+    assert rig.ledger.count(Bucket.ENGINE_ERROR) == 4
 
 
 @pytest.mark.parametrize("staleness", [0, 1])
@@ -171,7 +172,7 @@ def test_a_filter_may_keep_a_part_of_a_group():
     groups = asyncio.run(rig.collector.take(0))
     assert [len(g.samples) for g in groups] == [2, 2]
     rig.collector.settle(all_trained(groups))
-    assert counts(rig.ledger, "trained", "down_sampled") == {"trained": 4, "down_sampled": 4}
+    assert counts(rig.ledger) == {"trained": 4, "down_sampled": 4}
 
 
 def test_the_greedy_sample_is_a_baseline_that_no_filter_sees():
@@ -187,7 +188,7 @@ def test_the_greedy_sample_is_a_baseline_that_no_filter_sees():
     assert [[s.index for s in g.samples] for g in groups] == [[0, 1, -1]] * 2
     assert sorted(sampling.temperature for _, sampling in rig.calls) == [0.0, 0.0, 1.0, 1.0]
     rig.collector.settle(all_trained(groups))
-    assert counts(rig.ledger, "trained", "masked") == {"trained": 4, "masked": 2}
+    assert counts(rig.ledger) == {"trained": 4, "masked": 2}
     assert rig.collector.metrics()["rollout/tokens"] == 6
 
 
@@ -206,6 +207,12 @@ def test_sampling_settings_are_those_of_the_step():
     assert [sampling.max_tokens for _, sampling in rig.calls] == [4, 5, 6]
 
 
+def test_a_step_is_taken_under_its_own_version_only():
+    rig = Rig(["1"])
+    with pytest.raises(AssertionError, match="weights of its own version"):
+        asyncio.run(rig.collector.take(1))
+
+
 def test_nothing_is_in_flight_between_two_steps():
     async def run():
         rig = Rig(["4", "1", "2"], filters=[drop_uniform])
@@ -222,6 +229,22 @@ def test_a_sample_without_an_outcome_is_our_defect():
     asyncio.run(rig.collector.take(0))
     with pytest.raises(AssertionError, match="8 samples of the step have no outcome"):
         rig.collector.settle({})
+
+
+def test_a_sample_that_never_comes_back_stops_the_next_step():
+    rig = Rig(["1", "2"], per_step=1)
+    asyncio.run(rig.step(0))
+    rig.ledger.issue(1)  # as if one more had been requested and never came back
+    with pytest.raises(LedgerError, match="9 samples were issued and 8 are accounted for"):
+        asyncio.run(rig.collector.take(1))
+
+
+def test_a_sample_that_is_settled_twice_stops_the_run_when_the_step_is_settled():
+    rig = Rig(["1"], per_step=1)
+    groups = asyncio.run(rig.collector.take(0))
+    rig.ledger.settle(Bucket.STALE)
+    with pytest.raises(LedgerError, match="4 samples were issued and 5 are accounted for"):
+        rig.collector.settle(all_trained(groups))
 
 
 # -- stopping and resuming -----------------------------------------------------------------------

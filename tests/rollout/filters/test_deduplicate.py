@@ -1,7 +1,7 @@
 import dataclasses
 
 from rollout.filters.deduplicate import deduplicate
-from rollout.types import Drop, Keep
+from rollout.types import Bucket, Drop, Keep
 from tests.support.builders import group, sample
 
 
@@ -39,7 +39,7 @@ def test_a_group_without_repeats_is_kept_as_it_is():
 
 def test_a_group_of_one_completion_has_no_signal():
     decision = deduplicate(of([7, 8], [7, 8], [7, 8]))
-    assert decision == Drop(reason="all completions are the same", bucket="zero_signal")
+    assert decision == Drop(reason="all completions are the same", bucket=Bucket.ZERO_SIGNAL)
 
 
 def test_a_group_of_one_stays():

@@ -5,7 +5,7 @@ import pytest
 from recipes.errors import RecipeError
 from rollout.filters import filter_
 from rollout.filters.pass_rate_band import pass_rate_band
-from rollout.types import Drop, Keep
+from rollout.types import Bucket, Drop, Keep
 from tests.support.builders import group, sample
 
 EXAMPLES = [{}, {"low": 0.2, "high": 0.8}, {"width": 0.5, "closed": "both"}]
@@ -44,8 +44,8 @@ def test_the_band_in_samples(size, options, expected):
 
 def test_a_dropped_group_says_on_which_side_it_was():
     hard, easy = (pass_rate_band(rated(c, 8), low=0.2, high=0.8) for c in (1, 7))
-    assert hard == Drop(reason="pass rate below the band", bucket="filtered")
-    assert easy == Drop(reason="pass rate above the band", bucket="filtered")
+    assert hard == Drop(reason="pass rate below the band", bucket=Bucket.FILTERED)
+    assert easy == Drop(reason="pass rate above the band", bucket=Bucket.FILTERED)
 
 
 def test_the_verdict_counts_and_not_the_reward():

@@ -86,7 +86,7 @@ def test_a_metric_that_was_not_computed_is_left_out():
     ("metrics", "text"),
     [
         ({"optim/skipped": 1.0}, "update skipped: loss or gradient is not finite"),
-        ({"rollout/useful_frac": 0.0}, "no group has a signal: all right or all wrong"),
+        ({"rollout/useful_frac": 0.0}, "no group has a signal: in each, all rewards are equal"),
         ({"ledger/verifier_error": 3.0}, "3 samples without a verdict"),
         ({"ledger/engine_error": 2.0}, "2 samples lost by the engine"),
     ],
@@ -98,6 +98,10 @@ def test_what_went_wrong_is_pointed_out(metrics, text):
 
 def test_a_good_step_warns_of_nothing():
     assert warnings(STEP) == []
+
+
+def test_equal_rewards_are_no_warning_where_samples_are_trained_all_the_same():
+    assert warnings({"rollout/useful_frac": 0.0, "ledger/trained": 8.0}) == []  # with a critic
 
 
 def test_time_left_goes_by_the_time_between_lines():

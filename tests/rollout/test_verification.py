@@ -1,3 +1,5 @@
+"""The runner around a verifier, its circuit breaker, and verifiers that only observe."""
+
 import asyncio
 import json
 
@@ -5,9 +7,15 @@ import pytest
 
 from rewards.http.usage import meters
 from rewards.types import Verdict
-from rollout.verification.breaker import BreakerTripped, CircuitBreaker
-from rollout.verification.runner import VerifierRunner
+from rollout.verification import (
+    BreakerTripped,
+    CircuitBreaker,
+    ShadowVerifiers,
+    VerifierRunner,
+    repetition,
+)
 from tests.support.builders import problem
+from tests.support.verifiers import broken, pays, raises
 
 
 def ask(scorer, *, response="x"):
@@ -18,19 +26,8 @@ async def right(asked, response):
     return Verdict.binary(True)
 
 
-async def raises(asked, response):
-    raise ValueError("cannot parse")
-
-
 async def no_verdict(asked, response):
     return 1.0
-
-
-def pays(reward):
-    async def verifier(asked, response):
-        return Verdict.scored(reward, correct=True)
-
-    return verifier
 
 
 def test_a_verdict_is_handed_on():
@@ -40,7 +37,7 @@ def test_a_verdict_is_handed_on():
 @pytest.mark.parametrize(
     ("verifier", "reason"),
     [
-        (raises, "ValueError: cannot parse"),
+        (raises, "KeyError: 'solution'"),
         (no_verdict, "the verifier returned float, no Verdict"),
         (pays(float("nan")), "the reward is nan"),
         (pays(float("-inf")), "the reward is -inf"),
@@ -138,7 +135,7 @@ def test_the_scorer_feeds_its_breaker():
     ask(scorer)
     breaker.check()
     ask(scorer)
-    with pytest.raises(BreakerTripped, match="cannot parse"):
+    with pytest.raises(BreakerTripped, match="solution"):
         breaker.check()
 
 
@@ -192,3 +189,66 @@ def test_what_watchers_remember_survives_a_checkpoint():
 @pytest.mark.parametrize("verifier", [right, raises])
 def test_every_verdict_says_what_gave_it(verifier):
     assert ask(VerifierRunner(verifier, provenance="4f2a")).verifier == "4f2a"
+
+
+# -- verifiers that only observe -------------------------------------------------------------------
+
+
+def watched(verifiers, share, *verdicts):
+    watcher = ShadowVerifiers(verifiers, share)
+
+    async def every():
+        for i, verdict in enumerate(verdicts):
+            await watcher.see(problem(), f"response {i}", verdict)
+
+    asyncio.run(every())
+    return watcher
+
+
+def test_the_reward_is_compared_on_the_same_responses():
+    verdicts = [Verdict.binary(True), Verdict.binary(True), Verdict.binary(False)]
+    found = watched({"strict": pays(0), "loose": pays(1)}, 1.0, *verdicts).metrics()
+    assert found["watch/reward"] == pytest.approx(2 / 3)
+    assert (found["watch/strict"], found["watch/loose"]) == (0, 1)
+    assert found["watch/strict_agreement"] == pytest.approx(1 / 3)
+    assert found["watch/loose_agreement"] == pytest.approx(2 / 3)
+
+
+def test_a_missing_verdict_counts_nowhere():
+    found = watched({"strict": pays(1)}, 1.0, Verdict.missing("late")).metrics()
+    assert found == {}
+    found = watched({"a": broken(), "b": raises, "c": pays(1)}, 1.0, Verdict.binary(True)).metrics()
+    assert set(found) == {"watch/reward", "watch/repetition", "watch/c", "watch/c_agreement"}
+
+
+def test_a_share_is_asked_and_the_same_one_each_time():
+    counts = []
+    for _ in range(2):
+        asked = []
+
+        async def count(problem, response, asked=asked):
+            asked.append(response)
+            return Verdict.binary(True)
+
+        watched({"strict": count}, 0.25, *[Verdict.binary(True)] * 200)
+        counts.append(asked)
+    assert counts[0] == counts[1]
+    assert 30 < len(counts[0]) < 70  # 50 expected, standard deviation 6
+
+
+def test_a_reading_starts_afresh():
+    watcher = watched({}, 1.0, Verdict.binary(True))
+    assert watcher.metrics() == {"watch/reward": 1, "watch/repetition": 0}
+    assert watcher.metrics() == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("", 0), ("a b c", 0), ("a b c d", 0), ("a b c d e f", 0),
+        ("a a a a a a", 2 / 3),  # three phrases, all the same
+        ("a b c d a b c d", 1 / 5),
+    ],
+)  # fmt: skip
+def test_repetition_is_the_share_of_phrases_seen_before(text, share):
+    assert repetition(text) == pytest.approx(share)

@@ -1,4 +1,8 @@
-"""What a sampler remembers of each problem: a running pass rate, and when it was last drawn."""
+"""What samplers share: each problem's running pass rate, and the stages of a curriculum.
+
+PassRates    by problem: an average of its pass rates, and the position of its last draw
+Stages       which stage is being learned, and when the next one begins
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -45,27 +49,27 @@ class PassRates:
         rank = self.drawn[candidates] * len(self.order) + self.order[candidates]
         return int(candidates[rank.argmin()])
 
-    def draw(self, index: int) -> Problem:
-        """Hand out a problem."""
+    def hand_out(self, index: int) -> Problem:
+        """The problem, drawn at this position of the stream."""
         self.drawn[index] = self.position
         self.position += 1
         return self.problems[index]
 
     def observe(self, groups: Sequence[Group]) -> list[tuple[int, float]]:
-        """Take in what came of the problems -> (index, pass rate) of each group that tells.
+        """Update the averages; returns (index, pass rate) of each group that counted.
 
-        A group without a verdict, and one of a problem that is not ours, tells nothing.
+        A group without a verdict, and one of an unknown problem, does not count.
         """
-        told = []
+        counted = []
         for group in groups:
             index = self._index.get(group.problem.id)
             if index is None or not group.scored:
                 continue
-            told.append((index, group.pass_rate))
+            counted.append((index, group.pass_rate))
             before, now = self.rates[index], group.pass_rate
             known = not np.isnan(before)
             self.rates[index] = self._decay * before + (1 - self._decay) * now if known else now
-        return told
+        return counted
 
     def state_dict(self) -> dict[str, JSON]:
         """By problem id, so that it survives a change of their order."""
@@ -81,3 +85,46 @@ class PassRates:
         self.position = int(state["position"])
         self.rates[:] = [state["rates"].get(p.id, np.nan) for p in self.problems]
         self.drawn[:] = [state["drawn"].get(p.id, -1) for p in self.problems]
+
+
+class Stages:
+    """Draws from the current stage, reviews the earlier ones, moves on when it is learned.
+
+    bound:  mean pass rate above which a stage is learned
+    window: groups of the stage that the mean is over; fewer never end a stage
+    review: share of draws from the stages before
+    """
+
+    def __init__(self, known: PassRates, *, bound: float, window: int, review: float) -> None:
+        self._known = known
+        self._bound = bound
+        self._window = window
+        self._review = review
+        self.current = 0
+        self._recent: list[float] = []  # pass rates of the last groups of the current stage
+
+    def next_problem(self, stages: npt.NDArray[np.int64]) -> Problem:
+        """The next problem; stages: [N] each problem's stage, from 0, none of them empty."""
+        known = self._known
+        review = self.current > 0 and known.rng().random() < self._review
+        among = stages < self.current if review else stages == self.current
+        return known.hand_out(known.longest_ago(among))
+
+    def observe(self, rates: Sequence[tuple[int, float]], stages: npt.NDArray[np.int64]) -> None:
+        """(index, pass rate) of finished groups; those of other stages decide nothing."""
+        for index, rate in rates:
+            if stages[index] != self.current:
+                continue
+            self._recent = [*self._recent, rate][-self._window :]
+            full = len(self._recent) == self._window
+            learned = full and sum(self._recent) / self._window > self._bound
+            if learned and self.current < stages.max():
+                self.current += 1
+                self._recent = []
+
+    def state_dict(self) -> dict[str, JSON]:
+        return {"current": self.current, "recent": list(self._recent)}
+
+    def load_state_dict(self, state: Mapping[str, JSON]) -> None:
+        self.current = int(state["current"])
+        self._recent = [float(rate) for rate in state["recent"]]

@@ -1,1 +1,0 @@
-"""What the problems' pass rates have been, and the stages of a curriculum; samplers use both."""
