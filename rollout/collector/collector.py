@@ -115,7 +115,6 @@ class Collector:
         """
         assert step == self._version, "a step is collected with the weights of its own version"
         assert not self._tracker.in_step, "the last step's samples were not settled"
-        self._groups_in_step = 0
         taken: list[Group] = []
         for refill in range(self._most_dropped):
             missing = self._groups_per_step - len(taken)

@@ -149,6 +149,7 @@ def test_a_resume_asks_again_for_what_was_in_flight():
     name, sampling = after.calls[0]
     assert name == "2:3"
     assert sampling.seed == before.calls[2][1].seed
+    assert sampling.max_tokens == 4  # group 2 was issued in step 0, and is sampled as step 0 is
     assert after.ledger.issued == before.ledger.issued
 
 

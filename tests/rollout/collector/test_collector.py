@@ -134,6 +134,17 @@ def test_an_environment_that_fails_loses_its_group_only():
     assert rig.ledger.count(Bucket.ENGINE_ERROR) == 4
 
 
+def test_a_group_that_fails_loses_its_greedy_sample_too():
+    async def breaks(asked, context, sampling, n):
+        if asked.id == "0:1":
+            raise EnvError("the game crashed")
+        return await single_turn(asked, context, sampling, n)
+
+    rig = Rig(["1", "2"], environment=breaks, per_step=1, greedy=True)
+    assert names(asyncio.run(rig.collector.take(0))) == ["1:2"]
+    assert rig.ledger.count(Bucket.ENGINE_ERROR) == 5  # four drawn and one greedy
+
+
 @pytest.mark.parametrize("staleness", [0, 1])
 def test_a_dead_engine_ends_the_step(staleness):
     async def run():
@@ -187,6 +198,8 @@ def test_the_greedy_sample_is_a_baseline_that_no_filter_sees():
     assert seen == [[0, 1], [0, 1]]
     assert [[s.index for s in g.samples] for g in groups] == [[0, 1, -1]] * 2
     assert sorted(sampling.temperature for _, sampling in rig.calls) == [0.0, 0.0, 1.0, 1.0]
+    # one of two is right; the greedy sample, right as well, changes no pass rate
+    assert rig.sampler.observed == [("0:1", 0.5), ("0:1", 0.5)]
     rig.collector.settle(all_trained(groups))
     assert counts(rig.ledger) == {"trained": 4, "masked": 2}
     assert rig.collector.metrics()["rollout/tokens"] == 6
@@ -270,6 +283,31 @@ def test_a_stop_is_remembered():
     rig.collector.stop()
     with pytest.raises(Interrupted):
         asyncio.run(rig.collector.take(0))
+
+
+def test_closing_waits_until_every_task_has_ended_however_it_ends():
+    ended = []
+
+    async def tidies_up(asked, context, sampling, n):
+        try:
+            await asyncio.sleep(10**6)
+        finally:
+            await asyncio.sleep(0)
+            ended.append(asked.id)
+            raise ValueError("the connection was closed")
+
+    async def run():
+        rig = Rig(["1", "2"], environment=tidies_up)
+        taking = asyncio.ensure_future(rig.collector.take(0))
+        await asyncio.sleep(0.01)
+        rig.collector.stop()
+        with pytest.raises(Interrupted):
+            await taking
+        await rig.collector.close()
+        await rig.collector.close()
+
+    asyncio.run(run())
+    assert sorted(ended) == ["0:1", "1:2"]
 
 
 PROMPTS = ["4", "1", "0", "2", "3", "1", "2", "0", "4"]
