@@ -58,7 +58,7 @@ def test_no_case_stands_in_the_table_twice() -> None:
 
 
 @pytest.mark.slow
-def test_every_case_is_judged_as_labelled_and_only_hangs_are_left_undecided() -> None:
+def test_every_case_is_judged_as_labelled() -> None:
     cases = load(TABLE)
     judged = list(zip(cases, verdicts(cases), strict=True))
     wrong = [
@@ -68,4 +68,4 @@ def test_every_case_is_judged_as_labelled_and_only_hangs_are_left_undecided() ->
         if verdict.correct is not case.correct
     ]
     assert not wrong, "\n".join(["", *wrong])
-    assert {case.category for case, verdict in judged if verdict.is_missing} <= {"hang"}
+    assert not any(verdict.is_missing for _, verdict in judged)

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from recipes.errors import RecipeError
 from recipes.slots.registry import function_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
@@ -35,12 +36,30 @@ def test_a_gold_answer_may_come_bare_or_wrapped(gold: str) -> None:
     assert judge(gold, r"\boxed{5}").correct
 
 
-def test_an_undecided_answer_is_missing_at_the_deadline() -> None:
-    hard = r"\boxed{\int \frac{\sin(\cos(\tan x))}{\ln(x^x+1)} dx}"
-    verdict = judge("4", hard, deadline_s=0.5)
-    assert verdict.is_missing
-    assert "0.5 s" in verdict.reason
+HARD = r"\boxed{\int \frac{\sin(\cos(\tan x))}{\ln(x^x+1)} dx}"
+SLOW = r"\sum_{k=1}^{4900} \frac{1}{k^{300}}"  # a gold answer that takes minutes to read
+
+
+def test_a_response_that_reaches_the_deadline_twice_is_wrong() -> None:
+    verdict = judge("4", HARD, deadline_s=0.5)
+    assert not verdict.is_missing
+    assert not verdict.correct
+    assert verdict.reason == "failed twice: no result within 0.5 s; the worker was killed"
     assert judge("4", r"\boxed{4}").correct
+
+
+def test_a_gold_answer_that_reaches_the_deadline_alone_leaves_the_verdict_missing() -> None:
+    verdict = judge(SLOW, r"\boxed{4}", deadline_s=0.5)
+    assert verdict.is_missing
+    assert "the gold answer cannot be judged: no result within 0.5 s" in verdict.reason
+
+
+def test_only_a_boxed_answer_counts_with_boxed_only() -> None:
+    assert judge("5", r"So \boxed{5}.", boxed_only=True).correct
+    assert not judge("5", "The answer is 5.", boxed_only=True).correct
+    assert not judge("5", "<answer>5</answer>", boxed_only=True).correct
+    with pytest.raises(RecipeError, match="leave out where and marker"):
+        judge("5", "5", boxed_only=True, marker="#")
 
 
 def test_it_works_off_the_main_thread() -> None:
@@ -83,9 +102,8 @@ def test_what_hangs_ends_at_the_deadline_from_several_threads_at_once() -> None:
         thread.join(timeout=120)
     assert found.keys() == set(HANGS)
     assert not any(verdict.correct for verdict in found.values())
-    undecided = [verdict for verdict in found.values() if verdict.is_missing]
-    assert undecided
-    assert all("0.4 s" in verdict.reason for verdict in undecided)
+    assert not any(verdict.is_missing for verdict in found.values())
+    assert any("0.4 s" in verdict.reason for verdict in found.values())
     assert judge("4", r"\boxed{4}").correct
 
 
