@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tools.bench_math import (
-    Case,
     Judged,
+    MathCase,
     judge_both,
     load,
     page_table,
@@ -18,7 +18,7 @@ from tools.bench_math import (
 
 
 def judged(correct: bool, said: bool, ms: float) -> Judged:
-    case = Case(gold="1", response="1", correct=correct, category="c", reason="r")
+    case = MathCase(gold="1", response="1", correct=correct, category="c", reason="r")
     return Judged(case=case, correct=said, missing=False, seconds=ms / 1000)
 
 
@@ -40,9 +40,9 @@ def test_texts_may_be_written_as_repeated_pieces(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_report_puts_both_side_by_side_and_lists_what_ours_misses() -> None:
     cases = [
-        Case(gold="5", response=r"\boxed{5}", correct=True, category="a", reason="same"),
-        Case(gold="52", response=r"\boxed{52_8}", correct=False, category="b", reason="base"),
-        Case(gold="5", response=r"\boxed{6}", correct=True, category="b", reason="mislabelled"),
+        MathCase(gold="5", response=r"\boxed{5}", correct=True, category="a", reason="same"),
+        MathCase(gold="52", response=r"\boxed{52_8}", correct=False, category="b", reason="base"),
+        MathCase(gold="5", response=r"\boxed{6}", correct=True, category="b", reason="mislabelled"),
     ]
     text = report(judge_both(cases))
     plain = next(line for line in text.splitlines() if line.startswith("all, math-verify"))
