@@ -32,8 +32,8 @@ from eval.suite import load_suite
 from tools.bench_arms import Arm, Step, Work, temper, trl
 from tools.bench_generation import engine_hf, prompts_of, timed, transformers_generate
 from trainer.commands.sft import run_sft
-from trainer.models.load import ModelSpec
 from trainer.monitor.evaluation import evaluate_folder
+from trainer.recipe.sections import ModelSpec
 
 STILL, LEARNING = 1e-9, 3e-4
 ARMS: Mapping[str, Arm] = {"temper": temper, "trl": trl}

@@ -7,7 +7,6 @@ from typing import Any
 
 from recipes.slots.registry import Registered, Registry
 from recipes.slots.spec import JSON
-from rewards.verifiers import verifier
 from rollout.buffers import buffer
 from rollout.engines import engine
 from rollout.environments import environment
@@ -24,6 +23,7 @@ from trainer.reductions import reduction
 from trainer.selections import selection
 from trainer.shaping import shaping
 from trainer.terms import term
+from trainer.verifiers import verifier
 
 Key = tuple[str, str]  # slot and function
 

@@ -150,17 +150,16 @@ class Registry(Generic[P, R]):
         if package not in self._packages:
             self._packages.append(package)
 
-    def _discover(self) -> None:
+    def _discover(self, only: str | None = None) -> None:
+        """Import every module of the packages, or the modules called `only`."""
         for package_name in [p for p in self._packages if p not in self._discovered]:
-            self._discovered.add(package_name)
-            try:
-                package = importlib.import_module(package_name)
-                folders = package.__spec__.submodule_search_locations if package.__spec__ else None
-                for module in pkgutil.walk_packages(folders or [], f"{package_name}."):
-                    importlib.import_module(module.name)
-            except BaseException:
-                self._discovered.discard(package_name)  # a half-filled slot must not look whole
-                raise
+            package = importlib.import_module(package_name)
+            folders = package.__spec__.submodule_search_locations if package.__spec__ else None
+            for module in pkgutil.iter_modules(folders or []):
+                if only in (None, module.name):
+                    importlib.import_module(f"{package_name}.{module.name}")
+            if only is None:
+                self._discovered.add(package_name)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -173,7 +172,10 @@ class Registry(Generic[P, R]):
 
     def get(self, name: str) -> Registered:
         """The entry called `name`; a RecipeError with the nearest names otherwise."""
-        self._discover()
+        if name not in self._entries:
+            self._discover(only=name)  # its file has its name: the others need not be imported
+        if name not in self._entries:
+            self._discover()
         entry = self._entries.get(name)
         if entry is None:
             raise RecipeError.of(

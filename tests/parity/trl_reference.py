@@ -26,10 +26,11 @@ from trainer.corrections import correction
 from trainer.losses import loss
 from trainer.masks import mask
 from trainer.models.tiny import TinySpec, make_tiny
+from trainer.recipe.sections import Setting, Slots
 from trainer.reductions import reduction
 from trainer.shaping import shaping
 from trainer.terms import term
-from trainer.update.algorithm import Algorithm, Setting, Slots, StepAlgorithm
+from trainer.update.algorithm import Algorithm, StepAlgorithm
 
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"  # rollout_func warns that it may change
 

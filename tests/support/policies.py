@@ -12,13 +12,10 @@ import torch
 from tests.support.models import tiny_model
 from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import Metrics
-from trainer.models.load import ModelSpec
 from trainer.models.tiny import make_tokenizer
-from trainer.parallel.optimizer import OptimizerSpec
-from trainer.parallel.ranks import ShardingSpec
-from trainer.policy.critic import CriticSpec
 from trainer.policy.policy import Policy
 from trainer.policy.weights import collected
+from trainer.recipe.sections import CriticSpec, ModelSpec, OptimizerSpec, ShardingSpec
 
 LEARNING_RATE = 0.01
 CRITIC_RATE = 0.03

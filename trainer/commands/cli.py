@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from recipes.errors import RecipeError
+from trainer.commands.deferred import defer
 
 app = typer.Typer(
     name="temper",
@@ -20,7 +21,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
 )
 
 RecipeArgument = Annotated[str, typer.Argument(help="Recipe file, or its name under recipes/.")]
@@ -47,6 +47,7 @@ def train(
 @app.command()
 def check(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
     """Find every mistake in RECIPE; needs no model, GPU or network."""
+    defer("torch")
     from trainer.commands.explain import check_recipe
 
     check_recipe(recipe, overrides, wide())
@@ -55,6 +56,7 @@ def check(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B
 @app.command()
 def explain(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
     """Show what RECIPE resolves to: every function, paper and option, and who set it."""
+    defer("torch")
     from trainer.commands.explain import explain_recipe
 
     explain_recipe(recipe, overrides, wide())
@@ -198,6 +200,7 @@ def schema() -> None:
     """Print the JSON Schema of a recipe, for completion in an editor."""
     import json
 
+    defer("torch")
     from trainer.commands.explain import recipe_schema
 
     typer.echo(json.dumps(recipe_schema(), indent=2))

@@ -21,8 +21,9 @@ from recipes.slots.spec import Spec
 from rewards.types import Problem
 from rollout.problems import ProblemsSpec, load_problems
 from trainer.commands.muon import MuonWithAdamW
-from trainer.models.load import ModelSpec, model_folder
+from trainer.models.load import model_folder
 from trainer.models.tiny import TinySpec, make_tiny
+from trainer.recipe.sections import ModelSpec
 
 
 class SftOptimizerSpec(Spec):

@@ -23,9 +23,9 @@ from recipes.slots.spec import JSON, Spec
 from rewards.audit.probes import Probe, given, probes
 from rewards.audit.verifier_bench import Bounds, Report, Trial, run
 from rewards.types import Problem
-from rewards.verifiers import verifier
 from rollout.data.tables import read
 from rollout.problems import ProblemsSpec, load_problems
+from trainer.verifiers import verifier
 
 VerifierEntry = Annotated[SlotEntry, verifier.nested]
 _LISTED = 10  # examples of a kind in the table; the JSON has all

@@ -1,4 +1,4 @@
-"""The model's settings; loading it, its tokenizer and its adapter."""
+"""Loading the model, its tokenizer and its adapter."""
 
 import json
 import logging
@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import torch
-from pydantic import Field
 from torch import nn
 
 from recipes.errors import Fault, RecipeError
-from recipes.slots.spec import Spec
+from trainer.recipe.sections import LoraSpec, ModelSpec
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -26,46 +24,6 @@ ADAPTER = "default"  # the one adapter's name inside PEFT
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-class LoraSpec(Spec):
-    """Low-rank adapters: only they are trained, and only they are sent to the engine."""
-
-    rank: Annotated[int, Field(gt=0, description="inner width of each adapter")] = 16
-    alpha: Annotated[float, Field(gt=0, description="adapters are scaled by alpha / rank")] = 32.0
-    dropout: Annotated[float, Field(ge=0, lt=1, description="on the adapters' input")] = 0.0
-    target_modules: Annotated[
-        list[str] | Literal["all-linear"],
-        Field(description="names of the layers that get one; all-linear: all but the head"),
-    ] = "all-linear"
-
-
-class ModelSpec(Spec):
-    """Which model is trained, and in what form."""
-
-    path: Annotated[str, Field(min_length=1, description="model folder, or `owner/name` on a hub")]
-    dtype: Annotated[
-        Literal["float32", "bfloat16"],
-        Field(description="of weights and arithmetic; the optimizer keeps fp32 either way"),
-    ] = "float32"
-    context_length: Annotated[
-        int, Field(gt=0, description="prompt and completion together, tokens")
-    ] = 4096
-    gradient_checkpointing: Annotated[
-        bool, Field(description="compute activations again in the backward pass: less memory")
-    ] = False
-    lora: LoraSpec | None = None
-    plain: Annotated[
-        bool, Field(description="no chat template: the prompt is the messages' text")
-    ] = False
-    trust_remote_code: Annotated[
-        bool, Field(description="run Python code that comes with the model")
-    ] = False
-
-    @property
-    def torch_dtype(self) -> torch.dtype:
-        return _DTYPES[self.dtype]
 
 
 def model_folder(spec: ModelSpec) -> Path:

@@ -16,8 +16,9 @@ from torch.nn import functional
 
 from recipes.errors import RecipeError
 from trainer.models.backbone import hidden_states
-from trainer.models.load import Gathered, ModelSpec, load_pretrained
+from trainer.models.load import Gathered, load_pretrained
 from trainer.ops.value_bins import bin_centres
+from trainer.recipe.sections import ModelSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

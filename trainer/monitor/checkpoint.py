@@ -20,23 +20,15 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import JSON, Spec
+from recipes.slots.spec import JSON
 
 FORMAT = 2
 _NEARLY_FULL = 2**26  # bytes free, below which a failed write is put down to the disk
-
-
-class CheckpointSpec(Spec):
-    """How often to save and how much to keep."""
-
-    every: Annotated[int, Field(ge=0, description="steps between saves; 0: only at the end")] = 20
-    keep: Annotated[int, Field(ge=1, description="newest checkpoints to keep")] = 2
 
 
 @dataclass(frozen=True, kw_only=True)

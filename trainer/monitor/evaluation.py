@@ -30,9 +30,10 @@ from rollout.environments import RolloutContext
 from rollout.problems import load_problems
 from rollout.render import Renderer
 from rollout.verification import VerifierRunner
-from trainer.models.load import ModelSpec, load_model, load_tokenizer, model_folder, readable_model
+from trainer.models.load import load_model, load_tokenizer, model_folder, readable_model
 from trainer.monitor.plots import picture
 from trainer.policy.weights import PolicyWeights, full_tensors
+from trainer.recipe.sections import ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,25 +12,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Spec
 from rollout.serialize import group_from_dict, group_to_dict
 from rollout.types import Group
+from trainer.recipe.sections import RecordSpec
 
 FORMAT = 1
 FOLDER = "rollouts"
-
-
-class RecordSpec(Spec):
-    """Which steps are kept for `temper replay`."""
-
-    every: Annotated[
-        int, Field(ge=0, description="steps between two recorded ones, from step 0; 0: none")
-    ] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

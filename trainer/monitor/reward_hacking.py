@@ -8,87 +8,15 @@ another matter.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Self
-
-from pydantic import Field, model_validator
+from typing import Annotated
 
 from recipes.errors import RecipeError
-from recipes.slots.registry import SlotEntry, did_you_mean
-from recipes.slots.spec import JSON, Spec
+from recipes.slots.registry import SlotEntry
+from recipes.slots.spec import JSON
 from rewards.verifiers import verifier
+from trainer.recipe.sections import WatchSpec
 
 VerifierEntry = Annotated[SlotEntry, verifier.nested]
-
-
-class WatchBound(Spec):
-    """How far one metric may move between the two halves while the reward rises."""
-
-    metric: Annotated[str, Field(min_length=1, description="as it is logged")]
-    max_fall: Annotated[float | None, Field(ge=0, description="in the metric's unit")] = None
-    max_rise: Annotated[float | None, Field(ge=0, description="in the metric's unit")] = None
-    max_growth: Annotated[
-        float | None, Field(gt=1, description="newer half over older half, a factor")
-    ] = None
-
-    @model_validator(mode="after")
-    def _bounds_something(self) -> Self:
-        if self.max_fall is self.max_rise is self.max_growth is None:
-            raise RecipeError.of(
-                f"nothing is bounded of {self.metric}",
-                fix="set max_fall, max_rise or max_growth",
-            )
-        return self
-
-    def broken(self, older: float, newer: float) -> str:
-        """What of it is broken, in words; empty when it holds."""
-        moved = f"{self.metric} went from {older:.4g} to {newer:.4g}"
-        if self.max_fall is not None and older - newer > self.max_fall:
-            return f"{moved} (may fall by {self.max_fall:g})"
-        if self.max_rise is not None and newer - older > self.max_rise:
-            return f"{moved} (may rise by {self.max_rise:g})"
-        if self.max_growth is not None and newer > self.max_growth * older:
-            return f"{moved} (may grow to {self.max_growth:g} times)"
-        return ""
-
-
-class WatchSpec(Spec):
-    """The watch against a reward that is gamed; off without verifiers and bounds."""
-
-    verifiers: Annotated[
-        dict[str, VerifierEntry],
-        Field(description="stricter verifiers, asked without a say in the reward: `watch/<name>`"),
-    ] = {}
-    sample_frac: Annotated[
-        float, Field(gt=0, le=1, description="share of the responses that they are asked about")
-    ] = 0.1
-    bounds: Annotated[list[WatchBound], Field(description="what may not move with the reward")] = []
-    reward: Annotated[str, Field(description="the metric that rises when the reward does")] = (
-        "rollout/reward"
-    )
-    min_rise: Annotated[float, Field(gt=0, description="of the reward, in its unit")] = 0.02
-    window: Annotated[int, Field(ge=2, description="steps; the newer half against the older")] = 20
-    patience: Annotated[int, Field(ge=1, description="steps in a row with an alarm to a stop")] = 3
-    stop: Annotated[bool, Field(description="stop the run; otherwise log the alarms only")] = True
-
-    @model_validator(mode="after")
-    def _metrics_exist(self) -> Self:
-        ours = ["watch/reward", "watch/repetition"]
-        ours += [
-            f"watch/{name}{suffix}" for name in self.verifiers for suffix in ("", "_agreement")
-        ]
-        for index, bound in enumerate(self.bounds):
-            if bound.metric.startswith("watch/") and bound.metric not in ours:
-                raise RecipeError.of(
-                    f"no verifier of the watch gives {bound.metric}",
-                    path=f"bounds.{index}.metric",
-                    fix=f"{did_you_mean(bound.metric, ours)}(known: {', '.join(ours)})",
-                )
-        return self
-
-    @property
-    def asks(self) -> bool:
-        """Whether responses must be looked at."""
-        return bool(self.verifiers) or any(b.metric.startswith("watch/") for b in self.bounds)
 
 
 class RewardHackingMonitor:

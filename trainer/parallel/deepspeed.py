@@ -19,7 +19,8 @@ from recipes.errors import RecipeError
 from trainer.models.logprob_model import LogprobModel
 from trainer.models.value_model import ValueModel
 from trainer.parallel.optimizer import Optimizers, reset_idle_steps, set_rates
-from trainer.parallel.ranks import Processes, ShardingSpec, Update
+from trainer.parallel.ranks import Processes, Update
+from trainer.recipe.sections import ShardingSpec
 
 _TAG = "zero"
 _BUCKET = 2 * 10**8  # elements that travel together at most

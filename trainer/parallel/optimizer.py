@@ -1,33 +1,13 @@
-"""The optimizer's settings, its parameter groups, and fp32 master weights for bf16 models."""
+"""The optimizer's parameter groups, and fp32 master weights for bf16 models."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from recipes.slots.schedules import number
-from recipes.slots.spec import Spec
-
-
-class OptimizerSpec(Spec):
-    """AdamW. Norms, biases and other vectors are never decayed."""
-
-    name: Literal["adamw"] = "adamw"
-    lr: Annotated[
-        number.field,  # type: ignore[name-defined]
-        Field(description="learning rate; may be a schedule"),
-    ]
-    betas: Annotated[
-        list[Annotated[float, Field(ge=0, lt=1)]],
-        Field(min_length=2, max_length=2, description="decay of the two moving averages"),
-    ] = [0.9, 0.99]
-    eps: Annotated[float, Field(gt=0, description="added to the root of the second moment")] = 1e-8
-    weight_decay: Annotated[float, Field(ge=0, description="per step, times the rate")] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0, description="the gradient is scaled to this")] = 1.0
-
+from trainer.recipe.sections import OptimizerSpec
 
 CRITIC = "critic"  # marks the parameter groups that move at the critic's rate
 

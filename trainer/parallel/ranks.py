@@ -15,43 +15,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, Self, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.distributed as dist
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from recipes.errors import RecipeError
-from recipes.slots.spec import Spec
+from trainer.recipe.sections import ShardingSpec
 
 T = TypeVar("T")
-
-
-class ShardingSpec(Spec):
-    """What the ranks share out between them."""
-
-    zero: Annotated[
-        int,
-        Field(ge=0, le=3, description="share out: 0 nothing, 1 optimizer, 2 gradients, 3 weights"),
-    ] = 0
-    offload: Annotated[
-        Literal["none", "cpu"],
-        Field(description="keep the optimizer's state (zero 3: the weights too) in CPU memory"),
-    ] = "none"
-    timeout_s: Annotated[
-        float, Field(gt=0, description="longest wait for another rank; must outlast a rollout")
-    ] = 3600.0
-
-    @model_validator(mode="after")
-    def _offload_needs_zero(self) -> Self:
-        if self.offload != "none" and self.zero == 0:
-            raise RecipeError.of(
-                "offload: cpu with zero: 0",
-                path="offload",
-                fix="set zero to 1, 2 or 3: without it there is no sharded state to move",
-            )
-        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

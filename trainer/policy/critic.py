@@ -9,24 +9,14 @@ after it.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Spec
 from trainer.batch.microbatches import scored_tokens
 from trainer.batch.token_batch import TokenBatch
-from trainer.models.load import (
-    LoraSpec,
-    ModelSpec,
-    add_value_adapter,
-    load_tokenizer,
-    path_of,
-    same_vocabulary,
-)
+from trainer.models.load import add_value_adapter, load_tokenizer, path_of, same_vocabulary
 from trainer.models.value_model import (
     ValueModel,
     bins_range_of,
@@ -35,69 +25,14 @@ from trainer.models.value_model import (
     save_value_model,
 )
 from trainer.parallel.deepspeed import DeepSpeedModule, gathered, loaded_in_parts
-from trainer.parallel.optimizer import Optimizers, OptimizerSpec
-from trainer.parallel.ranks import ParallelModule, Processes, ShardingSpec, Update
+from trainer.parallel.optimizer import Optimizers
+from trainer.parallel.ranks import ParallelModule, Processes, Update
 from trainer.parallel.replicated import ReplicatedModule
 from trainer.policy.forward import LogprobFn, freeze
 from trainer.policy.weights import collected
+from trainer.recipe.sections import CriticSpec, ModelSpec, ShardingSpec
 
 _FOLDER = "critic"
-
-
-class CriticSpec(Spec):
-    """What estimates the return of a state, and how it learns."""
-
-    trunk: Annotated[
-        Literal["own", "shared"],
-        Field(description="own: a second model; shared: a head on the policy's layers"),
-    ] = "own"
-    path: Annotated[
-        str | None,
-        Field(
-            description="a language model, a reward model or an exported critic; null: model.path"
-        ),
-    ] = None
-    optimizer: Annotated[
-        OptimizerSpec | None,
-        Field(description="of the critic, or of a shared trunk's head; null: it is frozen"),
-    ] = None
-    lora: Annotated[
-        LoraSpec | None, Field(description="train adapters and the head instead of all weights")
-    ] = None
-    pretrain_steps: Annotated[
-        int, Field(ge=0, description="first steps in which the critic learns and the policy rests")
-    ] = 0
-    bins: Annotated[
-        int, Field(ge=0, description="classes of a classifying critic; 0: one number")
-    ] = 0
-    low: Annotated[float, Field(description="lower edge of the first bin, reward units")] = -0.1
-    high: Annotated[float, Field(description="upper edge of the last bin, reward units")] = 1.1
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
-        if self.bins == 1 or (self.bins and self.high <= self.low):
-            raise RecipeError.of(
-                f"{self.bins} bin(s) from {self.low:g} to {self.high:g}",
-                path="bins",
-                fix="use at least 2 bins with low below high, or bins: 0 for one number",
-            )
-        if self.trunk == "shared" and (self.path or self.lora):
-            raise RecipeError.of(
-                "a shared trunk is the policy's: it has no path and no lora of its own",
-                path="trunk",
-                fix="remove path and lora, or set trunk: own",
-            )
-        if self.optimizer is None and (self.trunk == "shared" or self.pretrain_steps or self.lora):
-            raise RecipeError.of(
-                "a critic without optimizer is frozen, and this one is meant to learn",
-                path="optimizer",
-                fix="give it an optimizer, {lr: 1e-5} for one",
-            )
-        return self
-
-    @property
-    def outputs(self) -> int:
-        return self.bins or 1
 
 
 class Critic:

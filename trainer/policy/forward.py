@@ -9,11 +9,12 @@ from torch import Tensor
 from trainer.batch.microbatches import scored_tokens
 from trainer.batch.outputs import PolicyOutput
 from trainer.batch.token_batch import TokenBatch
-from trainer.models.load import ModelSpec, load_model
+from trainer.models.load import load_model
 from trainer.models.logprob_model import LogprobModel
 from trainer.models.value_model import ValueModel
 from trainer.parallel.deepspeed import FrozenDeepSpeedModule, loaded_in_parts
-from trainer.parallel.ranks import Processes, ShardingSpec
+from trainer.parallel.ranks import Processes
+from trainer.recipe.sections import ModelSpec, ShardingSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -24,18 +24,19 @@ from trainer.batch.microbatches import share_out, trained_sequences
 from trainer.batch.outputs import PolicyOutput
 from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import AnyMetric, Mean, Metrics, Sum
-from trainer.models.load import ModelSpec, add_adapter, model_folder, path_of, same_vocabulary
+from trainer.models.load import add_adapter, model_folder, path_of, same_vocabulary
 from trainer.models.logprob_model import LogprobModel, check_output_head
 from trainer.models.value_model import ValueHead
 from trainer.parallel.deepspeed import DeepSpeedModule
-from trainer.parallel.optimizer import Optimizers, OptimizerSpec
-from trainer.parallel.ranks import ParallelModule, Processes, ShardingSpec, Update
+from trainer.parallel.optimizer import Optimizers
+from trainer.parallel.ranks import ParallelModule, Processes, Update
 from trainer.parallel.replicated import ReplicatedModule
 from trainer.parallel.rng_state import load_random_state, save_random_state
-from trainer.policy.critic import Critic, CriticSpec, split_values
+from trainer.policy.critic import Critic, split_values
 from trainer.policy.forward import LogprobFn, forward_microbatch, freeze, load_causal_lm
 from trainer.policy.weight_export import WeightExporter
 from trainer.policy.weights import PolicyWeights
+from trainer.recipe.sections import CriticSpec, ModelSpec, OptimizerSpec, ShardingSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

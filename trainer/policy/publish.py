@@ -6,13 +6,11 @@ apart. Stale, half-loaded or re-ordered weights are silent everywhere else and l
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from recipes.slots.spec import Spec
 from rewards.types import Problem, Verdict
 from rollout.engines import Engine, WeightSource
 from rollout.types import Completion, Group, Sample, Sampling, Status
@@ -20,17 +18,7 @@ from trainer.batch.pack import pack
 from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import AnyMetric, Max, Mean
 from trainer.parallel.rank_zero import on_main
-
-
-class ProbeSpec(Spec):
-    """The standing comparison of engine and trainer."""
-
-    prompts: Annotated[int, Field(ge=0, description="fixed prompts; 0 turns the probe off")] = 4
-    tokens: Annotated[int, Field(gt=0, description="tokens drawn per prompt")] = 8
-    max_gap: Annotated[
-        float,
-        Field(gt=0, description="largest mean |log-prob difference| in nats before the run stops"),
-    ] = 0.05
+from trainer.recipe.sections import ProbeSpec
 
 
 class ProbeFailed(Exception):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from trainer.models.load import ModelSpec, load_tokenizer
+from trainer.models.load import load_tokenizer
 from trainer.parallel.ranks import ParallelModule, Processes
 from trainer.policy.weights import (
     PolicyWeights,
@@ -18,6 +18,7 @@ from trainer.policy.weights import (
     save_adapter,
     save_model,
 )
+from trainer.recipe.sections import ModelSpec
 
 if TYPE_CHECKING:
     from peft import PeftModel

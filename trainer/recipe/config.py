@@ -7,7 +7,7 @@ property. Nothing here reads a model, a GPU or the network.
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -16,7 +16,6 @@ from recipes.loading.load import Loaded
 from recipes.loading.validate import validate
 from recipes.slots.registry import SlotEntry
 from recipes.slots.spec import JSON, Spec
-from rewards.verifiers import verifier
 from rollout.buffers import buffer
 from rollout.engines import engine
 from rollout.environments import environment
@@ -24,24 +23,30 @@ from rollout.filters import filter_
 from rollout.problems import ProblemsSpec
 from rollout.samplers import sampler
 from trainer.advantages import advantage
-from trainer.controllers import number
 from trainer.corrections import correction
 from trainer.loggers import logger
 from trainer.losses import loss
 from trainer.masks import mask
-from trainer.models.load import ModelSpec
-from trainer.monitor.checkpoint import CheckpointSpec
-from trainer.monitor.record import RecordSpec
-from trainer.monitor.reward_hacking import WatchSpec
-from trainer.parallel.optimizer import OptimizerSpec
-from trainer.parallel.ranks import ShardingSpec
-from trainer.policy.critic import CriticSpec
-from trainer.policy.publish import ProbeSpec
+from trainer.recipe.sections import (
+    CheckpointSpec,
+    CriticSpec,
+    LimitsSpec,
+    ModelSpec,
+    OptimizerSpec,
+    ProbeSpec,
+    RecordSpec,
+    SamplingSpec,
+    Setting,
+    ShardingSpec,
+    Slots,
+    TeacherSpec,
+    WatchSpec,
+)
 from trainer.reductions import reduction
 from trainer.selections import selection
 from trainer.shaping import shaping
 from trainer.terms import term
-from trainer.update.algorithm import Setting, Slots
+from trainer.verifiers import verifier
 
 LOCAL_ENGINES = ("hf", "scripted")  # sample with the trainer's own arithmetic
 
@@ -61,52 +66,6 @@ FilterEntry = Annotated[SlotEntry, filter_.nested]
 BufferEntry = Annotated[SlotEntry, buffer.nested]
 EngineEntry = Annotated[SlotEntry, engine.nested]
 LoggerEntry = Annotated[SlotEntry, logger.nested]
-
-
-class SamplingSpec(Spec):
-    """How completions are drawn for training."""
-
-    max_tokens: Annotated[
-        SlotEntry | Annotated[int, Field(gt=0)],
-        number.entry,
-        Field(description="most new tokens; may be a schedule (length curriculum)"),
-    ]
-    temperature: Annotated[
-        SlotEntry | Annotated[float, Field(ge=0)],
-        number.entry,
-        Field(description="softmax temperature; the trainer's log-probs use it too"),
-    ] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1, description="nucleus; below 1 is refused")] = 1.0
-    stop: Annotated[list[str], Field(description="strings that end a completion")] = []
-
-
-class TeacherSpec(Spec):
-    """A fixed model that the policy learns from: what gives `teacher_logprobs`."""
-
-    path: Annotated[str, Field(min_length=1, description="model folder, or `owner/name` on a hub")]
-    dtype: Annotated[Literal["float32", "bfloat16"], Field(description="of its weights")] = (
-        "float32"
-    )
-
-
-class LimitsSpec(Spec):
-    """When a run that goes wrong stops by itself."""
-
-    max_missing_frac: Annotated[
-        float, Field(gt=0, le=1, description="share of verdicts that may be missing")
-    ] = 0.2
-    missing_window: Annotated[
-        int, Field(gt=0, description="verdicts over which that share is taken")
-    ] = 200
-    max_skipped_steps: Annotated[
-        int, Field(gt=0, description="non-finite updates in a row before the run stops")
-    ] = 3
-    max_refills: Annotated[
-        int, Field(gt=0, description="a step may drop this many times its groups, and once more")
-    ] = 20
-    allow_verifier_change: Annotated[
-        bool, Field(description="go on from a checkpoint with another verifier, or another version")
-    ] = False
 
 
 def _slot(registry: Any, default: str) -> Any:

@@ -8,13 +8,12 @@ Luo et al. 2025, https://arxiv.org/abs/2502.13131. The mean of z is removed befo
 are found, while scores use phi as it is. Signs of directions are arbitrary, so both are heads.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from recipes.errors import RecipeError
 
@@ -25,16 +24,18 @@ FILE = "decomposition.safetensors"
 class Decomposition:
     """Directions of preference, by falling variance."""
 
-    directions: Tensor  # [k, d] float32, orthonormal rows
-    variances: Tensor  # [k] float32
+    directions: torch.Tensor  # [k, d] float32, orthonormal rows
+    variances: torch.Tensor  # [k] float32
 
-    def scores(self, embeddings: Tensor) -> Tensor:
+    def scores(self, embeddings: torch.Tensor) -> torch.Tensor:
         """[N, 2k]: what each head gives [N, d]; heads j and j + k have opposite signs."""
         found = embeddings @ self.directions.T
         return torch.cat([found, -found], dim=-1)
 
     def write(self, folder: Path) -> None:
         """Beside the reward model."""
+        from safetensors.torch import save_file
+
         tensors = {"directions": self.directions.contiguous(), "variances": self.variances}
         save_file(tensors, folder / FILE)
 
@@ -43,17 +44,19 @@ class Decomposition:
 class Taste:
     """One user's weights over standardised heads."""
 
-    weights: Tensor  # [2k], sum 1
-    means: Tensor  # [2k] of the heads over the user's responses
-    stds: Tensor  # [2k]
+    weights: torch.Tensor  # [2k], sum 1
+    means: torch.Tensor  # [2k] of the heads over the user's responses
+    stds: torch.Tensor  # [2k]
 
-    def rewards(self, scores: Tensor) -> Tensor:
+    def rewards(self, scores: torch.Tensor) -> torch.Tensor:
         """[N] from the heads' [N, 2k]."""
         return (scores - self.means) / self.stds @ self.weights
 
 
 def read_decomposition(folder: Path) -> Decomposition:
     """The directions beside a reward model. Raises RecipeError."""
+    from safetensors.torch import load_file
+
     if not (folder / FILE).is_file():
         raise RecipeError.of(
             f"{folder} has no {FILE}",
@@ -64,7 +67,7 @@ def read_decomposition(folder: Path) -> Decomposition:
     return Decomposition(directions=found["directions"], variances=found["variances"])
 
 
-def decompose(chosen: Tensor, rejected: Tensor, heads: int) -> Decomposition:
+def decompose(chosen: torch.Tensor, rejected: torch.Tensor, heads: int) -> Decomposition:
     """The `heads` leading principal directions of the differences, [N, d] each.
 
     There are at most min(N - 1, d) of them; directions without variance are dropped.
@@ -86,7 +89,7 @@ def decompose(chosen: Tensor, rejected: Tensor, heads: int) -> Decomposition:
     )
 
 
-def fit_taste(chosen: Tensor, rejected: Tensor, temperature: float) -> Taste:
+def fit_taste(chosen: torch.Tensor, rejected: torch.Tensor, temperature: float) -> Taste:
     """Weights of heads from a user's comparisons, given the heads' scores [m, 2k] of both sides.
 
     Each head is standardised over the user's 2m responses (ddof 1; a constant head stays as it
@@ -95,5 +98,5 @@ def fit_taste(chosen: Tensor, rejected: Tensor, temperature: float) -> Taste:
     both = torch.cat([chosen, rejected])
     means, stds = both.mean(dim=0), both.std(dim=0)
     stds = torch.where(stds > 0, stds, torch.ones_like(stds))
-    losses = -logsigmoid((chosen - rejected) / stds).sum(dim=0)
+    losses = -torch.nn.functional.logsigmoid((chosen - rejected) / stds).sum(dim=0)
     return Taste(weights=torch.softmax(-losses / temperature, dim=0), means=means, stds=stds)

@@ -11,6 +11,8 @@ Batches depend on what happens to arrive together, and float arithmetic on the s
 rewards may differ in their last digits between two runs; `batch_size: 1` makes them equal.
 """
 
+from __future__ import annotations
+
 import asyncio
 import functools
 import queue
@@ -23,14 +25,11 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import HashFiles, NotHashed, Spec
 from rewards.types import Message
 from trainer.reward_models.conversation import conversation_ids, refuse_without_template
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class LocalModelSpec(Spec):
@@ -76,14 +75,14 @@ class Scored:
     """What the model makes of one conversation."""
 
     reward: float
-    embedding: Tensor | None  # [d] float32 on the CPU, what the head reads; only when asked for
+    embedding: torch.Tensor | None  # [d] float32 on the CPU, what the head reads; if asked for
 
 
 @dataclass(eq=False)
 class _Item:
     ids: list[int]
     embed: bool
-    future: "Future[Scored]" = field(default_factory=Future)
+    future: Future[Scored] = field(default_factory=Future)
 
 
 class RewardHost:
@@ -113,7 +112,7 @@ class RewardHost:
         futures = [self._asked(prompt, response, embed) for prompt, response in asked]
         return [future.result() for future in futures]
 
-    def _asked(self, prompt: Sequence[Message], response: str, embed: bool) -> "Future[Scored]":
+    def _asked(self, prompt: Sequence[Message], response: str, embed: bool) -> Future[Scored]:
         ids = conversation_ids(self.tokenizer, prompt, response, plain=self.spec.plain)
         if len(ids) > self.spec.max_length:
             raise Unscored(
@@ -181,7 +180,7 @@ def load_reward_model(spec: LocalModelSpec) -> tuple[Any, Any]:
             )
         tokenizer: Any = AutoTokenizer.from_pretrained(spec.path, **trust)
         model: Any = AutoModelForSequenceClassification.from_pretrained(
-            spec.path, dtype=_DTYPES[spec.dtype], **trust
+            spec.path, dtype=spec.dtype, **trust
         )
     except RecipeError:
         raise
@@ -200,7 +199,6 @@ def load_reward_model(spec: LocalModelSpec) -> tuple[Any, Any]:
     return model.to(device).eval(), tokenizer
 
 
-@torch.no_grad()
 def classify(model: Any, sequences: Sequence[Sequence[int]], *, embed: bool) -> list[Scored]:
     """Rewards of id sequences in one padded pass; with `embed` also what the head reads.
 
@@ -214,13 +212,14 @@ def classify(model: Any, sequences: Sequence[Sequence[int]], *, embed: bool) -> 
     rows = [[*ids, *[pad] * (longest - len(ids))] for ids in sequences]
     masks = [[1] * len(ids) + [0] * (longest - len(ids)) for ids in sequences]
     ids = torch.tensor(rows, device=model.device)
-    seen: list[Tensor] = []
+    seen: list[torch.Tensor] = []
     hook = None
     if embed:
         hook = model.score.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     try:
         mask = torch.tensor(masks, device=model.device)
-        logits = model(input_ids=ids, attention_mask=mask).logits.float()
+        with torch.no_grad():
+            logits = model(input_ids=ids, attention_mask=mask).logits.float()
     finally:
         if hook is not None:
             hook.remove()

@@ -8,7 +8,7 @@ algorithm.observe(metrics)           # controllers look at what happened
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,57 +19,10 @@ from recipes.slots.registry import SlotEntry, function_of
 from recipes.slots.schedules import Controller
 from recipes.slots.spec import JSON
 from trainer.batch.token_batch import TokenBatch
+from trainer.recipe.sections import Setting, Slots
 from trainer.update.objective import Objective, WeightedTerm
 
 BatchFunction = Callable[[TokenBatch], Tensor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """A setting outside the slots that may be a schedule, with its recipe path."""
-
-    path: str
-    value: SlotEntry | float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slots:
-    """What a recipe put into the slots of the update, and the settings that may be schedules."""
-
-    shaping: Sequence[SlotEntry]
-    advantage: SlotEntry
-    selections: Sequence[SlotEntry]
-    masks: Sequence[SlotEntry]
-    correction: SlotEntry
-    reduction: SlotEntry
-    loss: SlotEntry
-    terms: Sequence[SlotEntry]
-    lr: Setting
-    temperature: Setting
-    max_tokens: Setting
-    critic_lr: Setting | None = None  # None without a critic that learns
-    pretrain_steps: int = 0  # first steps, in which only the critic learns
-
-    def items(self) -> Iterator[tuple[str, SlotEntry]]:
-        """Every filled slot with its recipe path."""
-        yield from ((f"shaping.{i}", bound) for i, bound in enumerate(self.shaping))
-        yield "advantage", self.advantage
-        yield from ((f"selections.{i}", bound) for i, bound in enumerate(self.selections))
-        yield from ((f"masks.{i}", bound) for i, bound in enumerate(self.masks))
-        yield "correction", self.correction
-        yield "reduction", self.reduction
-        yield "loss", self.loss
-        yield from ((f"terms.{i}", bound) for i, bound in enumerate(self.terms))
-
-    def schedules(self) -> Iterator[tuple[str, SlotEntry]]:
-        """Every number that is a schedule or a controller, with its recipe path."""
-        for setting in (self.lr, self.temperature, self.max_tokens, self.critic_lr):
-            if setting is not None and isinstance(setting.value, SlotEntry):
-                yield setting.path, setting.value
-        for path, bound in self.items():
-            for option, value in bound.options.items():
-                if option in bound.entry.numbers | {"coef"} and isinstance(value, SlotEntry):
-                    yield f"{path}.{option}", value
 
 
 class Algorithm:

@@ -10,10 +10,10 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from recipes.slots.spec import HashFiles
 from rewards.types import Problem, Verdict
-from rewards.verifiers import verifier
 from rollout.data.pairs import PairColumns, PairsSpec, read_pairs
 from trainer.reward_models.decomposition import Decomposition, Taste, fit_taste, read_decomposition
 from trainer.reward_models.host import LocalModelSpec, Unscored, reward_host
+from trainer.verifiers import verifier
 
 _COLUMNS = PairColumns()
 

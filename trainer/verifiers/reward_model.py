@@ -10,9 +10,9 @@ from rewards.http.endpoint import EndpointFailed, EndpointSpec
 from rewards.http.pooling import pooled_score
 from rewards.http.usage import meters
 from rewards.types import Problem, Verdict
-from rewards.verifiers import verifier
 from trainer.reward_models.conversation import conversation
 from trainer.reward_models.host import LocalModelSpec, Unscored, reward_host
+from trainer.verifiers import verifier
 
 _METER = "reward_model"
 

@@ -4,6 +4,8 @@ The same file serves the trainer (rank 0) and vLLM's workers (the others), so th
 on the order and form of what travels. It joins no group of torch.distributed and leaves none.
 """
 
+from __future__ import annotations
+
 import ipaddress
 import socket
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,9 +14,6 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from torch import Tensor
-from torch._C._distributed_c10d import PrefixStore, ProcessGroupGloo, TCPStore
 
 _STORE = "temper-weights"
 
@@ -40,6 +39,8 @@ def open_socket(address: str) -> socket.socket:
 
 def join(meeting: Meeting, rank: int, listening: socket.socket | None = None) -> Any:
     """The group, once all members are there; rank 0 brings the socket of the meeting's port."""
+    from torch._C._distributed_c10d import PrefixStore, ProcessGroupGloo, TCPStore
+
     wait = timedelta(seconds=meeting.timeout_s)
     store = TCPStore(
         meeting.address,
@@ -59,6 +60,8 @@ def join(meeting: Meeting, rank: int, listening: socket.socket | None = None) ->
 
 def _device(address: str) -> Any:
     """Loopback meets on loopback alone; else the interface that the host's name stands for."""
+    from torch._C._distributed_c10d import ProcessGroupGloo
+
     try:
         local = ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -68,7 +71,7 @@ def _device(address: str) -> Any:
     return ProcessGroupGloo.create_default_device()
 
 
-def send(group: Any, tensors: Iterable[Tensor]) -> None:
+def send(group: Any, tensors: Iterable[torch.Tensor]) -> None:
     """Broadcast from rank 0, one after the other, as bytes: gloo need not know the dtype."""
     for tensor in tensors:
         _broadcast(group, _bytes(tensor.detach().cpu()))
@@ -76,7 +79,7 @@ def send(group: Any, tensors: Iterable[Tensor]) -> None:
 
 def receive(
     group: Any, names: Sequence[str], dtypes: Sequence[str], shapes: Sequence[Sequence[int]]
-) -> Iterator[tuple[str, Tensor]]:
+) -> Iterator[tuple[str, torch.Tensor]]:
     """What `send` sends, by name, on the CPU."""
     for name, dtype, shape in zip(names, dtypes, shapes, strict=True):
         tensor = torch.empty(tuple(shape), dtype=vars(torch)[dtype])
@@ -84,11 +87,11 @@ def receive(
         yield name, tensor
 
 
-def _bytes(tensor: Tensor) -> Tensor:
+def _bytes(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
-def _broadcast(group: Any, flat: Tensor) -> None:
-    options = dist.BroadcastOptions()
+def _broadcast(group: Any, flat: torch.Tensor) -> None:
+    options = torch.distributed.BroadcastOptions()
     options.rootRank = 0
     group.broadcast([flat], options).wait()

@@ -14,14 +14,13 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import Any, Literal, Protocol, TypeVar
 
 import torch
-from torch import Tensor
 
 from recipes.slots.spec import JSON
 from rollout.engines.vllm_remote import gloo_group
 from rollout.engines.vllm_remote.http import Loop, Servers
 
 T = TypeVar("T")
-Named = Sequence[tuple[str, Tensor]]
+Named = Sequence[tuple[str, "torch.Tensor"]]
 Backend = Literal["gloo", "nccl"]
 
 

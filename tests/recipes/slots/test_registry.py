@@ -199,7 +199,7 @@ def test_a_slot_may_have_a_second_kind_of_function() -> None:
     assert slot.bind({"name": "factory", "start": 2}).options == {"start": 2}
 
 
-def test_discovery_imports_every_module_of_a_package_once(
+def test_a_function_is_imported_by_its_name_and_the_rest_when_all_are_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "found_package"
@@ -210,14 +210,17 @@ def test_discovery_imports_every_module_of_a_package_once(
     )
     (package / "deeper" / "__init__.py").write_text("")
     function = "from found_package import slot\n@slot.register()\ndef {0}(x): return x\n"
-    (package / "one.py").write_text(function.format("one"))
-    (package / "deeper" / "two.py").write_text(function.format("two"))
+    for name in ("one", "two", "deeper/helps"):
+        (package / f"{name}.py").write_text(function.format(Path(name).name))
     monkeypatch.syspath_prepend(str(tmp_path))
     from found_package import slot  # type: ignore[import-not-found]
 
     assert "found_package.one" not in sys.modules
+    assert slot.bind("one").name == "one"
+    assert "found_package.two" not in sys.modules
     assert slot.names() == ("one", "two")
     assert slot.names() == ("one", "two")
+    assert "found_package.deeper.helps" not in sys.modules, "a folder inside holds no functions"
 
 
 def test_another_layer_may_add_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from peft import LoraConfig, get_peft_model
 from recipes.errors import RecipeError
 from rollout.attention import ATTENTION
 from rollout.engines.context import EngineContext
-from rollout.engines.hf import HfEngine
+from rollout.engines.embedded.engine import HfEngine
 from rollout.types import EngineDied, EngineError, Finish, Sampling
 from tests.support.models import (
     ARCHITECTURES,

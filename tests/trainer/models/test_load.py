@@ -9,14 +9,8 @@ from pydantic import ValidationError
 from recipes.errors import RecipeError
 from tests.support.models import tiny_model
 from tests.support.policies import model_folder as tiny_folder
-from trainer.models.load import (
-    LoraSpec,
-    ModelSpec,
-    add_adapter,
-    load_model,
-    load_tokenizer,
-    model_folder,
-)
+from trainer.models.load import add_adapter, load_model, load_tokenizer, model_folder
+from trainer.recipe.sections import LoraSpec, ModelSpec
 
 
 def spec(folder, **options):

@@ -7,11 +7,10 @@ from transformers import AutoModelForSequenceClassification
 from recipes.errors import RecipeError
 from tests.support.models import config
 from tests.support.policies import model_folder
-from trainer.models.load import ModelSpec
 from trainer.models.value_model import expected_value, load_value_model, save_value_model
 from trainer.ops.value_bins import bin_centres
 from trainer.parallel.deepspeed import gathered as _gathered
-from trainer.parallel.ranks import ShardingSpec
+from trainer.recipe.sections import ModelSpec, ShardingSpec
 
 LENGTHS = [4, 7]
 

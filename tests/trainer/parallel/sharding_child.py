@@ -12,11 +12,12 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
+from trainer.recipe.sections import LoraSpec
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from tests.support.builders import annotated, batch
 from tests.support.policies import critic, critic_tensors, policy, tensors, update
-from trainer.models.load import LoraSpec
 
 VALUES = frozenset({"values", "next_values"})
 ALL = frozenset({"old_logprobs", "ref_logprobs", "entropy"})

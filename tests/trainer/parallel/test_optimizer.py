@@ -4,7 +4,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from trainer.parallel.optimizer import MasterWeights, Optimizers, OptimizerSpec, set_rates
+from trainer.parallel.optimizer import MasterWeights, Optimizers, set_rates
+from trainer.recipe.sections import OptimizerSpec
 
 
 def test_norms_and_biases_are_not_decayed():

@@ -13,7 +13,8 @@ import torch
 from pydantic import ValidationError
 
 from tests.support.policies import model_folder
-from trainer.parallel.ranks import Processes, ShardingSpec
+from trainer.parallel.ranks import Processes
+from trainer.recipe.sections import ShardingSpec
 
 HERE = Path(__file__).resolve().parent
 LORA = {"lora": {"rank": 4}}

@@ -15,10 +15,8 @@ from tests.support.policies import (
     tensors,
     update,
 )
-from trainer.models.load import LoraSpec
 from trainer.models.tiny import make_tokenizer
-from trainer.parallel.optimizer import OptimizerSpec
-from trainer.policy.critic import CriticSpec
+from trainer.recipe.sections import CriticSpec, LoraSpec, OptimizerSpec
 
 LENGTHS = [[3, 20, 1], [7, 2, 12]]
 REWARDS = [[1, 0, 1], [1, 1, 0]]

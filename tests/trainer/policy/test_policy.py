@@ -8,9 +8,9 @@ import torch
 from recipes.errors import RecipeError
 from tests.support.builders import annotated, batch
 from tests.support.policies import LEARNING_RATE, accumulate, model_folder, policy, tensors, update
-from trainer.models.load import LoraSpec, ModelSpec
 from trainer.models.tiny import make_tokenizer
 from trainer.policy.policy import Policy
+from trainer.recipe.sections import LoraSpec, ModelSpec
 
 LORA = LoraSpec(rank=2)
 LENGTHS = [[3, 20, 1], [7, 2, 12]]

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from rollout.types import Completion, Finish
-from trainer.policy.publish import ProbeFailed, ProbeSpec, Publisher
+from trainer.policy.publish import ProbeFailed, Publisher
+from trainer.recipe.sections import ProbeSpec
 
 
 class Echo:

@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.support.builders import annotated, batch
 from tests.support.policies import model_folder, policy, tensors, update
-from trainer.models.load import LoraSpec
+from trainer.recipe.sections import LoraSpec
 
 LORA = LoraSpec(rank=2)
 IDS = torch.tensor([[1, 5, 9, 30, 7]])

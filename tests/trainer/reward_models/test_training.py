@@ -11,12 +11,12 @@ from recipes.errors import RecipeError
 from recipes.loading.load import find, load
 from recipes.loading.validate import validate
 from recipes.slots.registry import function_of
-from rewards.verifiers import verifier
 from rollout.data.pairs import PairsSpec, load_pairs
 from tests.support.builders import problem
 from tests.support.runs import ROOT, environment
 from trainer.reward_models.host import Scored
 from trainer.reward_models.training import REPORT, RewardRecipe, _report
+from trainer.verifiers import verifier
 
 PAIRS = "tests/data/preferences.jsonl"
 

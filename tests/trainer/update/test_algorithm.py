@@ -8,9 +8,10 @@ from trainer.advantages import advantage
 from trainer.corrections import correction
 from trainer.losses import loss
 from trainer.masks import mask
+from trainer.recipe.sections import Setting, Slots
 from trainer.reductions import reduction
 from trainer.terms import term
-from trainer.update.algorithm import Algorithm, Setting, Slots, observation_mask
+from trainer.update.algorithm import Algorithm, observation_mask
 
 RAMP = {"name": "linear", "start": 0.2, "end": 0.4, "steps": 10}
 

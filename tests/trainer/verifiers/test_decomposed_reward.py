@@ -7,11 +7,11 @@ import torch
 from recipes.errors import RecipeError
 from recipes.slots.registry import call_on_run_start, function_of
 from rewards.types import Message
-from rewards.verifiers import verifier
 from tests.support.builders import problem
 from tests.support.reward_models import tiny_reward_model
 from trainer.reward_models.decomposition import decompose
 from trainer.reward_models.host import LocalModelSpec, reward_host
+from trainer.verifiers import verifier
 
 ASKED = problem(prompt="Say something.", answer="")
 SAID = (Message(role="user", content="Say something."),)

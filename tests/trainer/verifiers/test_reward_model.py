@@ -7,11 +7,11 @@ from recipes.errors import RecipeError
 from recipes.slots.registry import call_on_run_start, function_of
 from rewards.audit.provenance import changes, provenance_of
 from rewards.http.usage import meters
-from rewards.verifiers import verifier
 from tests.support.builders import problem
 from tests.support.model_servers import vllm_server
 from tests.support.openai_server import Answer, serve
 from tests.support.reward_models import reference, tiny_reward_model
+from trainer.verifiers import verifier
 
 ASKED = problem(prompt="1+1=", answer="2")
 
