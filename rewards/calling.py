@@ -1,7 +1,7 @@
 """A verifier is anybody's code: whatever it breaks becomes a missing verdict with its reason.
 
 call_verifier(verifier, ...)    one verifier; never raises for what it does
-call_verifiers(parts, ...)              several at once, by name
+call_verifiers(components, ...)              several at once, by name
 """
 
 import asyncio
@@ -26,8 +26,10 @@ async def call_verifier(verifier: Verifier, problem: Problem, response: str) -> 
 
 
 async def call_verifiers(
-    parts: Mapping[str, Verifier], problem: Problem, response: str
+    components: Mapping[str, Verifier], problem: Problem, response: str
 ) -> dict[str, Verdict]:
-    """The verdict of every part, asked at the same time, in the order of `parts`."""
-    verdicts = await asyncio.gather(*(call_verifier(v, problem, response) for v in parts.values()))
-    return dict(zip(parts, verdicts, strict=True))
+    """The verdict of every component, asked at the same time, in the order of `components`."""
+    verdicts = await asyncio.gather(
+        *(call_verifier(v, problem, response) for v in components.values())
+    )
+    return dict(zip(components, verdicts, strict=True))

@@ -46,7 +46,7 @@ class Verdict:
     status: Scored
     reward: float  # meaningless when MISSING
     correct: bool  # is the answer right; drives pass rates, whatever shape the reward has
-    parts: Mapping[str, float] = field(default_factory=dict)  # named components, logged
+    components: Mapping[str, float] = field(default_factory=dict)  # named components, logged
     reason: str = ""  # why, for humans
     answer: str = ""  # the final answer that was extracted; empty when there is none
     verifier: str = ""  # hash of the code and the options that said so; empty outside a run
@@ -59,13 +59,13 @@ class Verdict:
         correct: bool,
         reason: str = "",
         answer: str = "",
-        parts: Mapping[str, float] | None = None,
+        components: Mapping[str, float] | None = None,
     ) -> "Verdict":
         return cls(
             status=Scored.SCORED,
             reward=reward,
             correct=correct,
-            parts=parts or {},
+            components=components or {},
             reason=reason,
             answer=answer,
         )

@@ -90,14 +90,14 @@ class PassRates:
 class Stages:
     """Draws from the current stage, reviews the earlier ones, moves on when it is learned.
 
-    bound:  mean pass rate above which a stage is learned
-    window: groups of the stage that the mean is over; fewer never end a stage
-    review: share of draws from the stages before
+    threshold: mean pass rate above which a stage is learned
+    window:    groups of the stage that the mean is over; fewer never end a stage
+    review:    share of draws from the stages before
     """
 
-    def __init__(self, known: PassRates, *, bound: float, window: int, review: float) -> None:
+    def __init__(self, known: PassRates, *, threshold: float, window: int, review: float) -> None:
         self._known = known
-        self._bound = bound
+        self._threshold = threshold
         self._window = window
         self._review = review
         self.current = 0
@@ -117,7 +117,7 @@ class Stages:
                 continue
             self._recent = [*self._recent, rate][-self._window :]
             full = len(self._recent) == self._window
-            learned = full and sum(self._recent) / self._window > self._bound
+            learned = full and sum(self._recent) / self._window > self._threshold
             if learned and self.current < stages.max():
                 self.current += 1
                 self._recent = []

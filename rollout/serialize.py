@@ -73,7 +73,7 @@ def _sample_to_dict(sample: Sample) -> dict[str, JSON]:
             "status": verdict.status.value,
             "reward": float(verdict.reward),
             "correct": bool(verdict.correct),
-            "parts": {name: float(part) for name, part in verdict.parts.items()},
+            "parts": {name: float(value) for name, value in verdict.components.items()},
             "reason": verdict.reason,
             "answer": verdict.answer,
             "verifier": verdict.verifier,
@@ -86,6 +86,7 @@ def _sample_to_dict(sample: Sample) -> dict[str, JSON]:
 
 def _sample_from_dict(state: Mapping[str, JSON]) -> Sample:
     verdict = {**state["verdict"], "status": Scored(state["verdict"]["status"])}
+    verdict["components"] = verdict.pop("parts")  # the file format keeps its first name
     return Sample(
         token_ids=_array_from_dict(state["token_ids"]),
         action_mask=_array_from_dict(state["action_mask"]),

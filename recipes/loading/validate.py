@@ -6,7 +6,8 @@ from pydantic import ValidationError
 
 from recipes.errors import Fault, RecipeError, shown
 from recipes.loading.load import Loaded, add_locations
-from recipes.slots.registry import did_you_mean, option_path
+from recipes.slots.options import option_path, renamed_fault
+from recipes.slots.registry import did_you_mean
 from recipes.slots.spec import Spec
 
 S = TypeVar("S", bound=Spec)
@@ -23,6 +24,7 @@ def validate(root: type[S], loaded: Loaded) -> S:
 def faults_of(error: ValidationError, root: type[Spec]) -> list[Fault]:
     """Place, fact and fix of everything that pydantic found."""
     faults: dict[str, Fault] = {}
+    renamed: set[str] = set()  # settings that were given under an old name
     for problem in error.errors():
         path = option_path(problem["loc"])
         inner = (problem.get("ctx") or {}).get("error")
@@ -32,7 +34,12 @@ def faults_of(error: ValidationError, root: type[Spec]) -> list[Fault]:
                 faults[full] = Fault(path=full, what=fault.what, fix=fault.fix)
         elif problem["type"] == "extra_forbidden":
             section, _, word = path.rpartition(".")
-            known = sorted(fields_of(section, root))
+            model = model_of(section, root)
+            if word in model.renamed:
+                faults[path] = renamed_fault(path, model.renamed[word])
+                renamed.add(f"{section}.{model.renamed[word]}".lstrip("."))
+                continue
+            known = sorted(model.model_fields)
             what = f"{section or 'the file'} has no such option"
             fix = f"{did_you_mean(word, known)}(options: {', '.join(known)})"
             faults[path] = Fault(path=path, what=what, fix=fix)
@@ -42,16 +49,16 @@ def faults_of(error: ValidationError, root: type[Spec]) -> list[Fault]:
             faults[path] = Fault(
                 path=path, what=f"{problem['msg']} (got {shown(problem['input'])})"
             )
-    return list(faults.values())
+    return [fault for path, fault in faults.items() if path not in renamed]
 
 
-def fields_of(section: str, root: type[Spec]) -> dict[str, Any]:
-    """The fields of the section at a dotted path below `root`; of `root` itself for ''."""
+def model_of(section: str, root: type[Spec]) -> type[Spec]:
+    """The model of the section at a dotted path below `root`; `root` itself for ''."""
     model: type[Spec] = root
     for part in [p for p in section.split(".") if p and not p.isdigit()]:
         annotation = model.model_fields[part].annotation
         model = next((a for a in (annotation, *get_args(annotation)) if _is_spec(a)), Spec)
-    return dict(model.model_fields)
+    return model
 
 
 def _is_spec(annotation: Any) -> bool:

@@ -32,6 +32,9 @@ class Registered:
     minibatch_stats: Callable[..., Any] | None  # what it must know of the whole minibatch
     validate: Callable[..., None] | None  # looks at all options at once, if they must agree
     on_run_start: Callable[..., None] | None = None  # looks for what the options name, before a run
+    renamed: Mapping[str, str] = field(
+        default_factory=dict
+    )  # old option name -> the one it has now
 
     @property
     def summary(self) -> str:

@@ -172,6 +172,7 @@ def option_faults(entry: Registered, error: ValidationError) -> list[Fault]:
     """Pydantic's errors in our words: union branch names stripped, near names suggested."""
     options = list(entry.schema.model_fields)
     faults: dict[str, Fault] = {}
+    renamed: set[str] = set()  # options that were given under an old name
     for problem in error.errors():
         path = option_path(problem["loc"])
         inner = (problem.get("ctx") or {}).get("error")
@@ -179,6 +180,9 @@ def option_faults(entry: Registered, error: ValidationError) -> list[Fault]:
             for fault in inner.faults:
                 nested = ".".join(part for part in (path, fault.path) if part)
                 faults[nested] = Fault(path=nested, what=fault.what, fix=fault.fix)
+        elif problem["type"] == "extra_forbidden" and path in entry.renamed:
+            faults[path] = renamed_fault(path, entry.renamed[path])
+            renamed.add(entry.renamed[path])
         elif problem["type"] == "extra_forbidden" and "." in path:
             faults[path] = Fault(path=path, what="no such option", fix="take it out")
         elif problem["type"] == "extra_forbidden":
@@ -194,7 +198,13 @@ def option_faults(entry: Registered, error: ValidationError) -> list[Fault]:
             faults[path] = Fault(
                 path=path, what=f"{problem['msg']} (got {shown(problem['input'])})"
             )
-    return list(faults.values())
+    return [fault for path, fault in faults.items() if path not in renamed]
+
+
+def renamed_fault(path: str, now: str) -> Fault:
+    """The answer to an old name at `path`: the name it has now."""
+    old = path.rpartition(".")[2]
+    return Fault(path=path, what=f"`{old}` is now `{now}`", fix="rename it")
 
 
 def option_path(location: tuple[int | str, ...]) -> str:

@@ -76,6 +76,7 @@ class Registry(Generic[P, R]):
         self._numbers = numbers
         self._slot_options = dict(slot_options or {})
         self._entries: dict[str, Registered] = {}
+        self._former: dict[str, str] = {}  # old name of a function -> the one it has now
         self._discovered: set[str] = set()
 
     # -- filling ---------------------------------------------------------------------------------
@@ -91,6 +92,8 @@ class Registry(Generic[P, R]):
         minibatch_stats: Callable[..., Any] | None = None,
         validate: Callable[..., None] | None = None,
         on_run_start: Callable[..., None] | None = None,
+        formerly: Sequence[str] = (),
+        renamed: Mapping[str, str] | None = None,
     ) -> Callable[[F], F]:
         """Decorator: check the signature, build the options schema, file under the name.
 
@@ -100,7 +103,8 @@ class Registry(Generic[P, R]):
         `validate` is called with all options when a recipe is read, and raises RecipeError, with
         paths relative to the entry, where they do not go together. `on_run_start` is called with
         all options when a run begins, before its model is loaded: it opens what they name (a key, a
-        folder, a model), or raises RecipeError.
+        folder, a model), or raises RecipeError. `formerly` are names that the function had before,
+        and `renamed` maps old option names to new ones: an old name is an error with the new one.
         """
         expected = self.params if params is None else tuple(params)
 
@@ -130,8 +134,10 @@ class Registry(Generic[P, R]):
                     minibatch_stats=minibatch_stats,
                     validate=validate,
                     on_run_start=on_run_start,
+                    renamed=dict(renamed or {}),
                 )
             )
+            self._former |= dict.fromkeys(formerly, function.__name__)
             return function
 
         return decorate
@@ -177,6 +183,9 @@ class Registry(Generic[P, R]):
         if name not in self._entries:
             self._discover()
         entry = self._entries.get(name)
+        if entry is None and name in self._former:
+            now = self._former[name]
+            raise RecipeError.of(f"{self.slot} `{name}` is now `{now}`", fix="use the new name")
         if entry is None:
             raise RecipeError.of(
                 f"no {self.slot} called '{name}'",

@@ -1,6 +1,7 @@
 """Shapes shared by every part of a recipe: the strict base model, slot entries, JSON, Scheduled."""
 
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -13,6 +14,7 @@ class Spec(BaseModel):
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True
     )
+    renamed: ClassVar[Mapping[str, str]] = {}  # old key -> the one it has now, for error messages
 
 
 class Entry(BaseModel):

@@ -44,17 +44,17 @@ class AppealRates:
 
     async def see(self, problem: Problem, response: str, verdict: Verdict) -> None:
         """Count the verdict if it says what the first verifier said."""
-        parts = verdict.parts
-        for name in [n for n in parts if n.rpartition("/")[2] == "first_correct"]:
+        components = verdict.components
+        for name in [n for n in components if n.rpartition("/")[2] == "first_correct"]:
             path = name.removesuffix("first_correct")
-            counts = self._correct if parts[name] else self._wrong
+            counts = self._correct if components[name] else self._wrong
             counts.seen += 1
-            overturned = parts.get(f"{path}overturned")
+            overturned = components.get(f"{path}overturned")
             if overturned is not None:
                 self._appeals += 1
                 counts.appealed += 1
                 counts.overturned += overturned
-                counts.repaired += parts.get(f"{path}repaired", 0.0)
+                counts.repaired += components.get(f"{path}repaired", 0.0)
 
     def metrics(self) -> dict[str, float]:
         """Error rates with 95% intervals, of the verdicts that the run is trained on."""

@@ -44,7 +44,7 @@ class PluginSpec:
 
     @property
     def name(self) -> str:
-        """What its part is called: the last word."""
+        """What its component is called: the last word."""
         return self.function.rpartition(":")[2]
 
 
@@ -90,7 +90,7 @@ def inspect_plugin(spec: PluginSpec, environment: Sequence[str] = ()) -> PluginF
 
 @functools.cache
 def _inspect(spec: PluginSpec, environment: tuple[str, ...], changed: int) -> PluginFacts:
-    """`changed` is part of the key, so that an edited file is read again."""
+    """`changed` is component of the key, so that an edited file is read again."""
     workers = Workers(count=1, memory_mb=0, start_s=_IMPORT_S, environment=environment)
     try:
         outcome = workers.call_blocking(
@@ -113,7 +113,7 @@ class Answer:
     correct: bool | None = None  # None: it did not say
     reason: str = ""
     answer: str = ""
-    parts: tuple[tuple[str, float], ...] = ()
+    components: tuple[tuple[str, float], ...] = ()
 
 
 async def score(
@@ -158,7 +158,7 @@ def _answer(spec: PluginSpec, outcome: Outcome) -> Answer:
         correct=found["correct"],
         reason=found["reason"],
         answer=found["answer"],
-        parts=tuple((name, value) for name, value in found["parts"].items()),
+        components=tuple((name, value) for name, value in found["components"].items()),
     )
 
 

@@ -61,7 +61,7 @@ class Score:
     missing: bool = False
     reason: str = ""
     answer: str = ""
-    parts: Mapping[str, float] = field(default_factory=dict)
+    components: Mapping[str, float] = field(default_factory=dict)
 
 
 def style_of(function: Callable[..., Any], options: Mapping[str, JSON]) -> str:
@@ -119,12 +119,12 @@ def score_of(style: str, value: Any, notes: "Notes") -> Score:
             missing=value.is_missing,
             reason=value.reason,
             answer=value.answer,
-            parts=value.parts,
+            components=value.components,
         )
     if style == "verl" and isinstance(value, Mapping):
         return _verl_score(value)
     reward = None if value is None and style != "verl" else number_in(value, _wanted(style))
-    return Score(reward=reward, reason=notes.reason, parts=notes.metrics)
+    return Score(reward=reward, reason=notes.reason, components=notes.metrics)
 
 
 def number_in(value: Any, wanted: str) -> float:
@@ -149,11 +149,11 @@ class Notes:
         return ", ".join(self._extra)
 
     def log_extra(self, column: str, values: Sequence[Any]) -> None:
-        """A column of the completions table; here part of the verdict's reason."""
+        """A column of the completions table; here component of the verdict's reason."""
         self._extra += [f"{column}={value!s:.{_SHOWN}}" for value in values]
 
     def log_metric(self, name: str, value: float) -> None:
-        """A number that is averaged and logged; here a part of the reward."""
+        """A number that is averaged and logged; here a component of the reward."""
         self.metrics[name] = number_in(value, "a number for log_metric")
 
 
@@ -220,7 +220,7 @@ def _verl_score(value: Mapping[str, Any]) -> Score:
         correct=bool(told["acc"]) if "acc" in told else None,
         reason=", ".join(texts),
         answer=str(told.get("pred", "")),
-        parts=numbers,
+        components=numbers,
     )
 
 

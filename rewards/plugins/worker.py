@@ -88,7 +88,7 @@ def call(spec: Mapping[str, JSON], request: Mapping[str, JSON]) -> dict[str, JSO
         "missing": score.missing,
         "reason": score.reason,
         "answer": score.answer,
-        "parts": dict(score.parts),
+        "components": dict(score.components),
     }
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from recipes.slots.registry import SlotEntry, entries_of
 from rewards.calling import call_verifier
-from rewards.composition import Part, values_of
+from rewards.composition import Component, values_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier, verifier
 
@@ -18,19 +18,20 @@ async def by_row(
     response: str,
     *,
     named: Annotated[
-        dict[str, Part], Field(min_length=1, description="verifiers by the name that rows give")
+        dict[str, Component],
+        Field(min_length=1, description="verifiers by the name that rows give"),
     ],
     otherwise: Annotated[
-        Part | None, Field(description="for rows that give no name; null refuses them")
+        Component | None, Field(description="for rows that give no name; null refuses them")
     ] = None,
 ) -> Verdict:
     """The verdict of the verifier that the problem's row names.
 
-    For data of several kinds, where `weighted` and `best_of` would ask every part about every
+    For data of several kinds, where `weighted` and `best_of` would ask every component about every
     problem. The column is named by the source, `columns: {verifier: kind}`, and a name that is not
     among `named` is refused with its file and line before a run; here it is missing.
 
-    Returns that verifier's verdict. Parts: its reward under its name, and those inside it.
+    Returns that verifier's verdict. Components: its reward under its name, and those inside it.
     """
     chosen: Verifier | None = named.get(problem.verifier) if problem.verifier else otherwise
     if chosen is None:
@@ -38,13 +39,13 @@ async def by_row(
     verdict = await call_verifier(chosen, problem, response)
     if verdict.is_missing:
         return verdict
-    parts = values_of({problem.verifier: verdict}) if problem.verifier else verdict.parts
+    components = values_of({problem.verifier: verdict}) if problem.verifier else verdict.components
     return Verdict.scored(
         verdict.reward,
         correct=verdict.correct,
         reason=verdict.reason,
         answer=verdict.answer,
-        parts=parts,
+        components=components,
     )
 
 

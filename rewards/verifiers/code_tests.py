@@ -67,7 +67,7 @@ async def code_tests(
     rewards/sandbox/inside/test_cases.py. A program over its limits is wrong; a sandbox that fails,
     or a row without readable tests, gives a missing verdict.
 
-    Returns a verdict with the parts `tests_passed` (share, 0 to 1) and `sandbox_rank` (3
+    Returns a verdict with the components `tests_passed` (share, 0 to 1) and `sandbox_rank` (3
     bubblewrap, 2 namespaces, 1 rlimits).
     """
     sandbox = await asyncio.to_thread(_settled, level)
@@ -104,7 +104,7 @@ def _verdict(trial: Trial, program: str, sandbox: Sandbox, *, share: bool) -> Ve
         correct=correct,
         reason=f"{'; '.join(filter(None, (counted, trial.reason)))} [{sandbox.level}]",
         answer=program,
-        parts={"tests_passed": passed, "sandbox_rank": float(sandbox.rank)},
+        components={"tests_passed": passed, "sandbox_rank": float(sandbox.rank)},
     )
 
 

@@ -45,30 +45,31 @@ async def format(  # noqa: A001 - the word that recipes use
 ) -> Verdict:
     """The share of the required features of form that the response has.
 
-    The other verifiers look at the answer; this one looks at form alone, and is meant as a part of
-    `weighted` or `gated`. `correct` means that every feature is there: it says nothing of the
-    answer, so do not let it drive pass rates on its own. Tags `[think, answer]` want
+    The other verifiers look at the answer; this one looks at form alone, and is meant as a
+    component of `weighted` or `gated`. `correct` means that every feature is there: it says nothing
+    of the answer, so do not let it drive pass rates on its own. Tags `[think, answer]` want
     `<think>...</think>` before `<answer>...</answer>`, each once and not empty. The pattern runs in
     a worker: one that backtracks for longer than 2 s gives a missing verdict.
 
-    Returns a verdict with a reward in [0, 1]; parts `pattern`, `tags`, `boxed` where asked for.
+    Returns a verdict with a reward in [0, 1]; components `pattern`, `tags`, `boxed` where asked
+    for.
     """
-    parts: dict[str, float] = {}
+    components: dict[str, float] = {}
     if pattern:
         outcome = await shared().call(
             "rewards.workers.jobs:regex_found", pattern, response, deadline_s=_DEADLINE_S
         )
         if outcome.failed:
             return Verdict.missing(f"format: {outcome.reason}")
-        parts["pattern"] = float(outcome.value)
+        components["pattern"] = float(outcome.value)
     if tags:
-        parts["tags"] = float(_has_tags(response, tags))
+        components["tags"] = float(_has_tags(response, tags))
     if boxed:
-        parts["boxed"] = float(bool(last_boxed(response)))
-    lacking = ", ".join(name for name, value in parts.items() if not value)
-    reward = sum(parts.values()) / len(parts)
+        components["boxed"] = float(bool(last_boxed(response)))
+    lacking = ", ".join(name for name, value in components.items() if not value)
+    reward = sum(components.values()) / len(components)
     reason = f"lacks {lacking}" if lacking else "has the required form"
-    return Verdict.scored(reward, correct=not lacking, reason=reason, parts=parts)
+    return Verdict.scored(reward, correct=not lacking, reason=reason, components=components)
 
 
 def _has_tags(response: str, tags: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Parts that count only once a more important part is good enough."""
+"""Components that count only once a more important component is good enough."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated
@@ -8,12 +8,12 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from rewards.calling import call_verifiers
 from rewards.composition import (
+    Components,
     Decides,
-    Parts,
     Weights,
     missing_of,
     reason_of,
-    refuse_unknown_parts,
+    refuse_unknown_components,
     values_of,
 )
 from rewards.types import Problem, Verdict
@@ -22,35 +22,42 @@ from rewards.verifiers import Verifier, verifier
 _ALL_ONE: dict[str, float] = {}
 
 
-def _gates_are_parts(
+def _gates_are_components(
     *,
-    parts: dict[str, Verifier],
+    components: dict[str, Verifier],
     gates: dict[str, float],
     weights: dict[str, float],
     correct: str,
     strict: bool,
     gate_penalties: bool,
 ) -> None:
-    refuse_unknown_parts(parts, gates=list(gates), weights=list(weights), correct=[correct])
-    last = list(parts)[-1]
+    refuse_unknown_components(
+        components, gates=list(gates), weights=list(weights), correct=[correct]
+    )
+    last = list(components)[-1]
     if set(gates) == {last}:
         raise RecipeError.of(
-            f"'{last}' is the last part: its gate has nothing behind it",
+            f"'{last}' is the last component: its gate has nothing behind it",
             path="gates",
-            fix="list the parts by importance, the gate before what it guards",
+            fix="list the components by importance, the gate before what it guards",
         )
 
 
-@verifier.register(validate=_gates_are_parts, paper="https://arxiv.org/abs/2508.10548")
+@verifier.register(
+    validate=_gates_are_components,
+    renamed={"parts": "components"},
+    paper="https://arxiv.org/abs/2508.10548",
+)
 async def gated(
     problem: Problem,
     response: str,
     *,
-    parts: Parts,
+    components: Components,
     gates: Annotated[
         dict[str, float],
         Field(
-            min_length=1, description="reward that a part must reach before those after it count"
+            min_length=1,
+            description="reward that a component must reach before those after it count",
         ),
     ],
     weights: Weights = _ALL_ONE,
@@ -62,24 +69,24 @@ async def gated(
         bool, Field(description="also hide negative rewards behind the gate")
     ] = False,
 ) -> Verdict:
-    """The weighted sum of the parts up to the first closed gate; `parts` is in order of importance.
+    """The weighted sum of the components, most important first, up to the first closed gate.
 
-    `weighted` lets an easy part be earned on its own; here it pays only on top of what it stands
-    behind. Sun et al. 2025, https://arxiv.org/abs/2508.10548 (G-RA): the reward of part i counts
-    times the product over more important parts j of [reward j >= gate j]. Departures: one verdict
-    a response, not one reward a turn; penalties are not gated by default, or failing early would
-    hide them. The shaping function of this name gates parts that are already paid for. With
-    `gate_penalties` a part behind a closed gate is not asked: it costs nothing, has no value in
-    `parts`, and if it decides, the answer is not correct. A part that is asked and has no verdict
-    makes the whole verdict missing. Keep the sum of the gated parts below the step from a closed to
-    an open gate, or they outweigh it.
+    `weighted` lets an easy component be earned on its own; here it pays only on top of what it
+    stands behind. Sun et al. 2025, https://arxiv.org/abs/2508.10548 (G-RA): the reward of component
+    i counts times the product over more important components j of [reward j >= gate j]. Departures:
+    one verdict a response, not one reward a turn; penalties are not gated by default, or failing
+    early would hide them. The shaping function of this name gates components that are already paid
+    for. With `gate_penalties` a component behind a closed gate is not asked: it costs nothing, has
+    no value in `components`, and if it decides, the answer is not correct. A component that is
+    asked and has no verdict makes the whole verdict missing. Keep the sum of the gated components
+    below the step from a closed to an open gate, or they outweigh it.
 
-    Returns a verdict between the sums of the weighted extremes of the parts. Parts: every part that
-    was asked, and `gates_open`, the share of the gates that opened.
+    Returns a verdict between the sums of the weighted extremes of the components. Components: every
+    component that was asked, and `gates_open`, the share of the gates that opened.
     """
     verdicts: dict[str, Verdict] = {}
     reward, opened, closed = 0.0, 0, False
-    for stage in _stages(parts, gates):
+    for stage in _stages(components, gates):
         if closed and gate_penalties:
             break
         asked = await call_verifiers(stage, problem, response)
@@ -93,23 +100,23 @@ async def gated(
             is_open = not closed and (value > gates[name] if strict else value >= gates[name])
             opened += is_open
             closed = not is_open
-    decides = verdicts.get(correct or next(iter(parts)))
+    decides = verdicts.get(correct or next(iter(components)))
     return Verdict.scored(
         reward,
         correct=decides is not None and decides.correct,
         reason=reason_of(verdicts),
         answer=decides.answer if decides is not None else "",
-        parts={**values_of(verdicts), "gates_open": opened / len(gates)},
+        components={**values_of(verdicts), "gates_open": opened / len(gates)},
     )
 
 
 def _stages(
-    parts: Mapping[str, Verifier], gates: Mapping[str, float]
+    components: Mapping[str, Verifier], gates: Mapping[str, float]
 ) -> Iterator[dict[str, Verifier]]:
-    """Parts that can be asked at the same time: each stage ends with a gate or with the list."""
+    """Components to call at the same time: each stage ends with a gate or with the list."""
     stage: dict[str, Verifier] = {}
-    for name, part in parts.items():
-        stage[name] = part
+    for name, component in components.items():
+        stage[name] = component
         if name in gates:
             yield stage
             stage = {}

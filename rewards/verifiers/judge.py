@@ -119,7 +119,8 @@ async def judge(
     The response is quoted between markers that it cannot forge. An answer that cannot be read
     after all attempts, or an endpoint that fails, gives a missing verdict, never 0.
 
-    Returns a verdict whose parts are the items of a rubric, or `shown_first` and `shown_second`.
+    Returns a verdict whose components are the items of a rubric, or `shown_first` and
+    `shown_second`.
     """
     asking = _Asking(endpoint, sampling, form, attempts, cache)
     try:
@@ -130,18 +131,18 @@ async def judge(
             max_chars=max_chars,
         )
         if mode == "graded":
-            reward, parts, reason = await _grade(asking, shown, criteria, scale[0], scale[1])
+            reward, components, reason = await _grade(asking, shown, criteria, scale[0], scale[1])
         elif mode == "pairwise":
-            reward, parts, reason = await _compare(asking, shown, criteria)
+            reward, components, reason = await _compare(asking, shown, criteria)
         else:
-            reward, parts, reason = await _check(asking, shown, criteria, items)
+            reward, components, reason = await _check(asking, shown, criteria, items)
     except (EndpointFailed, NoAnswer) as error:
         return Verdict.missing(f"judge: {error}")
     reason = f"{endpoint.model}, {reason}"
-    return Verdict.scored(reward, correct=reward >= threshold, parts=parts, reason=reason)
+    return Verdict.scored(reward, correct=reward >= threshold, components=components, reason=reason)
 
 
-_Found = tuple[float, dict[str, float], str]  # reward, parts, reason
+_Found = tuple[float, dict[str, float], str]  # reward, components, reason
 
 
 @dataclass(frozen=True)
@@ -190,9 +191,9 @@ async def _compare(asking: _Asking, shown: Material, criteria: str) -> _Found:
     )
     as_first, as_second = _WORTH[said[0]], 1 - _WORTH[said[1]]
     meters.observe(f"{_METER}/disagreement_frac", float(as_first != as_second))
-    parts = {"shown_first": as_first, "shown_second": as_second}
+    components = {"shown_first": as_first, "shown_second": as_second}
     words = f"{first.version}: {said[0]} when shown as A, {said[1]} when shown as B"
-    return (as_first + as_second) / 2, parts, words
+    return (as_first + as_second) / 2, components, words
 
 
 async def _check(
@@ -204,5 +205,5 @@ async def _check(
     earned = sum(item.weight for item in items if said[item.name])
     most = sum(item.weight for item in items if item.weight > 0)
     yes = ", ".join(name for name in names if said[name]) or "nothing"
-    parts = {name: float(said[name]) for name in names}
-    return min(max(earned / most, 0.0), 1.0), parts, f"{prompt.version}: yes to {yes}"
+    components = {name: float(said[name]) for name in names}
+    return min(max(earned / most, 0.0), 1.0), components, f"{prompt.version}: yes to {yes}"

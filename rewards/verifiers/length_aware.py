@@ -7,7 +7,7 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from rewards.answers.thinking import split_thinking
 from rewards.calling import call_verifier
-from rewards.composition import Part, values_of
+from rewards.composition import Component, values_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 
@@ -21,12 +21,14 @@ def _easy_is_below_hard(*, easy_below: float, hard_from: float, **_: object) -> 
         )
 
 
-@verifier.register(validate=_easy_is_below_hard, paper="https://arxiv.org/abs/2505.23727")
+@verifier.register(
+    validate=_easy_is_below_hard, renamed={"part": "base"}, paper="https://arxiv.org/abs/2505.23727"
+)
 async def length_aware(
     problem: Problem,
     response: str,
     *,
-    part: Annotated[Part, Field(description="the verifier whose reward is shortened")],
+    base: Annotated[Component, Field(description="the verifier whose reward is shortened")],
     difficulty: Annotated[
         str, Field(description="column with the difficulty, a number; '' if all are hard")
     ] = "",
@@ -41,7 +43,7 @@ async def length_aware(
         Literal["response", "thought"], Field(description="whose words are counted")
     ] = "response",
 ) -> Verdict:
-    """The part's reward times clip(1 - slope * (words - allowed words), 0, 1).
+    """The base verifier's reward times clip(1 - slope * (words - allowed words), 0, 1).
 
     Wang et al. 2025, https://arxiv.org/abs/2505.23727 (PixelThink). An easy problem allows
     `easy_words`, a hard one `hard_words`, one in between any number. Unlike the shaping functions
@@ -51,11 +53,11 @@ async def length_aware(
     `base` and `words_over`. A row without its difficulty is missing, where the paper takes it for
     easy. A reward of 0 or less stays as it is: shortness never excuses, length never pardons.
 
-    Returns a verdict in the range of the part, `correct` as the part says. Parts: `base` and what
-    it is made of, `words`, `length_score` (0 to 1), `difficulty`, and `words_over` (words beyond
-    those allowed, negative below) where there is a limit.
+    Returns a verdict in the range of the base verifier's, with its `correct`. Components:
+    `base` and what it is made of, `words`, `length_score` (0 to 1), `difficulty`, and `words_over`
+    (words beyond those allowed, negative below) where there is a limit.
     """
-    verdict = await call_verifier(part, problem, response)
+    verdict = await call_verifier(base, problem, response)
     if verdict.is_missing:
         return Verdict.missing(f"base: {verdict.reason}")
     rated = problem.columns.get(difficulty) if difficulty else hard_from
@@ -65,16 +67,16 @@ async def length_aware(
         )
     counted = response if inside == "response" else split_thinking(response).thought
     words = len(counted.split())
-    parts = {**values_of({"base": verdict}), "words": float(words), "difficulty": float(rated)}
+    components = {**values_of({"base": verdict}), "words": float(words), "difficulty": float(rated)}
     score = 1.0
     if not easy_below <= rated < hard_from:
         over = words - (easy_words if rated < easy_below else hard_words)
         score = min(max(1 - slope * over, 0.0), 1.0)
-        parts["words_over"] = float(over)
+        components["words_over"] = float(over)
     return Verdict.scored(
         verdict.reward * score if verdict.reward > 0 else verdict.reward,
         correct=verdict.correct,
         reason=verdict.reason,
         answer=verdict.answer,
-        parts={**parts, "length_score": score},
+        components={**components, "length_score": score},
     )

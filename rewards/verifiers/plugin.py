@@ -130,8 +130,8 @@ async def plugin(
     arrive as JSON has them.
 
     Returns a verdict with the function's reward, or the weighted sum over several, which is correct
-    from `correct_at` on unless the function says so itself. Parts: each function by its name when
-    there are several, and what it logged itself.
+    from `correct_at` on unless the function says so itself. Components: each function by its name
+    when there are several, and what it logged itself.
     """
     pool = Pool(
         workers=workers,
@@ -194,15 +194,15 @@ def _verdict(
     reward = sum(value for _, _, value in told)
     said = [answer.correct for _, answer, _ in told if answer.correct is not None]
     several = len(specs) > 1
-    parts: dict[str, float] = {}
+    components: dict[str, float] = {}
     for name, answer, _ in told:
         if several and answer.reward is not None:
-            parts[name] = answer.reward
-        parts |= {f"{name}/{k}" if several else k: value for k, value in answer.parts}
+            components[name] = answer.reward
+        components |= {f"{name}/{k}" if several else k: value for k, value in answer.components}
     return Verdict.scored(
         reward,
         correct=all(said) if said else reward >= correct_at,
         reason="; ".join(answer.reason for _, answer, _ in told if answer.reason),
         answer=next((answer.answer for _, answer, _ in told if answer.answer), ""),
-        parts=parts,
+        components=components,
     )

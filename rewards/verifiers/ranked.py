@@ -8,11 +8,11 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from rewards.calling import call_verifiers
 from rewards.composition import (
+    Components,
     Decides,
-    Parts,
     missing_of,
     reason_of,
-    refuse_unknown_parts,
+    refuse_unknown_components,
     values_of,
 )
 from rewards.types import Problem, Verdict
@@ -24,13 +24,13 @@ _NONE: list[str] = []
 
 def _levels_rise(
     *,
-    parts: dict[str, Verifier],
+    components: dict[str, Verifier],
     levels: dict[str, list[float]],
     lower_is_better: list[str],
     correct: str,
 ) -> None:
-    refuse_unknown_parts(
-        parts, levels=list(levels), lower_is_better=lower_is_better, correct=[correct]
+    refuse_unknown_components(
+        components, levels=list(levels), lower_is_better=lower_is_better, correct=[correct]
     )
     for name, bounds in levels.items():
         if not bounds or bounds != sorted(set(bounds)):
@@ -41,18 +41,22 @@ def _levels_rise(
             )
 
 
-@verifier.register(validate=_levels_rise, paper="https://arxiv.org/abs/2309.02632")
+@verifier.register(
+    validate=_levels_rise, renamed={"parts": "components"}, paper="https://arxiv.org/abs/2309.02632"
+)
 async def ranked(
     problem: Problem,
     response: str,
     *,
-    parts: Parts,
+    components: Components,
     levels: Annotated[
         dict[str, list[float]],
-        Field(description="rising bounds that cut a part's reward into levels; [1] when not named"),
+        Field(
+            description="rising bounds that cut a component's reward into levels; [1] if not named"
+        ),
     ] = _HALVES,
     lower_is_better: Annotated[
-        list[str], Field(description="parts of which less is better, such as a length")
+        list[str], Field(description="components of which less is better, such as a length")
     ] = _NONE,
     correct: Decides = "",
 ) -> Verdict:
@@ -63,12 +67,12 @@ async def ranked(
     https://arxiv.org/abs/2309.02632 (HERON). Departure: the paper compares pairs of responses, with
     a margin per factor; a verifier sees one response, so the margin is the width of a level, and
     the order is transitive. The paper's pairs are the shaping function `heron`, which reads the
-    parts that are logged here. A part without a verdict makes the whole verdict missing.
+    components that are logged here. A component without a verdict makes the whole verdict missing.
 
     With n_l levels of factor l, the reward is the number l_1 l_2 ... l_L in mixed radix n, over the
-    largest such number. Parts: every part by its name, uncut.
+    largest such number. Components: every component by its name, uncut.
     """
-    verdicts = await call_verifiers(parts, problem, response)
+    verdicts = await call_verifiers(components, problem, response)
     if any(verdict.is_missing for verdict in verdicts.values()):
         return missing_of(verdicts)
     place, places = 0, 1
@@ -78,11 +82,11 @@ async def ranked(
         count = len(bounds) + 1
         place = place * count + (count - 1 - level if name in lower_is_better else level)
         places *= count
-    decides = verdicts[correct or next(iter(parts))]
+    decides = verdicts[correct or next(iter(components))]
     return Verdict.scored(
         place / (places - 1),
         correct=decides.correct,
         reason=reason_of(verdicts),
         answer=decides.answer,
-        parts=values_of(verdicts),
+        components=values_of(verdicts),
     )

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from rewards.answers.thinking import split_thinking
 from rewards.calling import call_verifier
-from rewards.composition import Part, values_of
+from rewards.composition import Component, values_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 
@@ -17,12 +17,12 @@ _LONGEST_STRETCH = 30
 _LONG_WORD = re.compile(r"\S{120}")
 
 
-@verifier.register(paper="https://arxiv.org/abs/2505.10832")
+@verifier.register(renamed={"part": "base"}, paper="https://arxiv.org/abs/2505.10832")
 async def think_modes(
     problem: Problem,
     response: str,
     *,
-    part: Annotated[Part, Field(description="the verifier that says whether it is correct")],
+    base: Annotated[Component, Field(description="the verifier that says whether it is correct")],
     think_correct: Annotated[float, Field(description="reward")] = 1.0,
     think_wrong: Annotated[float, Field(description="reward")] = 0.0,
     direct_correct: Annotated[float, Field(description="reward without a thought")] = 2.0,
@@ -39,12 +39,12 @@ async def think_modes(
     paper's stages look at the whole step, which a verifier cannot: the balance of the modes and the
     lengths within a group are the shaping function `think_stages`, whose numbers may be
     schedules; it reads `thinks` and `closed`. Without a `</think>` the reward is 0 and the response
-    counts as thinking; without a verdict of the part it is missing.
+    counts as thinking; without a verdict of `base` it is missing.
 
-    Returns a verdict between the smallest and the largest of the five numbers. Parts: `base` and
-    what it is made of, `thinks` and `closed` (0 or 1).
+    Returns a verdict between the smallest and the largest of the five numbers. Components: `base`
+    and what it is made of, `thinks` and `closed` (0 or 1).
     """
-    verdict = await call_verifier(part, problem, response)
+    verdict = await call_verifier(base, problem, response)
     if verdict.is_missing:
         return Verdict.missing(f"base: {verdict.reason}")
     said = split_thinking(response)
@@ -62,7 +62,7 @@ async def think_modes(
         correct=verdict.correct,
         reason=verdict.reason,
         answer=verdict.answer,
-        parts={
+        components={
             **values_of({"base": verdict}),
             "thinks": float(thinks),
             "closed": float(said.closed),

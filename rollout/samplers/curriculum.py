@@ -15,7 +15,7 @@ from rollout.samplers import Sampler, sampler
 from rollout.types import Group
 
 
-@sampler.register(paper="https://doi.org/10.1145/1553374.1553380")
+@sampler.register(renamed={"bound": "threshold"}, paper="https://doi.org/10.1145/1553374.1553380")
 def curriculum(
     problems: Sequence[Problem],
     seed: int,
@@ -24,7 +24,7 @@ def curriculum(
     order: Annotated[
         tuple[str, ...], Field(description="the values, first stage first; [] sorts numbers")
     ] = (),
-    bound: Annotated[
+    threshold: Annotated[
         float, Field(ge=0, lt=1, description="pass rate above which the next stage begins")
     ] = 0.7,
     window: Annotated[
@@ -34,7 +34,7 @@ def curriculum(
         float, Field(ge=0, lt=1, description="share of draws from the stages before")
     ] = 0.1,
 ) -> Sampler:
-    """Draws from one stage until its pass rate exceeds `bound`, then from the next.
+    """Draws from one stage until its pass rate exceeds `threshold`, then from the next.
 
     The stages are the values of a column, where `easy_to_hard` finds them by trying. Within a stage
     the problem drawn longest ago is next. The last stage has no end, and there is no way back.
@@ -42,7 +42,7 @@ def curriculum(
     refused; one value in all is one stage, and the order of its problems that of a shuffle.
     """
     known = PassRates(problems, seed, decay=0.0)
-    stages = Stages(known, bound=bound, window=window, review=review)
+    stages = Stages(known, threshold=threshold, window=window, review=review)
     return _Curriculum(known, stages, _stage_of(problems, column, order))
 
 

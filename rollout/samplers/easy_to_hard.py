@@ -14,13 +14,16 @@ from rollout.samplers import Sampler, sampler
 from rollout.types import Group
 
 
-@sampler.register(paper="https://doi.org/10.1145/1553374.1553380")
+@sampler.register(
+    renamed={"parts": "stages", "bound": "threshold"},
+    paper="https://doi.org/10.1145/1553374.1553380",
+)
 def easy_to_hard(
     problems: Sequence[Problem],
     seed: int,
     *,
-    parts: Annotated[int, Field(gt=0, description="how many stages, of equal size")] = 3,
-    bound: Annotated[
+    stages: Annotated[int, Field(gt=0, description="how many stages, of equal size")] = 3,
+    threshold: Annotated[
         float, Field(ge=0, lt=1, description="pass rate above which the next stage begins")
     ] = 0.7,
     window: Annotated[
@@ -36,17 +39,19 @@ def easy_to_hard(
     stages are set once, when the round is over: what is then still unknown, because it is under way
     or its verdicts were missing, counts as unsolved. Equal pass rates go by a shuffle. Within a
     stage the problem drawn longest ago is next; the last stage has no end. After Bengio et al.
-    2009. With fewer problems than parts, each problem is a stage.
+    2009. With fewer problems than stages, each problem is a stage.
     """
     known = PassRates(problems, seed, decay=0.0)
-    return _EasyToHard(known, Stages(known, bound=bound, window=window, review=review), parts)
+    return _EasyToHard(
+        known, Stages(known, threshold=threshold, window=window, review=review), stages
+    )
 
 
 class _EasyToHard:
-    def __init__(self, known: PassRates, stages: Stages, parts: int) -> None:
+    def __init__(self, known: PassRates, stages: Stages, count: int) -> None:
         self._known = known
         self._stages = stages
-        self._parts = parts
+        self._stage_count = count
         self._stage_of: npt.NDArray[np.int64] | None = None  # [N]; None during the first round
 
     def next(self, n: int) -> list[Problem]:
@@ -66,7 +71,7 @@ class _EasyToHard:
         rates = np.where(self._known.seen, self._known.rates, 0.0)
         ranked = np.lexsort((self._known.order, -rates))
         stage_of = np.empty(len(ranked), dtype=np.int64)
-        for stage, part in enumerate(np.array_split(ranked, min(self._parts, len(ranked)))):
+        for stage, part in enumerate(np.array_split(ranked, min(self._stage_count, len(ranked)))):
             stage_of[part] = stage
         return stage_of
 

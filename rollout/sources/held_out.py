@@ -3,7 +3,7 @@
 import hashlib
 from typing import Literal, TypeAlias
 
-Part: TypeAlias = Literal["all", "train", "heldout"]
+Split: TypeAlias = Literal["all", "train", "heldout"]
 SHARE = 8  # one prompt in this many is held out
 
 
@@ -12,6 +12,6 @@ def is_held_out(prompt: str) -> bool:
     return hashlib.sha256(prompt.encode()).digest()[0] % SHARE == 0
 
 
-def belongs(prompt: str, part: Part) -> bool:
-    """Whether the prompt is of the part."""
-    return part == "all" or is_held_out(prompt) == (part == "heldout")
+def belongs(prompt: str, split: Split) -> bool:
+    """Whether the prompt is of the split."""
+    return split == "all" or is_held_out(prompt) == (split == "heldout")

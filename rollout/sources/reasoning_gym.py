@@ -11,20 +11,20 @@ from recipes.errors import RecipeError
 from recipes.slots.registry import did_you_mean
 from recipes.slots.spec import JSON
 from rollout.sources import source
-from rollout.sources.held_out import SHARE, Part, belongs
+from rollout.sources.held_out import SHARE, Split, belongs
 from rollout.types import Row
 
 _DEFAULTS: dict[str, JSON] = {}
 
 
-@source.register()
+@source.register(renamed={"part": "split"})
 def reasoning_gym(
     *,
     task: Annotated[str, Field(description="name of a reasoning-gym task, `chain_sum`")],
     size: Annotated[int, Field(gt=0, description="problems to generate")],
     seed: Annotated[int, Field(ge=0, description="another seed gives other problems")] = 0,
-    part: Annotated[
-        Part, Field(description="train or heldout: one question in eight, by a hash of its text")
+    split: Annotated[
+        Split, Field(description="train or heldout: one question in eight, by a hash of its text")
     ] = "all",
     config: Annotated[
         Mapping[str, JSON], Field(description="options of the task itself, `{max_terms: 3}`")
@@ -32,7 +32,7 @@ def reasoning_gym(
 ) -> list[Row]:
     """`size` problems of one procedural task, each with what the task's own scorer needs.
 
-    With a part, questions of the other part are passed over, whatever the seed, and a question
+    With a split, questions of the other split are passed over, whatever the seed, and a question
     comes once. Columns: `reasoning_gym_task`, and `entry`, the task's record of the problem.
     Tasks that accept many answers give none; their rows have an empty answer.
     https://github.com/open-thought/reasoning-gym
@@ -54,7 +54,7 @@ def reasoning_gym(
                 path=f"config.{option}",
                 fix=f"{did_you_mean(option, known)}(options of {task}: {', '.join(known)})",
             )
-    drawn = size if part == "all" else _enough(size, part)
+    drawn = size if split == "all" else _enough(size, split)
     try:
         entries = list(create_dataset(task, size=drawn, seed=seed, **config))
     except (AssertionError, TypeError, ValueError) as error:
@@ -63,11 +63,11 @@ def reasoning_gym(
             path="config",
             fix="change the option it names",
         ) from error
-    if part != "all":
-        entries = _of_part(entries, part)[:size]
+    if split != "all":
+        entries = _of_split(entries, split)[:size]
     if len(entries) < size:
         raise RecipeError.of(
-            f"the task {task} gave {len(entries)} different questions of part {part}, not {size}",
+            f"the task {task} gave {len(entries)} different questions of split {split}, not {size}",
             path="size",
             fix="lower it, or widen the task's own options",
         )
@@ -83,18 +83,18 @@ def reasoning_gym(
     ]
 
 
-def _enough(size: int, part: Part) -> int:
-    """Questions to draw so that the part very likely has `size` different ones."""
-    return (size * SHARE if part == "heldout" else size) * 3 // 2 + 64
+def _enough(size: int, split: Split) -> int:
+    """Questions to draw so that the split very likely has `size` different ones."""
+    return (size * SHARE if split == "heldout" else size) * 3 // 2 + 64
 
 
-def _of_part(entries: Sequence[Mapping[str, JSON]], part: Part) -> list[Mapping[str, JSON]]:
-    """The part's questions, each once, in the order drawn."""
+def _of_split(entries: Sequence[Mapping[str, JSON]], split: Split) -> list[Mapping[str, JSON]]:
+    """The split's questions, each once, in the order drawn."""
     once = {entry["question"]: entry for entry in reversed(entries)}
     return [
         entry
         for entry in entries
-        if belongs(entry["question"], part) and once[entry["question"]] is entry
+        if belongs(entry["question"], split) and once[entry["question"]] is entry
     ]
 
 

@@ -13,12 +13,12 @@ _SLIP = 0.03  # chance that a worked step is wrong
 _LUCK = 0.37  # chance that a guessed digit is right
 
 
-@source.register()
+@source.register(renamed={"part": "split"})
 def sums(
     *,
     size: Annotated[int, Field(gt=0, le=50_000, description="problems to generate")],
     seed: Annotated[int, Field(ge=0, description="another seed draws other problems")] = 0,
-    part: Annotated[
+    split: Annotated[
         Literal["train", "heldout"],
         Field(description="one prompt in eight is held out, by a hash of its text"),
     ] = "train",
@@ -36,14 +36,14 @@ def sums(
     A model taught by both can do the work but mostly does not: what reinforcement learning is
     to change. Without demonstrations all prompts differ.
     """
-    rng = np.random.default_rng((seed, part == "heldout", demonstrations))
+    rng = np.random.default_rng((seed, split == "heldout", demonstrations))
     rows: list[Row] = []
     seen: set[str] = set()
     while len(rows) < size:
         low = int(rng.choice((10, 100)))
         left, right = (int(n) for n in rng.integers(low, 10 * low, 2))
         prompt = f"{left}+{right}="
-        if is_held_out(prompt) != (part == "heldout") or prompt in seen:
+        if is_held_out(prompt) != (split == "heldout") or prompt in seen:
             continue
         columns = {}
         if demonstrations:
@@ -53,7 +53,7 @@ def sums(
             seen.add(prompt)
         rows.append(
             Row(
-                id=f"sums-{part}-{seed}-{len(rows)}",
+                id=f"sums-{split}-{seed}-{len(rows)}",
                 prompt=prompt,
                 answer=str(left + right),
                 where=f"sums[{len(rows)}]",

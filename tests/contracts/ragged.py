@@ -95,7 +95,7 @@ def batches() -> st.SearchStrategy[TokenBatch]:
 def random_batch(seed: int) -> TokenBatch:
     """Up to four groups of one to four samples, of zero to six sampled tokens in up to two turns.
 
-    Binary or real rewards, often all equal in a group; every annotated field is filled. A part
+    Binary or real rewards, often all equal in a group; every annotated field is filled. A component
     called `calls` holds small counts, `format` holds 0 or 1, `style` a real number.
     """
     rng = np.random.default_rng(seed)
@@ -118,7 +118,7 @@ def random_batch(seed: int) -> TokenBatch:
         prompts=rng.integers(1, 4, len(sizes)).tolist(),
         correct=[[r > 0 for r in row] for row in rewards],
         statuses=rows(lambda: rng.choice([Status.COMPLETED, Status.TRUNCATED_TOKENS])),
-        parts={
+        components={
             "calls": rows(lambda: int(rng.integers(0, 3))),
             "format": rows(lambda: float(rng.integers(0, 2))),
             "style": rows(lambda: round(rng.normal(), 2)),
@@ -159,7 +159,9 @@ def relabelled(of: TokenBatch) -> TokenBatch:
 
 def empty() -> TokenBatch:
     """A batch in which nothing was sampled."""
-    return complete(batch([[1, 0], [0]], [[0, 0], [0]], parts={n: [[0, 1], [1]] for n in PARTS}))
+    return complete(
+        batch([[1, 0], [0]], [[0, 0], [0]], components={n: [[0, 1], [1]] for n in COMPONENTS})
+    )
 
 
 def masked(of: TokenBatch) -> TokenBatch:
@@ -172,7 +174,7 @@ def masked(of: TokenBatch) -> TokenBatch:
     )
 
 
-PARTS = ("calls", "format", "style")
+COMPONENTS = ("calls", "format", "style")
 
 
 def snapshot(of: TokenBatch) -> dict[str, Tensor]:

@@ -5,7 +5,16 @@ import torch
 from hypothesis import given
 
 from tests.contracts import stages
-from tests.contracts.ragged import PARTS, Case, batches, cases, complete, empty, quick, shuffled
+from tests.contracts.ragged import (
+    COMPONENTS,
+    Case,
+    batches,
+    cases,
+    complete,
+    empty,
+    quick,
+    shuffled,
+)
 from tests.support.builders import batch
 from trainer.advantages import advantage
 
@@ -44,6 +53,6 @@ def test_is_zero_without_a_sampled_token(case: Case):
 @pytest.mark.parametrize("reward", [0.0, 1.0, 0.1])
 def test_is_zero_for_a_group_of_equal_rewards(case: Case, reward):
     equal = [[reward] * 3]
-    parts = dict.fromkeys(PARTS, equal)
-    of = complete(batch(equal, [[2, 1, 4]], parts=parts))
+    components = dict.fromkeys(COMPONENTS, equal)
+    of = complete(batch(equal, [[2, 1, 4]], components=components))
     assert not case.call(of).any()

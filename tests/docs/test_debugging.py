@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from recipes.loading.validate import fields_of
+from recipes.loading.validate import model_of
 from recipes.slots.registry import Registry
 from tests.support.runs import ROOT
 from tools.docs_slots import SLOTS
@@ -42,7 +42,7 @@ def test_every_setting_exists(path: str) -> None:
     if section in slots:
         assert any(option in entry.schema.model_fields for entry in slots[section])
     else:
-        assert option in fields_of(section, Recipe)
+        assert option in model_of(section, Recipe).model_fields
 
 
 def test_the_page_names_metrics_and_settings() -> None:

@@ -148,7 +148,9 @@ def test_a_run_is_scored_by_a_reward_model_in_its_own_process(tmp_path):
     assert first == again  # one conversation a pass: the same to the bit
     metrics = first[-1][1]
     assert metrics["verifier/missing_frac"] == 0 and metrics["reward/std"] > 0
-    assert metrics["reward/part/output"] == pytest.approx(10 * metrics["reward/mean"], rel=1e-4)
+    assert metrics["reward/component/output"] == pytest.approx(
+        10 * metrics["reward/mean"], rel=1e-4
+    )
     gone = smoke(base, tmp_path / "gone", verifier=entry.replace(str(folder), "no/such/model"))
     refused = launch(gone, HF_HUB_OFFLINE="1")
     assert refused.returncode == 1
@@ -192,10 +194,10 @@ def test_vllm_judges_single_responses_and_a_run(tmp_path):
         counted = meters.read()
         assert counted["judge/tokens_in"] > 500 and counted["judge/tokens_out"] > 10
         pair = ask({**entry, "mode": "pairwise"})
-        assert pair.parts["shown_first"] in (0, 0.5, 1) and not pair.is_missing, pair.reason
+        assert pair.components["shown_first"] in (0, 0.5, 1) and not pair.is_missing, pair.reason
         items = [{"name": "prime", "question": "Is it a prime?"}]
         listed = ask({**entry, "mode": "rubric", "items": items})
-        assert listed.parts["prime"] in (0, 1), listed.reason
+        assert listed.components["prime"] in (0, 1), listed.reason
 
         base = tiny_base(tmp_path / "base")
         # With one seed for all, a model that knows nothing gives every response the same grade.

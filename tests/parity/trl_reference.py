@@ -163,7 +163,7 @@ def _perturb(model: Any, seed: int) -> None:
 
 
 def _groups(tokenizer: Any, rewards: Sequence[Sequence[float]] = (REWARDS,)) -> list[Group]:
-    """Our records of the same samples; the k-th reward is also the part called `r{k}`."""
+    """Our records of the same samples; the k-th reward is also the component called `r{k}`."""
     groups = []
     for g, text in enumerate(PROMPTS):
         members = []
@@ -184,7 +184,7 @@ def _groups(tokenizer: Any, rewards: Sequence[Sequence[float]] = (REWARDS,)) -> 
                     verdict=Verdict.scored(
                         rewards[0][k],
                         correct=rewards[0][k] > 0,
-                        parts={f"r{j}": values[k] for j, values in enumerate(rewards)},
+                        components={f"r{j}": values[k] for j, values in enumerate(rewards)},
                     ),
                     answer="",
                     status=Status.COMPLETED,

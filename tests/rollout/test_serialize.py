@@ -26,12 +26,12 @@ def test_a_group_survives_json_to_the_bit():
         assert (old.status, old.index, old.role) == (new.status, new.index, new.role)
 
 
-def test_status_and_parts_survive():
-    old = sample(0.5, status=Status.TRUNCATED_TOKENS, parts={"format": 0.25}, answer="x")
+def test_status_and_components_survive():
+    old = sample(0.5, status=Status.TRUNCATED_TOKENS, components={"format": 0.25}, answer="x")
     state = group_to_dict(dataclasses.replace(group([1]), samples=(old,)))
     new = group_from_dict(state).samples[0]
     assert new.status is Status.TRUNCATED_TOKENS
-    assert new.verdict.parts == {"format": 0.25}
+    assert new.verdict.components == {"format": 0.25}
     assert new.answer == new.verdict.answer == "x"
 
 

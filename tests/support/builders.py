@@ -57,7 +57,7 @@ def sample(
     status: Status = Status.COMPLETED,
     missing: bool = False,
     answer: str = "",
-    parts: Mapping[str, float] | None = None,
+    components: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> Sample:
     """A one-turn trajectory; `reply` is its token ids, or how many to draw.
@@ -72,7 +72,7 @@ def sample(
         float(reward),
         correct=reward > 0 if correct is None else correct,
         answer=answer,
-        parts=parts,
+        components=components,
     )
     return Sample(
         token_ids=np.array([*prompt, *drawn], dtype=np.int32),
@@ -137,7 +137,7 @@ def batch(
     prompts: Sequence[int] | None = None,
     correct: Sequence[Sequence[bool]] | None = None,
     statuses: Sequence[Sequence[Status]] | None = None,
-    parts: Mapping[str, Sequence[Sequence[float]]] | None = None,
+    components: Mapping[str, Sequence[Sequence[float]]] | None = None,
     version: int = 0,
     seed: int = 0,
     **fields: Tensor,
@@ -183,13 +183,16 @@ def batch(
         status=torch.tensor([int(s) for row in statuses for s in row])
         if statuses
         else torch.zeros(len(counts), dtype=torch.int64),
-        parts=torch.tensor(
-            [[value for row in part for value in row] for part in (parts or {}).values()],
+        components=torch.tensor(
+            [
+                [value for row in component for value in row]
+                for component in (components or {}).values()
+            ],
             dtype=torch.float32,
         )
-        .reshape(len(parts or {}), len(counts))
+        .reshape(len(components or {}), len(counts))
         .T,
-        part_names=tuple(parts or {}),
+        component_names=tuple(components or {}),
         sample_ids=group_ids * 2**16 + index,
     )
     return built.replace(**fields)

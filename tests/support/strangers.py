@@ -15,7 +15,7 @@ def of_problem(problem, response, *, bonus=0.0):
     return Verdict.scored(
         float(response == problem.columns["wanted"]) + bonus,
         correct=True,
-        parts={"bonus": bonus},
+        components={"bonus": bonus},
         answer=response,
     )
 

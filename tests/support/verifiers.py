@@ -2,7 +2,7 @@
 
 pays(0.5)                       a verifier that gives 0.5 to everything
 broken("no answer")             one that gives no verdict
-judge("weighted", parts={...})  the verdict of a registered verifier on plain functions
+judge("weighted", components={...})  the verdict of a registered verifier on plain functions
 """
 
 import asyncio
@@ -20,13 +20,15 @@ def pays(
     correct: bool | None = None,
     answer: str = "",
     reason: str = "",
-    parts: Mapping[str, float] | None = None,
+    components: Mapping[str, float] | None = None,
 ) -> Verifier:
     """The same verdict on everything; `correct` follows from a positive reward unless given."""
 
     async def constant(problem: Problem, response: str) -> Verdict:
         right = reward > 0 if correct is None else correct
-        return Verdict.scored(reward, correct=right, answer=answer, reason=reason, parts=parts)
+        return Verdict.scored(
+            reward, correct=right, answer=answer, reason=reason, components=components
+        )
 
     return constant
 
@@ -41,7 +43,7 @@ def broken(reason: str = "out of order") -> Verifier:
 
 
 async def raises(problem: Problem, response: str) -> Verdict:
-    """A part with a defect."""
+    """A component with a defect."""
     raise KeyError("solution")
 
 
@@ -53,7 +55,7 @@ def judge(
     row: str = "",
     **options: Any,
 ) -> Verdict:
-    """What the registered verifier says when its parts are these functions."""
+    """What the registered verifier says when its components are these functions."""
     function = verifier.get(name).function
     verdict: Verdict = asyncio.run(
         function(problem(columns=columns, verifier=row), response, **options)

@@ -10,7 +10,7 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
-from trainer.ops.components import part
+from trainer.ops.components import component
 from trainer.ops.segments import group_mean, to_tokens
 
 LARGEST_WEIGHT = 1e6
@@ -23,27 +23,30 @@ def _range(*, low: float, high: float, **_: object) -> None:
 
 
 @advantage.register(
-    paper="https://arxiv.org/abs/2506.02864", tags=("group_baseline",), validate=_range
+    renamed={"parts": "components"},
+    paper="https://arxiv.org/abs/2506.02864",
+    tags=("group_baseline",),
+    validate=_range,
 )
 def beta_norm(
     batch: TokenBatch,
     *,
     low: Annotated[float, Field(description="smallest reward, mapped to 0")] = 0.0,
     high: Annotated[float, Field(description="largest reward, mapped to 1")] = 1.0,
-    parts: Annotated[
+    components: Annotated[
         list[str], Field(description="normalise each of these separately, then average")
     ] = [],  # noqa: B006 - never written to
 ) -> torch.Tensor:
     """Reward minus the group's mean, over a Beta density of that mean which follows the step.
 
     `grpo` always divides by the spread sqrt(p (1 - p)), which is the special case alpha = beta =
-    3/2 up to a constant; here alpha and beta are fitted to the groups of the step by moments.
-    Xiao et al. 2025; with `parts` the paper's advantage decomposition, for several binary rewards.
+    3/2 up to a constant; here alpha and beta are fitted to the groups of the step by moments. Xiao
+    et al. 2025; with `components` the paper's advantage decomposition, for several binary rewards.
     Departures: equal pass rates in all groups (or a single group) give alpha = beta = 1, where the
     authors' code gives NaN. Groups that are all right or all wrong get zero.
     Returns advantages [T], about reward units; zero where `action_mask` is False.
     """
-    named = [part(batch, name) for name in parts] or [batch.rewards]
+    named = [component(batch, name) for name in components] or [batch.rewards]
     if any(values.min() < low or values.max() > high for values in named):
         raise RecipeError.of(
             f"beta_norm was told of rewards from {low:g} to {high:g}, and this step has others",

@@ -10,7 +10,7 @@ from pydantic import Field
 from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
-from trainer.ops.components import part
+from trainer.ops.components import component
 from trainer.ops.segments import group_mean, group_std, to_tokens
 
 
@@ -19,7 +19,7 @@ def stratified(
     batch: TokenBatch,
     *,
     by: Annotated[
-        str, Field(description="part of the reward that names the stratum, or `turns`")
+        str, Field(description="component of the reward that names the stratum, or `turns`")
     ] = "turns",
     blend: Annotated[
         Scheduled, Field(ge=0, le=1, description="weight of the stratum; the rest is the group's")
@@ -33,15 +33,15 @@ def stratified(
     """A blend of the reward normalised inside (problem, stratum) and inside the problem.
 
     Compares a trajectory with those of its own shape, such as its number of tool calls, where
-    `grpo` lets the shapes with higher rewards push down all others. The blend's group part is what
+    `grpo` lets the shapes with higher rewards push down all others. The blend's group term is what
     still favours a better stratum. Zhu et al. 2025 (Stratified GRPO). One stratum is `grpo`.
     Departures: the paper's blend is not given, 0.8 is a placeholder; its theory uses ddof 0.
     Confidence: reconstructed from secondary sources, no official code.
-    A stratum of one, or of equal rewards, has no part of its own; equal groups get zero.
+    A stratum of one, or of equal rewards, has no term of its own; equal groups get zero.
     Returns advantages [T], in standard deviations; zero where `action_mask` is False.
     """
-    is_turns = by == "turns" and by not in batch.part_names
-    label = (_turns(batch) if is_turns else part(batch, by)).clamp(max=cap)
+    is_turns = by == "turns" and by not in batch.component_names
+    label = (_turns(batch) if is_turns else component(batch, by)).clamp(max=cap)
     pairs = torch.stack([batch.group_ids.double(), label.double()], dim=1)
     _, strata = torch.unique(pairs, dim=0, return_inverse=True)
     inside = _standardized(batch.replace(group_ids=strata), ddof, eps)

@@ -23,7 +23,7 @@ def pack(groups: Sequence[Group]) -> TokenBatch:
     assert samples, "a step without samples"
     assert not any(s.verdict.is_missing for s in samples), "a missing verdict reached the batch"
     lengths = torch.tensor([len(s.token_ids) for s in samples])
-    names = tuple(sorted({name for s in samples for name in s.verdict.parts}))
+    names = tuple(sorted({name for s in samples for name in s.verdict.components}))
     batch = TokenBatch(
         token_ids=_tokens([s.token_ids for s in samples], torch.long),
         position_ids=torch.cat([torch.arange(n) for n in lengths.tolist()]),
@@ -37,8 +37,8 @@ def pack(groups: Sequence[Group]) -> TokenBatch:
         correct=torch.tensor([s.verdict.correct for s in samples]),
         lengths=lengths,
         status=torch.tensor([int(s.status) for s in samples]),
-        parts=_parts(samples, names),
-        part_names=names,
+        components=_components(samples, names),
+        component_names=names,
         sample_ids=torch.tensor([g.sample_id(s) for g, s in pairs]),
         pass_rates=torch.tensor([group.pass_rate for group, _ in pairs], dtype=torch.float32),
     )
@@ -53,6 +53,6 @@ def _tokens(arrays: Sequence[npt.NDArray[np.generic]], dtype: torch.dtype) -> to
     return torch.from_numpy(np.concatenate(arrays)).to(dtype)
 
 
-def _parts(samples: Sequence[Sample], names: Sequence[str]) -> torch.Tensor:
-    rows = [[s.verdict.parts.get(name, float("nan")) for name in names] for s in samples]
+def _components(samples: Sequence[Sample], names: Sequence[str]) -> torch.Tensor:
+    rows = [[s.verdict.components.get(name, float("nan")) for name in names] for s in samples]
     return torch.tensor(rows, dtype=torch.float32).reshape(len(samples), len(names))

@@ -1,8 +1,8 @@
 """TokenBatch: one step's samples, packed end to end without padding.
 
-Letters: T packed tokens, S sequences (samples), K named reward parts. The sequences lie one after
-the other; `seq_ids[t]` says which sequence token t belongs to. All tensors are on the CPU until
-`policy` moves its own share.
+Letters: T packed tokens, S sequences (samples), K named reward components. The sequences lie one
+after the other; `seq_ids[t]` says which sequence token t belongs to. All tensors are on the CPU
+until `policy` moves its own share.
 
 Example, two samples of one problem, three and two sampled tokens after a prompt of two:
 
@@ -99,7 +99,7 @@ SEQUENCE_FIELDS = (
     "correct",
     "lengths",
     "status",
-    "parts",
+    "components",
     "sample_ids",
     "baseline",
     "greedy_rewards",
@@ -124,8 +124,8 @@ class TokenBatch:
     correct: Tensor  # [S] bool, the verifier's word, untouched by shaping
     lengths: Tensor  # [S] int64, all tokens of the sequence
     status: Tensor  # [S] int64, a rollout.types.Status
-    parts: Tensor  # [S, K] f32, named components of the reward; nan where a sample has no such part
-    part_names: tuple[str, ...]  # K names
+    components: Tensor  # [S, K] f32, named components of the reward; nan where absent
+    component_names: tuple[str, ...]  # K names
     sample_ids: Tensor  # [S] int64, group_id * 2**16 + index: the same in every run
 
     # filled by stages
@@ -188,7 +188,7 @@ class TokenBatch:
         seq_ids = torch.repeat_interleave(torch.arange(len(chosen)), counts, output_size=total)
         offset = torch.arange(total) - (counts.cumsum(0) - counts)[seq_ids]
         tokens = starts[chosen][seq_ids] + offset
-        fields: dict[str, Any] = {"part_names": self.part_names}
+        fields: dict[str, Any] = {"component_names": self.component_names}
         for name in TOKEN_FIELDS:
             value = self.__dict__[name]
             fields[name] = value if value is ABSENT else value[tokens]

@@ -34,7 +34,7 @@ def step_metrics(groups: Sequence[Group], batch: TokenBatch, version: int) -> Me
         }
     )
     metrics += _spread(groups, rewards)
-    metrics += _parts(batch)
+    metrics += _components(batch)
     metrics += _correction(batch)
     stale = (version - batch.policy_version)[batch.action_mask]
     metrics += {"sync/staleness_mean": Mean.over(stale), "sync/staleness_max": Max.over(stale)}
@@ -64,9 +64,12 @@ def _std(values: Tensor) -> float:
     return float(values.std()) if len(values) > 1 else 0.0
 
 
-def _parts(batch: TokenBatch) -> dict[str, AnyMetric]:
-    columns = zip(batch.part_names, batch.parts.T, strict=True)
-    return {f"reward/part/{name}": Mean.over(part, ~part.isnan()) for name, part in columns}
+def _components(batch: TokenBatch) -> dict[str, AnyMetric]:
+    columns = zip(batch.component_names, batch.components.T, strict=True)
+    return {
+        f"reward/component/{name}": Mean.over(component, ~component.isnan())
+        for name, component in columns
+    }
 
 
 def _correction(batch: TokenBatch) -> dict[str, AnyMetric]:

@@ -9,15 +9,15 @@ from recipes.slots.registry import did_you_mean
 from trainer.batch.token_batch import TokenBatch
 
 
-def part(batch: TokenBatch, name: str) -> torch.Tensor:
+def component(batch: TokenBatch, name: str) -> torch.Tensor:
     """The component `name` of each sample -> [S]; 0 where a sample has no such component.
 
     Raises RecipeError when no sample of the step has it.
     """
-    if name not in batch.part_names:
-        known = ", ".join(batch.part_names) or "none"
+    if name not in batch.component_names:
+        known = ", ".join(batch.component_names) or "none"
         raise RecipeError.of(
-            f"no sample has a part called '{name}'",
-            fix=f"{did_you_mean(name, batch.part_names)}(parts of this step: {known})",
+            f"no sample has a component called '{name}'",
+            fix=f"{did_you_mean(name, batch.component_names)}(components of this step: {known})",
         )
-    return batch.parts[:, batch.part_names.index(name)].nan_to_num(0.0)
+    return batch.components[:, batch.component_names.index(name)].nan_to_num(0.0)

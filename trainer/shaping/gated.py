@@ -9,34 +9,36 @@ from pydantic import Field
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
-from trainer.ops.components import part
+from trainer.ops.components import component
 from trainer.shaping import shaping
 
 
-@shaping.register(paper="https://arxiv.org/abs/2508.10548")
+@shaping.register(renamed={"parts": "components"}, paper="https://arxiv.org/abs/2508.10548")
 def gated(
     batch: TokenBatch,
     *,
-    parts: Annotated[list[str], Field(min_length=1, description="step rewards that are added")],
+    components: Annotated[
+        list[str], Field(min_length=1, description="step rewards that are added")
+    ],
     gate: Annotated[Scheduled, Field(description="smallest outcome that opens it")] = 0.5,
     strict: Annotated[bool, Field(description="the outcome must be above the gate")] = False,
     gate_penalties: Annotated[
         bool, Field(description="also hide negative step rewards behind the gate")
     ] = False,
 ) -> torch.Tensor:
-    """The outcome reward, plus the named parts where the outcome reaches the gate.
+    """The outcome reward, plus the named components where the outcome reaches the gate.
 
-    Added without a gate, easy step rewards are farmed and the outcome falls. Sun et al. 2025
-    (G-RA, two levels). The sample's reward must be the outcome alone, and the parts' sum should
-    stay below the distance to the next better outcome. Departures: penalties are not gated by
-    default, or failing early would hide them; the published gate is not known. Confidence:
-    mechanism from secondary sources.
+    Added without a gate, easy step rewards are farmed and the outcome falls. Sun et al. 2025 (G-RA,
+    two levels). The sample's reward must be the outcome alone, and the components' sum should stay
+    below the distance to the next better outcome. Departures: penalties are not gated by default,
+    or failing early would hide them; the published gate is not known. Confidence: mechanism from
+    secondary sources.
     Returns rewards [S], reward units.
     """
     is_open = batch.rewards > gate if strict else batch.rewards >= gate
     total = batch.rewards
-    for name in parts:
-        value = part(batch, name)
+    for name in components:
+        value = component(batch, name)
         hidden = ~is_open & (gate_penalties | (value > 0))
         total = total + torch.where(hidden, 0.0, value)
     return total

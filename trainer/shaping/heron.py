@@ -10,7 +10,7 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
-from trainer.ops.components import part
+from trainer.ops.components import component
 from trainer.shaping import shaping
 
 _NONE: list[str] = []
@@ -35,7 +35,7 @@ def heron(
     batch: TokenBatch,
     *,
     factors: Annotated[
-        list[str], Field(min_length=1, description="parts, the most important first")
+        list[str], Field(min_length=1, description="components, the most important first")
     ],
     lower_is_better: Annotated[list[str], Field(description="factors of which less is better")] = (
         _NONE
@@ -71,8 +71,8 @@ def heron(
 
 def _factor(batch: TokenBatch, name: str, lower: bool) -> torch.Tensor:
     """The factor [S], larger is better; nan where a sample has none."""
-    part(batch, name)  # says so when no sample has it
-    values = batch.parts[:, batch.part_names.index(name)]
+    component(batch, name)  # says so when no sample has it
+    values = batch.components[:, batch.component_names.index(name)]
     return -values if lower else values
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
-from trainer.ops.components import part
+from trainer.ops.components import component
 from trainer.ops.segments import group_sum, seq_count
 from trainer.shaping import shaping
 
@@ -30,7 +30,7 @@ def think_stages(
         Scheduled, Field(ge=0, le=1, description="share of a mode above which it is paid less")
     ] = 0.5,
     thinks: Annotated[
-        str, Field(description="part that is 1 for a thought and 0 for none")
+        str, Field(description="component that is 1 for a thought and 0 for none")
     ] = "thinks",
 ) -> torch.Tensor:
     """The rewards of `think_modes`, with lengths weighed in a group and modes balanced in the step.
@@ -38,15 +38,15 @@ def think_stages(
     First, among the right and among the wrong answers of a group, z is the length in standard
     deviations: right ones get -1 + exp(-alpha z) added, wrong ones 1 - exp(-beta z), so that right
     answers are short and wrong ones were at least tried. Then the mode whose share p of the step is
-    above gamma is drawn towards a poor reward (0 and -1 thinking, 1 and -2 directly) by
-    d = clip(2 (p - gamma), 0, 1). Tu et al. 2025 (AutoThink). The stages are schedules: (0, 0, 0.5)
-    keeps both modes alive, (0, 0, 1) lets the policy choose, (0.05, 0.05, 1) shortens. Lengths are
-    sampled tokens. An answer alone in its class has no z; a sample without the part is in no share
-    and is not balanced.
+    above gamma is drawn towards a poor reward (0 and -1 thinking, 1 and -2 directly) by d = clip(2
+    (p - gamma), 0, 1). Tu et al. 2025 (AutoThink). The stages are schedules: (0, 0, 0.5) keeps both
+    modes alive, (0, 0, 1) lets the policy choose, (0.05, 0.05, 1) shortens. Lengths are sampled
+    tokens. An answer alone in its class has no z; a sample without the component is in no share and
+    is not balanced.
     Returns rewards [S], reward units.
     """
-    part(batch, thinks)  # says so when no sample has it
-    thought = batch.parts[:, batch.part_names.index(thinks)]
+    component(batch, thinks)  # says so when no sample has it
+    thought = batch.components[:, batch.component_names.index(thinks)]
     right = batch.correct
     pull = torch.where(right, torch.expm1(-alpha * _z(batch)), -torch.expm1(-beta * _z(batch)))
     rewards = batch.rewards + pull

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from recipes.slots.spec import Scheduled
 from trainer.batch.token_batch import TokenBatch
-from trainer.ops.components import part
+from trainer.ops.components import component
 from trainer.ops.segments import seq_mean
 from trainer.shaping import shaping
 
@@ -31,14 +31,14 @@ def uncertain_length(
     u is the mean over the sampled tokens of 1 - their probability. Wang et al. 2025 (PixelThink).
     Departure: the paper takes the gap between the two most likely tokens, which engines do not
     return. The effect is small by construction: at most words * slope of the reward. Reads the
-    parts `base`, `difficulty` and `words_over`, so `length_aware` must be the whole verifier;
+    components `base`, `difficulty` and `words_over`, so `length_aware` must be the whole verifier;
     samples without a limit keep their reward.
     Returns rewards [S], reward units.
     """
-    base, rated = part(batch, "base"), part(batch, "difficulty")
-    if "words_over" not in batch.part_names:  # no sample of this step has a limit
+    base, rated = component(batch, "base"), component(batch, "difficulty")
+    if "words_over" not in batch.component_names:  # no sample of this step has a limit
         return batch.rewards
-    over = batch.parts[:, batch.part_names.index("words_over")]
+    over = batch.components[:, batch.component_names.index("words_over")]
     unsure = seq_mean(1 - batch.behavior_logprobs.exp(), batch, batch.action_mask)
     score = (1 - slope * (over - words * unsure)).clamp(0, 1)
     applies = over.isfinite() & (rated >= hard_from) & (base > 0)

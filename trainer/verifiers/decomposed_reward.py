@@ -58,7 +58,7 @@ async def decomposed_reward(
     comparison tells only the sign of each head.
 
     Returns a verdict whose reward has no unit (a weighted mean of standardised heads), with the
-    reward model's own output as part `output`.
+    reward model's own output as component `output`.
     """
     decomposition, taste = _taste(local, preferences, columns, temperature)
     try:
@@ -71,7 +71,7 @@ async def decomposed_reward(
         reward,
         correct=reward > threshold,
         reason=f"output {scored.reward:.4g}",
-        parts={"output": scored.reward},
+        components={"output": scored.reward},
     )
 
 

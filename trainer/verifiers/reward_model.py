@@ -62,7 +62,7 @@ async def reward_model(
     used, without the sigmoid that a server applies by default. A conversation that is too long,
     a deadline or a server that fails gives a missing verdict.
 
-    Returns a verdict with reward (output - mean) / std and the raw output as part `output`.
+    Returns a verdict with reward (output - mean) / std and the raw output as component `output`.
     """
     start = time.perf_counter()
     try:
@@ -80,5 +80,5 @@ async def reward_model(
         reward,
         correct=reward > threshold,
         reason=f"output {output:.4g}",
-        parts={"output": output},
+        components={"output": output},
     )

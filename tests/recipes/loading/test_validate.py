@@ -1,17 +1,20 @@
 """A file as a typed section: every fault, each with its line, path and remedy."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import pytest
 from pydantic import Field
 
 from recipes.errors import RecipeError
 from recipes.loading.load import load
-from recipes.loading.validate import fields_of, validate
+from recipes.loading.validate import model_of, validate
 from recipes.slots.spec import Spec
 
 
 class Inner(Spec):
+    renamed: ClassVar[Mapping[str, str]] = {"words": "tokens"}
+
     tokens: Annotated[int, Field(gt=0)]
     stop: list[str] = []
 
@@ -55,6 +58,13 @@ def test_an_unknown_option_at_the_top_is_the_files(tmp_path):
         read(tmp_path, "nmae: a\ninner: {tokens: 3}\n")
 
 
-def test_fields_are_found_below_lists_too():
-    assert set(fields_of("many.0", Outer)) == {"tokens", "stop"}
-    assert set(fields_of("", Outer)) == {"name", "inner", "many"}
+def test_sections_are_found_below_lists_too():
+    assert model_of("many.0", Outer) is Inner
+    assert model_of("", Outer) is Outer
+
+
+def test_an_old_key_is_answered_with_the_new_one_alone(tmp_path):
+    with pytest.raises(RecipeError) as raised:
+        read(tmp_path, "name: a\ninner:\n  words: 3\n")
+    (fault,) = raised.value.faults  # and not that `tokens` is missing
+    assert str(fault).endswith("x.yaml:3: inner.words: `words` is now `tokens`; rename it")

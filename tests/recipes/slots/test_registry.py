@@ -529,3 +529,25 @@ def test_tags_are_those_of_everything_inside() -> None:
     tool, _ = tools()
     assert tags_of(tool.bind(NESTED)) == {"sharp", "heavy"}
     assert tags_of(tool.bind("cord")) == set()
+
+
+def renamed_shapes() -> AnyRegistry:
+    shape: AnyRegistry = Registry("shape", params=("x",), packages=[])
+
+    @shape.register(formerly=("circle",), renamed={"radius": "size"})
+    def disc(x: float, *, size: float) -> float:
+        return x * size
+
+    return shape
+
+
+def test_an_old_function_name_is_answered_with_the_new_one():
+    with pytest.raises(RecipeError, match=r"^shape `circle` is now `disc`; use the new name$"):
+        renamed_shapes().bind({"name": "circle", "size": 1.0})
+
+
+def test_an_old_option_is_answered_with_the_new_one_alone():
+    with pytest.raises(RecipeError) as caught:
+        renamed_shapes().bind({"name": "disc", "radius": 1.0})
+    (fault,) = caught.value.faults  # and not that `size` is missing
+    assert str(fault) == "radius: `radius` is now `size`; rename it"

@@ -43,14 +43,14 @@ def test_a_first_verifier_that_is_never_wrong(wrong):
     assert found["verifier/false_negative"] == found["verifier/false_negative_low"] == 0
 
 
-def verdict(parts):
-    return Verdict.scored(0.0, correct=False, parts=parts)
+def verdict(components):
+    return Verdict.scored(0.0, correct=False, components=components)
 
 
-def watch(rates_, *all_parts):
+def watch(rates_, *all_verdicts):
     async def every():
-        for parts in all_parts:
-            await rates_.see(problem(), "x", verdict(parts))
+        for components in all_verdicts:
+            await rates_.see(problem(), "x", verdict(components))
 
     asyncio.run(every())
     return rates_.metrics()

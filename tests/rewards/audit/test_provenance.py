@@ -28,9 +28,9 @@ def changed(saved, entry):
 
 
 def test_the_code_is_that_of_the_verifier_and_what_it_imports():
-    code = of({"name": "ranked", "parts": {"a": "exact"}}).code
+    code = of({"name": "ranked", "components": {"a": "exact"}}).code
     assert "ranked" in code and "exact" in code
-    assert "refuse_unknown_parts" in code  # of composition, imported by ranked
+    assert "refuse_unknown_components" in code  # of composition, imported by ranked
     assert "last_boxed" in code  # of answers.extract, imported by exact
     assert not code.keys() & {"Problem", "Verdict", "Workers", "call_verifier"}  # they only carry
 
@@ -70,7 +70,7 @@ def test_a_changed_option_is_named_by_its_path(old, new, found):
     def entry(given):
         if isinstance(given, str):
             return given
-        return {"name": "best_of", "parts": {str(n): part for n, part in enumerate(given)}}
+        return {"name": "best_of", "components": {str(n): part for n, part in enumerate(given)}}
 
     told = [t for t in changed(of(entry(old)).plain(), entry(new)) if t.startswith("option ")]
     assert len(told) == len(found)

@@ -16,7 +16,7 @@ def test_an_overturned_verdict_is_that_of_the_second():
     verdict = said(pays(0, answer="7"), pays(1, answer="7.0", reason="equal"))
     assert (verdict.reward, verdict.correct, verdict.answer) == (1, True, "7.0")
     assert verdict.reason == "overturned: equal"
-    assert verdict.parts == {
+    assert verdict.components == {
         "first": 0, "first_correct": 0, "second": 1, "overturned": 1, "repaired": 1,
     }  # fmt: skip
 
@@ -24,13 +24,13 @@ def test_an_overturned_verdict_is_that_of_the_second():
 def test_without_repair_the_first_counts():
     verdict = said(pays(0), pays(1), repair=False)
     assert not verdict.correct
-    assert (verdict.parts["overturned"], verdict.parts["repaired"]) == (1, 0)
+    assert (verdict.components["overturned"], verdict.components["repaired"]) == (1, 0)
 
 
 def test_a_confirmed_verdict_stays():
     verdict = said(pays(0.5), pays(1))
     assert verdict.reward == 0.5
-    assert (verdict.parts["overturned"], verdict.parts["repaired"]) == (0, 0)
+    assert (verdict.components["overturned"], verdict.components["repaired"]) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,13 @@ def test_a_confirmed_verdict_stays():
     ],
 )  # fmt: skip
 def test_each_kind_has_its_share(first, shares, asked):
-    assert ("overturned" in said(pays(first), pays(1), **shares).parts) is asked
+    assert ("overturned" in said(pays(first), pays(1), **shares).components) is asked
 
 
 def test_no_first_verdict_is_missing_and_no_second_is_no_appeal():
     assert said(broken("down"), pays(1)).reason == "first: down"
     verdict = said(pays(0), broken())
-    assert (verdict.is_missing, verdict.parts) == (False, {"first": 0, "first_correct": 0})
+    assert (verdict.is_missing, verdict.components) == (False, {"first": 0, "first_correct": 0})
 
 
 def drawn(seed, problems=400):
@@ -61,7 +61,7 @@ def drawn(seed, problems=400):
             for i in range(problems)
         ]
 
-    return ["overturned" in verdict.parts for verdict in asyncio.run(all_of_them())]
+    return ["overturned" in verdict.components for verdict in asyncio.run(all_of_them())]
 
 
 def test_the_draw_is_seeded_and_near_its_share():

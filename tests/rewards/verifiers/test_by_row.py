@@ -4,14 +4,14 @@ from rewards.verifiers import verifier
 from rewards.verifiers.by_row import names_for_rows
 from tests.support.verifiers import broken, judge, pays, raises
 
-NAMED = {"maths": pays(0.25, answer="7", parts={"style": 0.5}), "code": pays(1.0)}
+NAMED = {"maths": pays(0.25, answer="7", components={"style": 0.5}), "code": pays(1.0)}
 
 
 def test_the_row_says_who_judges_it():
     maths, code = (judge("by_row", row=row, named=NAMED) for row in ("maths", "code"))
     assert (maths.reward, maths.answer) == (0.25, "7")
-    assert maths.parts == {"maths": 0.25, "maths/style": 0.5}
-    assert (code.reward, code.parts) == (1.0, {"code": 1.0})
+    assert maths.components == {"maths": 0.25, "maths/style": 0.5}
+    assert (code.reward, code.components) == (1.0, {"code": 1.0})
 
 
 def test_rows_without_a_name_have_a_verifier_of_their_own():
@@ -25,9 +25,9 @@ def test_an_unknown_name_is_missing_and_never_another_verifiers_business():
     assert verdict.reason == "no verifier called 'mahts'"
 
 
-@pytest.mark.parametrize("part", [broken("out of order"), raises])
-def test_a_verifier_without_a_verdict_gives_none(part):
-    assert judge("by_row", row="code", named={"code": part}).is_missing
+@pytest.mark.parametrize("component", [broken("out of order"), raises])
+def test_a_verifier_without_a_verdict_gives_none(component):
+    assert judge("by_row", row="code", named={"code": component}).is_missing
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_verifier_without_a_verdict_gives_none(part):
         (
             {
                 "name": "weighted",
-                "parts": {
+                "components": {
                     "a": {"name": "by_row", "named": {"maths": "exact", "code": "exact"}},
                     "b": {"name": "by_row", "named": {"maths": "numeric"}, "otherwise": "exact"},
                 },

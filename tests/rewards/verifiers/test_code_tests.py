@@ -179,7 +179,7 @@ def test_share_rewards_the_part_that_passes(
 def test_the_level_in_force_is_recorded() -> None:
     sandbox = choose("auto")
     verdict = judged("def double(n):\n    return n * 2", MBPP)
-    assert verdict.parts == {"tests_passed": 1.0, "sandbox_rank": float(sandbox.rank)}
+    assert verdict.components == {"tests_passed": 1.0, "sandbox_rank": float(sandbox.rank)}
     assert verdict.reason == f"2 of 2 tests passed [{sandbox.level}]"
     assert verdict.answer == "def double(n):\n    return n * 2"
 

@@ -44,7 +44,7 @@ def test_the_reward_is_the_share_of_the_features_and_correct_means_all() -> None
     verdict = judge(r"<a>x</a>", tags=["a"], boxed=True)
     assert verdict.reward == 0.5
     assert not verdict.correct
-    assert verdict.parts == {"tags": 1.0, "boxed": 0.0}
+    assert verdict.components == {"tags": 1.0, "boxed": 0.0}
     assert verdict.reason == "lacks boxed"
 
 

@@ -19,37 +19,41 @@ def counting(name, reward):
     ("tests", "reward", "opened"),
     [(1.0, 1.75, 1.0), (0.5, 1.25, 1.0), (0.4, 0.4, 0.0)],
 )
-def test_a_part_counts_once_the_gate_is_reached(tests, reward, opened):
+def test_a_component_counts_once_the_gate_is_reached(tests, reward, opened):
     verdict = judge(
         "gated",
-        parts={"tests": pays(tests), "style": pays(0.75)},
+        components={"tests": pays(tests), "style": pays(0.75)},
         gates={"tests": 0.5},
     )
     assert verdict.reward == pytest.approx(reward)
-    assert verdict.parts == {"tests": tests, "style": 0.75, "gates_open": opened}
+    assert verdict.components == {"tests": tests, "style": 0.75, "gates_open": opened}
 
 
 def test_a_strict_gate_opens_above_its_reward():
-    parts = {"tests": pays(0.5), "style": pays(1)}
-    assert judge("gated", parts=parts, gates={"tests": 0.5}, strict=True).reward == 0.5
+    components = {"tests": pays(0.5), "style": pays(1)}
+    assert judge("gated", components=components, gates={"tests": 0.5}, strict=True).reward == 0.5
 
 
 def test_every_gate_on_the_way_must_be_open():
-    parts = {"builds": pays(1), "tests": pays(0), "style": pays(1)}
-    verdict = judge("gated", parts=parts, gates={"builds": 1, "tests": 1}, weights={"style": 4})
+    components = {"builds": pays(1), "tests": pays(0), "style": pays(1)}
+    verdict = judge(
+        "gated", components=components, gates={"builds": 1, "tests": 1}, weights={"style": 4}
+    )
     assert verdict.reward == 1
-    assert verdict.parts["gates_open"] == 0.5
+    assert verdict.components["gates_open"] == 0.5
 
 
 def test_a_later_gate_does_not_open_what_an_earlier_one_closed():
-    parts = {"builds": pays(0), "tests": pays(1), "style": pays(1)}
-    assert judge("gated", parts=parts, gates={"builds": 1, "tests": 1}).reward == 0
+    components = {"builds": pays(0), "tests": pays(1), "style": pays(1)}
+    assert judge("gated", components=components, gates={"builds": 1, "tests": 1}).reward == 0
 
 
 def test_a_penalty_is_not_hidden_by_failing_early():
-    parts = {"tests": pays(0), "style": pays(-0.25)}
-    assert judge("gated", parts=parts, gates={"tests": 1}).reward == -0.25
-    assert judge("gated", parts=parts, gates={"tests": 1}, gate_penalties=True).reward == 0
+    components = {"tests": pays(0), "style": pays(-0.25)}
+    assert judge("gated", components=components, gates={"tests": 1}).reward == -0.25
+    assert (
+        judge("gated", components=components, gates={"tests": 1}, gate_penalties=True).reward == 0
+    )
 
 
 @pytest.mark.parametrize(("hide", "asked"), [(True, ["tests"]), (False, ["tests", "style"])])
@@ -57,30 +61,30 @@ def test_what_cannot_count_is_not_asked(hide, asked):
     ASKED.clear()
     judge(
         "gated",
-        parts={"tests": counting("tests", 0), "style": counting("style", 1)},
+        components={"tests": counting("tests", 0), "style": counting("style", 1)},
         gates={"tests": 1},
         gate_penalties=hide,
     )
     assert asked == ASKED
 
 
-def test_behind_a_closed_gate_the_part_that_decides_is_not_correct():
-    parts = {"format": pays(0), "accuracy": pays(1)}
+def test_behind_a_closed_gate_the_component_that_decides_is_not_correct():
+    components = {"format": pays(0), "accuracy": pays(1)}
     verdict = judge(
-        "gated", parts=parts, gates={"format": 1}, correct="accuracy", gate_penalties=True
+        "gated", components=components, gates={"format": 1}, correct="accuracy", gate_penalties=True
     )
     assert not verdict.correct and not verdict.is_missing
 
 
-def test_a_missing_part_that_was_asked_makes_the_verdict_missing():
-    assert judge("gated", parts={"a": broken(), "b": pays(1)}, gates={"a": 1}).is_missing
-    assert judge("gated", parts={"a": pays(1), "b": broken()}, gates={"a": 1}).is_missing
+def test_a_missing_component_that_was_asked_makes_the_verdict_missing():
+    assert judge("gated", components={"a": broken(), "b": pays(1)}, gates={"a": 1}).is_missing
+    assert judge("gated", components={"a": pays(1), "b": broken()}, gates={"a": 1}).is_missing
     closed = {"a": pays(0), "b": broken()}
-    assert not judge("gated", parts=closed, gates={"a": 1}, gate_penalties=True).is_missing
+    assert not judge("gated", components=closed, gates={"a": 1}, gate_penalties=True).is_missing
 
 
 @pytest.mark.parametrize("gates", [{"tets": 1.0}, {"style": 1.0}, {}])
 def test_gates_must_guard_something(gates):
-    parts = {"tests": "exact", "style": "code_tests"}
+    components = {"tests": "exact", "style": "code_tests"}
     with pytest.raises(RecipeError):
-        verifier.bind({"name": "gated", "parts": parts, "gates": gates})
+        verifier.bind({"name": "gated", "components": components, "gates": gates})

@@ -82,7 +82,7 @@ def test_places_are_swapped_and_averaged(tmp_path, as_first, as_second, reward):
         verdict = judge(server, tmp_path, mode="pairwise")
         assert sorted(map(shown_as, server.requests)) == ["A", "B"]
     assert verdict.reward == reward
-    first, second = verdict.parts["shown_first"], verdict.parts["shown_second"]
+    first, second = verdict.components["shown_first"], verdict.components["shown_second"]
     assert (first + second) / 2 == reward
     assert meters.read()["judge/disagreement_frac"] == float(first != second)
 
@@ -124,7 +124,7 @@ def test_a_rubric_is_the_share_of_its_positive_weights(tmp_path, said, reward):
         verdict = judge(server, tmp_path, mode="rubric", items=ITEMS)
         assert "- polite: Is it polite?" in server.requests[0].messages[0]["content"]
     assert verdict.reward == pytest.approx(reward)
-    assert verdict.parts == {name: float(word == "yes") for name, word in answer.items()}
+    assert verdict.components == {name: float(word == "yes") for name, word in answer.items()}
 
 
 def test_an_unreadable_answer_is_asked_again_with_another_seed(tmp_path):
@@ -207,8 +207,8 @@ def test_options_that_do_not_go_together_are_refused(options, path, words):
 def test_a_missing_key_is_found_before_a_run(monkeypatch):
     monkeypatch.delenv("TEMPER_NO_KEY", raising=False)
     judged = bound(endpoint={"api_key_env": "TEMPER_NO_KEY"})
-    parts = {"style": to_plain(judged)}
-    for entry in (judged, verifier.bind({"name": "weighted", "parts": parts})):
+    components = {"style": to_plain(judged)}
+    for entry in (judged, verifier.bind({"name": "weighted", "components": components})):
         with pytest.raises(RecipeError, match="TEMPER_NO_KEY is not set"):
             call_on_run_start(entry)
 

@@ -10,7 +10,7 @@ def shortened(words, difficulty, reward=4.0, **options):
         "length_aware",
         response="word " * words,
         columns={"rated": difficulty},
-        part=pays(reward),
+        base=pays(reward),
         difficulty="rated",
         **options,
     )
@@ -32,12 +32,12 @@ def test_the_papers_numbers(words, difficulty, reward):
     assert shortened(words, difficulty).reward == pytest.approx(reward)
 
 
-def test_parts_say_what_went_in():
-    parts = shortened(200, 2).parts
-    assert parts == pytest.approx(
+def test_components_say_what_went_in():
+    components = shortened(200, 2).components
+    assert components == pytest.approx(
         {"base": 4, "words": 200, "difficulty": 2, "words_over": 104, "length_score": 0.792}
     )
-    assert "words_over" not in shortened(200, 4).parts
+    assert "words_over" not in shortened(200, 4).components
 
 
 @pytest.mark.parametrize("reward", [0.0, -1.0])
@@ -48,14 +48,14 @@ def test_length_does_not_change_a_reward_without_merit(reward):
 def test_only_the_thought_may_be_counted():
     said = "<think>" + "so " * 100 + "</think>" + "word " * 500
     verdict = judge(
-        "length_aware", response=said, part=pays(1), hard_words=90, slope=0.01, inside="thought"
+        "length_aware", response=said, base=pays(1), hard_words=90, slope=0.01, inside="thought"
     )
-    assert verdict.parts["words"] == 100
+    assert verdict.components["words"] == 100
     assert verdict.reward == pytest.approx(0.9)
 
 
 def test_without_a_column_every_problem_is_hard():
-    verdict = judge("length_aware", response="word " * 266, part=pays(1))
+    verdict = judge("length_aware", response="word " * 266, base=pays(1))
     assert verdict.reward == pytest.approx(0.98)
 
 
@@ -67,11 +67,11 @@ def test_a_row_without_its_difficulty_is_missing(rated):
 
 
 def test_a_missing_base_is_missing():
-    verdict = judge("length_aware", part=broken("down"))
+    verdict = judge("length_aware", base=broken("down"))
     assert (verdict.is_missing, verdict.reason) == (True, "base: down")
 
 
 def test_bounds_in_the_wrong_order_are_refused():
     with pytest.raises(RecipeError) as caught:
-        verifier.bind({"name": "length_aware", "part": "code_tests", "easy_below": 6.0})
+        verifier.bind({"name": "length_aware", "base": "code_tests", "easy_below": 6.0})
     assert caught.value.faults[0].path == "easy_below"

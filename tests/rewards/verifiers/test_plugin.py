@@ -45,7 +45,7 @@ def test_the_shortest_plugin_gives_a_number():
 def test_a_verdict_comes_back_whole():
     verdict = ask("of_problem", "x", options={"bonus": 0.25})
     assert (verdict.reward, verdict.correct, verdict.answer) == (1.25, True, "x")
-    assert verdict.parts == {"bonus": 0.25}
+    assert verdict.components == {"bonus": 0.25}
 
 
 @slow
@@ -62,7 +62,7 @@ def test_a_trl_function_gets_columns_state_and_log_helpers():
     finally:
         announce_step(0, 1)
     assert verdict.reward == 1.0
-    assert verdict.parts == {"step": 0.25}
+    assert verdict.components == {"step": 0.25}
     assert verdict.reason == "prompt=1+1="
 
 
@@ -82,7 +82,7 @@ def test_completion_ids_need_a_tokenizer(tmp_path):
 def test_none_is_not_for_me():
     both = ["only_even", "only_odd"]
     verdict = ask(both, "2", weights=[3.0, 5.0])
-    assert (verdict.reward, verdict.parts) == (3.0, {"only_even": 1.0})
+    assert (verdict.reward, verdict.components) == (3.0, {"only_even": 1.0})
     assert ask(both, "1", answer="1", weights=[3.0, 5.0]).reward == 5.0
     alone = ask("only_odd", "2")
     assert alone.is_missing
@@ -99,7 +99,7 @@ def test_verls_signature():
     verdict = ask("compute_score", "2", columns={"data_source": "gsm8k"})
     assert (verdict.reward, verdict.correct, verdict.answer) == (0.5, True, "2")
     assert verdict.reason == "pred=2, why=gsm8k"
-    assert verdict.parts == {"acc": 1.0}
+    assert verdict.components == {"acc": 1.0}
 
 
 @slow

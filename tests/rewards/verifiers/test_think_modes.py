@@ -17,16 +17,18 @@ STARTED_IN_PROMPT = "\n</think>\n\n4"
     ],
 )  # fmt: skip
 def test_the_papers_table(response, right, reward):
-    verdict = judge("think_modes", response=response, part=pays(float(right)))
+    verdict = judge("think_modes", response=response, base=pays(float(right)))
     assert (verdict.reward, verdict.correct) == (reward, right)
 
 
 @pytest.mark.parametrize(
     ("response", "thinks", "closed"), [(THINKS, 1, 1), (DIRECT, 0, 1), ("4", 1, 0)]
 )
-def test_parts_say_which_mode_it_was(response, thinks, closed):
-    parts = judge("think_modes", response=response, part=pays(1, parts={"digits": 3})).parts
-    assert parts == {"base": 1, "base/digits": 3, "thinks": thinks, "closed": closed}
+def test_components_say_which_mode_it_was(response, thinks, closed):
+    components = judge(
+        "think_modes", response=response, base=pays(1, components={"digits": 3})
+    ).components
+    assert components == {"base": 1, "base/digits": 3, "thinks": thinks, "closed": closed}
 
 
 @pytest.mark.parametrize(
@@ -51,10 +53,10 @@ def test_a_loop_is_ten_times_the_same_stretch(text, found):
 
 def test_a_loop_makes_a_negative_reward_worse_and_no_other():
     looping = DIRECT + " ha" * 10
-    assert judge("think_modes", response=looping, part=pays(0)).reward == -2
-    assert judge("think_modes", response=looping, part=pays(1)).reward == 2
-    assert judge("think_modes", response=THINKS + " ha" * 10, part=pays(0)).reward == 0
+    assert judge("think_modes", response=looping, base=pays(0)).reward == -2
+    assert judge("think_modes", response=looping, base=pays(1)).reward == 2
+    assert judge("think_modes", response=THINKS + " ha" * 10, base=pays(0)).reward == 0
 
 
 def test_a_missing_base_is_missing():
-    assert judge("think_modes", response=THINKS, part=broken()).is_missing
+    assert judge("think_modes", response=THINKS, base=broken()).is_missing

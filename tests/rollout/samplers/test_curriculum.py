@@ -8,7 +8,7 @@ from tests.support.builders import group, problem
 
 EXAMPLES = [
     {"column": "level"},
-    {"column": "level", "order": ["2", "1"], "window": 2, "bound": 0.3, "review": 0.3},
+    {"column": "level", "order": ["2", "1"], "window": 2, "threshold": 0.3, "review": 0.3},
 ]
 LEVELS = {"a": 10, "b": 9, "c": 10, "d": 9, "e": 100}
 
@@ -31,7 +31,7 @@ def test_numbers_are_stages_in_rising_order():
 
 
 def test_a_stage_lasts_until_it_is_learned():
-    drawing = made(bound=0.5)
+    drawing = made(threshold=0.5)
     assert [solve(drawing, 2, [1, 0]) for _ in range(3)] == ["bd", "bd", "bd"]
     assert [solve(drawing, 2), solve(drawing, 2)] == ["bd", "ac"]
 

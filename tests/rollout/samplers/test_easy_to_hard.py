@@ -3,7 +3,7 @@ import json
 from rollout.samplers.easy_to_hard import easy_to_hard
 from tests.support.builders import group, problem
 
-EXAMPLES = [{}, {"parts": 2, "window": 2, "bound": 0.3, "review": 0.3}]
+EXAMPLES = [{}, {"stages": 2, "window": 2, "threshold": 0.3, "review": 0.3}]
 REWARDS = {"a": [0, 0], "b": [1, 1], "c": [1, 0], "d": [1, 1], "e": [1, 0], "f": [0, 0]}
 PROBLEMS = [problem(name) for name in REWARDS]
 
@@ -27,15 +27,15 @@ def test_a_round_of_trials_orders_the_stages():
 
 
 def test_what_the_trials_did_not_tell_is_hard():
-    drawing = made(parts=2)
+    drawing = made(stages=2)
     problems = drawing.next(6)
     told = [p for p in problems if p.id in "acf"]  # the others are still under way
     drawing.observe([group([1, 1], of=p) for p in told])
     assert sorted(p.id for p in drawing.next(3)) == ["a", "c", "f"]
 
 
-def test_more_parts_than_problems_makes_each_problem_a_stage():
-    drawing = made(parts=9, window=1)
+def test_more_stages_than_problems_makes_each_problem_a_stage():
+    drawing = made(stages=9, window=1)
     play(drawing, 6)
     order = "".join(play(drawing, 1, [1, 1]) for _ in range(6))
     assert (sorted(order[:2]), sorted(order[2:4]), sorted(order[4:])) == (

@@ -49,9 +49,9 @@ def test_a_mistake_is_named_with_what_there_is(options, match):
         load(**options)
 
 
-def test_the_parts_of_a_task_share_no_question():
-    def questions(part, seed):
-        made = load("spell_backward", 60, seed=seed, part=part)
+def test_the_splits_of_a_task_share_no_question():
+    def questions(split, seed):
+        made = load("spell_backward", 60, seed=seed, split=split)
         return {row.prompt for row in made}
 
     held_out, train = questions("heldout", 1), questions("train", 2)
@@ -59,6 +59,6 @@ def test_the_parts_of_a_task_share_no_question():
     assert not held_out & train
 
 
-def test_a_part_that_the_task_cannot_fill_is_an_error():
-    with pytest.raises(RecipeError, match="different questions of part train, not 300"):
-        load("count_bits", 300, part="train", config={"min_n": 1, "max_n": 9})
+def test_a_split_that_the_task_cannot_fill_is_an_error():
+    with pytest.raises(RecipeError, match="different questions of split train, not 300"):
+        load("count_bits", 300, split="train", config={"min_n": 1, "max_n": 9})

@@ -41,7 +41,7 @@ def test_prompts_differ_and_both_lengths_occur():
 
 def test_held_out_prompts_are_never_trained_on():
     train = {row.prompt for row in load(3000)}
-    heldout = {row.prompt for row in load(400, part="heldout")}
+    heldout = {row.prompt for row in load(400, split="heldout")}
     assert not train & heldout
     assert all(map(is_held_out, heldout))
     share = np.mean([is_held_out(f"{a}+{b}=") for a in range(10, 100) for b in range(10, 100)])
@@ -53,10 +53,10 @@ def test_the_split_is_the_same_on_every_machine():
     assert held == [12, 15, 17, 24, 45, 46, 49, 55, 76, 79, 82, 95]
 
 
-def test_seeds_and_parts_are_reproducible():
+def test_seeds_and_splits_are_reproducible():
     assert load(5) == load(5)
     assert load(5) != load(5, seed=1)
-    assert [row.id for row in load(2, seed=3, part="heldout")] == [
+    assert [row.id for row in load(2, seed=3, split="heldout")] == [
         "sums-heldout-3-0",
         "sums-heldout-3-1",
     ]

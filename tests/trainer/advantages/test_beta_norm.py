@@ -9,7 +9,7 @@ from tests.support.builders import batch
 from trainer.advantages import advantage
 from trainer.advantages.beta_norm import beta_norm
 
-EXAMPLES = [{"low": -5.0, "high": 5.0}, {"parts": ["format"]}]
+EXAMPLES = [{"low": -5.0, "high": 5.0}, {"components": ["format"]}]
 
 
 def by_hand(rates: list[float], rewards: list[list[float]]) -> list[float]:
@@ -58,11 +58,11 @@ def test_groups_all_right_or_all_wrong_get_zero_and_no_nan():
     assert not beta_norm(batch([[0.5], [0.25]])).any()
 
 
-def test_decomposition_averages_over_parts_normalised_alone():
-    parts = {"answer": [[1, 0], [1, 1]], "format": [[0, 0], [1, 0]]}
-    of = batch([[9, 9], [9, 9]], [[1, 1], [1, 1]], parts=parts)
-    alone = [beta_norm(of.replace(rewards=of.parts[:, k])) for k in (0, 1)]
-    torch.testing.assert_close(beta_norm(of, parts=["answer", "format"]), sum(alone) / 2)
+def test_decomposition_averages_over_components_normalised_alone():
+    components = {"answer": [[1, 0], [1, 1]], "format": [[0, 0], [1, 0]]}
+    of = batch([[9, 9], [9, 9]], [[1, 1], [1, 1]], components=components)
+    alone = [beta_norm(of.replace(rewards=of.components[:, k])) for k in (0, 1)]
+    torch.testing.assert_close(beta_norm(of, components=["answer", "format"]), sum(alone) / 2)
 
 
 def test_a_range_is_mapped_to_zero_and_one():

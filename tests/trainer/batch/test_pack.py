@@ -40,13 +40,16 @@ def test_a_missing_verdict_in_the_batch_is_our_own_defect():
         pack([group([1, 0], missing=[1])])
 
 
-def test_parts_are_columns_by_name_and_nan_where_a_sample_has_none():
-    first, second = sample(1, parts={"b": 2.0, "a": 1.0}), sample(0, index=1, parts={"b": 3.0})
+def test_components_are_columns_by_name_and_nan_where_a_sample_has_none():
+    first, second = (
+        sample(1, components={"b": 2.0, "a": 1.0}),
+        sample(0, index=1, components={"b": 3.0}),
+    )
     base = group([1, 0])
     batch = pack([type(base)(problem=base.problem, samples=(first, second), group_id=0)])
-    assert batch.part_names == ("a", "b")
-    assert batch.parts[:, 1].tolist() == [2.0, 3.0]
-    assert torch.isnan(batch.parts[1, 0])
+    assert batch.component_names == ("a", "b")
+    assert batch.components[:, 1].tolist() == [2.0, 3.0]
+    assert torch.isnan(batch.components[1, 0])
 
 
 def test_sample_ids_tell_every_sample_of_the_run_apart():

@@ -118,7 +118,7 @@ def test_a_combination_that_cannot_work_is_refused(tmp_path: Path, settings: str
     [
         DEBIAS + REINFORCE,
         APPEALS + APPEALED,
-        APPEALS + "verifier: {name: weighted, parts: {answer: {name: appealed, first: exact,"
+        APPEALS + "verifier: {name: weighted, components: {answer: {name: appealed, first: exact,"
         " second: numeric}}}\n",
         KL_COV + TWO,
         GSPO,

@@ -13,7 +13,7 @@ EXAMPLES = [
 
 
 def of(tests, style):
-    return batch([[0.0] * len(tests)], parts={"tests": [tests], "style": [style]})
+    return batch([[0.0] * len(tests)], components={"tests": [tests], "style": [style]})
 
 
 def test_the_first_factor_that_differs_decides_a_pair():
@@ -54,7 +54,7 @@ def test_alone_or_all_equal_is_a_draw():
 
 
 def test_pairs_are_within_a_group():
-    several = batch([[0, 0], [0, 0]], parts={"tests": [[1, 0], [9, 8]]})
+    several = batch([[0, 0], [0, 0]], components={"tests": [[1, 0], [9, 8]]})
     assert heron(several, factors=["tests"], margin=0.0).tolist() == [1, -1, 1, -1]
 
 

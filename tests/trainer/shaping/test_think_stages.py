@@ -8,7 +8,9 @@ EXAMPLES = [{"thinks": "format"}, {"thinks": "format", "alpha": 0.05, "beta": 0.
 
 
 def of(rewards, thinks, *, correct, lengths=None):
-    return batch([rewards], lengths and [lengths], correct=[correct], parts={"thinks": [thinks]})
+    return batch(
+        [rewards], lengths and [lengths], correct=[correct], components={"thinks": [thinks]}
+    )
 
 
 def test_seven_of_eight_thinking_are_paid_less():
@@ -52,6 +54,6 @@ def test_a_sample_without_a_mode_is_not_balanced():
     assert shaped.tolist() == [0, 0, 7]  # both of the two known think: d = 1
 
 
-def test_it_asks_for_its_part():
+def test_it_asks_for_its_component():
     with pytest.raises(RecipeError):
         think_stages(batch([[1, 0]]))

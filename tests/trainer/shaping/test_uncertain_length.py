@@ -6,12 +6,12 @@ import torch
 from tests.support.builders import batch
 from trainer.shaping.uncertain_length import uncertain_length
 
-EXAMPLES: list[dict[str, float]] = []  # no random batch has the parts; see below
+EXAMPLES: list[dict[str, float]] = []  # no random batch has the components; see below
 
 
 def of(rewards, base, difficulty, over):
-    parts = {"base": [base], "difficulty": [difficulty], "words_over": [over]}
-    built = batch([rewards], [[2] * len(rewards)], parts=parts)
+    components = {"base": [base], "difficulty": [difficulty], "words_over": [over]}
+    built = batch([rewards], [[2] * len(rewards)], components=components)
     chances = torch.where(built.action_mask, math.log(0.6), 0.0)  # u = 0.4 everywhere
     return built.replace(behavior_logprobs=chances)
 
@@ -32,10 +32,12 @@ def test_the_score_stays_between_0_and_1():
 
 
 def test_without_a_sampled_token_it_is_sure():
-    empty = batch([[0.9]], [[0]], parts={"base": [[1]], "difficulty": [[6]], "words_over": [[50]]})
+    empty = batch(
+        [[0.9]], [[0]], components={"base": [[1]], "difficulty": [[6]], "words_over": [[50]]}
+    )
     assert uncertain_length(empty).tolist() == pytest.approx([0.9])
 
 
 def test_a_step_without_any_limit_is_left_alone():
-    sample = batch([[4.0]], parts={"base": [[4]], "difficulty": [[4]]})
+    sample = batch([[4.0]], components={"base": [[4]], "difficulty": [[4]]})
     assert uncertain_length(sample).tolist() == [4.0]

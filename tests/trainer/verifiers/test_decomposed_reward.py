@@ -57,16 +57,16 @@ def test_two_users_with_opposite_tastes_get_opposite_rewards(tmp_path):
         call_on_run_start(bound)
         short, long = rewards(bound, [SHORT[-1], LONG[-1]])  # the pair that the user did not see
         gaps[likes_short] = short.reward - long.reward
-        assert short.parts.keys() == {"output"}
+        assert short.components.keys() == {"output"}
     assert gaps[True] > 0.1
     assert gaps[False] < -0.1
 
 
-def test_the_reward_models_own_output_is_a_part(tmp_path):
+def test_the_reward_models_own_output_is_a_component(tmp_path):
     folder = folder_with_heads(tmp_path)
     [found] = rewards(verifier.bind(entry(tmp_path, folder, likes_short=True)), ["a"])
     [alone] = reward_host(LocalModelSpec(path=str(folder))).score_all([(SAID, "a")])
-    assert found.parts["output"] == pytest.approx(alone.reward, abs=1e-5)
+    assert found.components["output"] == pytest.approx(alone.reward, abs=1e-5)
 
 
 def test_a_response_that_is_too_long_is_missing(tmp_path):

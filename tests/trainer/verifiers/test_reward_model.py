@@ -35,7 +35,7 @@ def test_the_output_is_normalised_and_held_against_the_threshold(tmp_path):
     output = reference(folder, "1+1=", "2")
     raw = score(local={"path": str(folder)})
     assert raw.reward == pytest.approx(output, abs=1e-4)
-    assert raw.parts == {"output": raw.reward}
+    assert raw.components == {"output": raw.reward}
     assert raw.correct == (output > 0)
     moved = score(local={"path": str(folder)}, mean=output - 3, std=2.0, threshold=1.4)
     assert moved.reward == pytest.approx(1.5, abs=1e-4) and moved.correct
@@ -46,7 +46,7 @@ def test_a_server_is_asked_for_the_raw_output_of_the_conversation():
     with serve(lambda request: classified(4.0)) as server:
         verdict = score("2<|end|>", endpoint=behind(server), mean=1.0, std=2.0)
         [request] = server.requests
-    assert verdict.reward == 1.5 and verdict.parts == {"output": 4.0}
+    assert verdict.reward == 1.5 and verdict.components == {"output": 4.0}
     assert request.path == "/classify"
     assert request.body == {
         "model": "rm",
@@ -129,7 +129,7 @@ def test_vllm_gives_what_this_process_gives(tmp_path):
 def test_other_weights_are_another_verifier_and_other_limits_are_not(tmp_path):
     def bound(**local):
         entry = {"name": "reward_model", "local": {"path": str(tmp_path), **local}}
-        return verifier.bind({"name": "best_of", "parts": {"style": entry}})
+        return verifier.bind({"name": "best_of", "components": {"style": entry}})
 
     def known(**local):
         return provenance_of(bound(**local))
