@@ -114,7 +114,7 @@ def test_the_key_is_nowhere_but_in_the_header(tmp_path):
 @pytest.mark.slow
 def test_check_needs_no_judge(tmp_path):
     nested = {"style": json.loads(judged("http://127.0.0.1:1/v1")), "form": {"name": "exact"}}
-    entry = json.dumps({"name": "weighted", "parts": nested})
+    entry = json.dumps({"name": "weighted", "components": nested})
     words = ["check", "smoke/grpo", "--set", f"verifier={entry}", "--set", f"output={tmp_path}"]
     done = subprocess.run(
         [sys.executable, "-m", "trainer", *words],

@@ -124,7 +124,7 @@ bound = verifier.bind(json.loads(sys.argv[1]))
 saved = sys.stdin.read()
 print(json.dumps(changes(json.loads(saved), bound) if saved else provenance_of(bound).plain()))
 """
-ENTRY = {"name": "ranked", "parts": {"answer": "math_equal", "form": "exact"}}
+ENTRY = {"name": "ranked", "components": {"answer": "math_equal", "form": "exact"}}
 
 
 def in_copy(copy: Path, saved: object = "") -> object:

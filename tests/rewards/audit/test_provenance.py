@@ -60,10 +60,10 @@ def test_a_changed_option_is_named_with_both_values():
     ("old", "new", "found"),
     [
         ("exact", "choice", ["option name ('exact' before, 'choice' now)"]),
-        (["exact"], ["choice"], ["option parts.0 ('exact' before, 'choice' now)"]),
-        (["exact"], ["exact", "choice"], ["option parts.1 (not set before, {'name': 'choice'"]),
+        (["exact"], ["choice"], ["option components.0 ('exact' before, 'choice' now)"]),
+        (["exact"], ["exact", "choice"], ["option components.1 (not set before, {'name': 'choice'"]),
         ([{"name": "format", "pattern": "a"}], [{"name": "format", "pattern": "b"}],
-         ["option parts.0.pattern ('a' before, 'b' now)"]),
+         ["option components.0.pattern ('a' before, 'b' now)"]),
     ],
 )  # fmt: skip
 def test_a_changed_option_is_named_by_its_path(old, new, found):
