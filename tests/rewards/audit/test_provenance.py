@@ -61,7 +61,7 @@ def test_a_changed_option_is_named_with_both_values():
     [
         ("exact", "choice", ["option name ('exact' before, 'choice' now)"]),
         (["exact"], ["choice"], ["option components.0 ('exact' before, 'choice' now)"]),
-        (["exact"], ["exact", "choice"], ["option components.1 (not set before, {'name': 'choice'"]),
+        (["exact"], ["exact", "choice"], ["option components.1 (not set before, {'name':"]),
         ([{"name": "format", "pattern": "a"}], [{"name": "format", "pattern": "b"}],
          ["option components.0.pattern ('a' before, 'b' now)"]),
     ],
