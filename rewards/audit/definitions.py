@@ -32,8 +32,7 @@ _LETTERS = 12  # of a hash that people compare
 
 # What carries a question to a verifier and the answer back, and cannot change the answer.
 MACHINERY = frozenset({"rewards.types", "rewards.verifiers", "rewards.calling"}) | {
-    f"rewards.http.{name}"
-    for name in ("usage", "credentials", "endpoint", "event_loop", "reply_cache")
+    f"rewards.http.{name}" for name in ("usage", "client", "endpoint", "reply_cache")
 }
 MACHINERY_ROOMS = ("rewards.audit", "rewards.plugins", "rewards.workers")
 JOBS = "rewards.workers.jobs"  # the exception there: what verifiers have done in a worker

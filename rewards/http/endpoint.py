@@ -5,9 +5,15 @@
 
 429, 408, 5xx, broken connections, time-outs and replies that are no JSON are tried again, after a
 pause that doubles, or as long as the server's Retry-After asks. Other statuses are final.
+
+A key is named by its environment variable, read late and never shown. Workers and sandboxes do not
+inherit it: they see only variables that say where things lie. What this does not protect against:
+code in this process can read the environment as it likes.
 """
 
 import asyncio
+import json
+import os
 import random
 import re
 import time
@@ -18,8 +24,7 @@ from pydantic import Field, field_validator
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import JSON, NotHashed, Spec
-from rewards.http.credentials import scrubbed, secret, withhold
-from rewards.http.event_loop import background
+from rewards.http.client import HttpClient, HttpTimeout, HttpUnreachable, background
 from rewards.http.usage import meters
 
 _AGAIN = (408, 409, 425, 429)  # and everything from 500
@@ -139,20 +144,13 @@ class Endpoint:
     """Connections to one server; lives on the background loop."""
 
     def __init__(self, spec: EndpointSpec) -> None:
-        import httpx
-
-        headers = {}
-        if spec.api_key_env:
-            headers["Authorization"] = f"Bearer {secret(spec.api_key_env)}"
+        key = secret(spec.api_key_env) if spec.api_key_env else ""
         self.spec = spec
         self._turns = asyncio.Semaphore(spec.concurrent)
         self._chance = random.Random()  # its own: the global one belongs to the run
         self._next = 0.0  # when the next request may start, by the loop's clock
-        self._client = httpx.AsyncClient(
-            headers=headers,
-            timeout=spec.attempt_s,
-            limits=httpx.Limits(max_connections=spec.concurrent),
-        )
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._client = HttpClient(headers=headers, use_proxy=True)
 
     @classmethod
     def of(cls, spec: EndpointSpec) -> "Endpoint":
@@ -170,7 +168,7 @@ class Endpoint:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._client.close()
 
     async def _tries(self, route: str, body: JSON, meter: str) -> Any:
         trouble = "too slow"
@@ -189,29 +187,28 @@ class Endpoint:
         raise EndpointFailed(f"{self.spec.url}: {trouble}")
 
     async def _attempt(self, route: str, body: JSON, meter: str) -> Any:
-        import httpx
-
         await self._pace()
         meters.add(f"{meter}/requests")
         start = time.monotonic()
+        url = f"{self.spec.url}{route}"
         try:
-            reply = await self._client.post(f"{self.spec.url}{route}", json=body)
-        except httpx.TimeoutException as error:
-            raise _TryAgain(f"no reply within {self.spec.attempt_s:g} s") from error
-        except httpx.RequestError as error:
-            raise _TryAgain(f"cannot be reached ({type(error).__name__}: {error})") from error
+            reply = await self._client.send("POST", url, body, timeout_s=self.spec.attempt_s)
+        except HttpTimeout as error:
+            raise _TryAgain(str(error)) from error
+        except HttpUnreachable as error:
+            raise _TryAgain(f"cannot be reached ({error})") from error
         meters.observe(f"{meter}/request_s", time.monotonic() - start)
-        status = f"HTTP {reply.status_code}"
-        if reply.is_success:
+        status = f"HTTP {reply.status}"
+        if 200 <= reply.status < 300:
             try:
-                return reply.json()
+                return json.loads(reply.text)
             except ValueError as error:
                 raise _TryAgain(f"{status} with a reply that is no JSON") from error
-        if reply.status_code in _REFUSED:
+        if reply.status in _REFUSED:
             key = f"the key in {self.spec.api_key_env}" if self.spec.api_key_env else "no key"
             raise EndpointFailed(f"{self.spec.url}: {status}, access refused with {key}")
         words = f"{status}: {' '.join(reply.text.split())[:_EXCERPT]}"
-        if reply.status_code in _AGAIN or reply.status_code >= 500:
+        if reply.status in _AGAIN or reply.status >= 500:
             raise _TryAgain(words, _seconds(reply.headers.get("retry-after", "")))
         raise EndpointFailed(f"{self.spec.url}: {words}")
 
@@ -236,3 +233,40 @@ def _seconds(header: str) -> float:
         return max(0.0, float(header))
     except ValueError:
         return 0.0
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+_withheld: set[str] = set()
+_SHORTEST = 4  # a shorter value would blot out ordinary words
+
+
+def withhold(name: str) -> None:
+    """Keep the variable's value out of texts."""
+    _withheld.add(name)
+
+
+def secret(name: str) -> str:
+    """The value of a variable; RecipeError when it is not set, or cannot be a header's value."""
+    withhold(name)
+    value = os.environ.get(name, "")
+    if not value:
+        raise RecipeError.of(
+            f"the environment variable {name} is not set",
+            fix=f"export {name}=... before the run, or name another variable",
+        )
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise RecipeError.of(
+            f"the environment variable {name} holds characters that no HTTP header can carry",
+            fix="set it to the key alone, without spaces or line breaks",
+        )
+    return value
+
+
+def scrubbed(text: str) -> str:
+    """`text` without any withheld value, whoever put it there."""
+    for name in sorted(_withheld):
+        value = os.environ.get(name, "")
+        if len(value) >= _SHORTEST:
+            text = text.replace(value, f"<{name}>")
+    return text

@@ -18,8 +18,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+from rewards.http.client import background
 from rewards.http.endpoint import EndpointFailed
-from rewards.http.event_loop import background
 from rewards.types import JSON
 
 _MOST_IN_MEMORY = 100_000

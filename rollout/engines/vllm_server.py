@@ -103,9 +103,9 @@ class VllmServerEngine:
     async def _guarded(
         self, connection: Connection, work: Coroutine[Any, Any, None], version: int | None = None
     ) -> None:
-        """Wait for `work` on the servers' loop; once one call finds them dead, all calls do."""
+        """Wait for `work` on the background loop; once one call finds them dead, all calls do."""
         try:
-            await connection.loop.run(work)
+            await connection.tasks.run(work)
         except EngineDied as error:
             raise self._end(str(error), error) from error
         except asyncio.CancelledError:

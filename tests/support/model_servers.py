@@ -12,11 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import httpx
 
 from rollout.engines.vllm_remote.launch import environment
 
@@ -69,8 +68,8 @@ def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path)
     while True:
         assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
         try:
-            if httpx.get(url, timeout=5).status_code == 200:
+            with urllib.request.urlopen(url, timeout=5):
                 return
-        except httpx.TransportError:
+        except OSError:
             pass  # it is still loading
         time.sleep(0.25)

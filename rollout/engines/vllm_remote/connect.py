@@ -9,9 +9,10 @@ from typing import Any
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import JSON
+from rewards.http.client import LoopTasks
 from rollout.engines.context import EngineContext
 from rollout.engines.vllm_remote.flight import Flight
-from rollout.engines.vllm_remote.http import Loop, Servers
+from rollout.engines.vllm_remote.http import Servers
 from rollout.engines.vllm_remote.launch import Children, LaunchSpec, launch
 from rollout.engines.vllm_remote.push import Backend, Named, Push, in_thread, make_push
 from rollout.types import EngineDied
@@ -37,7 +38,7 @@ class Site:
 class Connection:
     """Servers that answered once, and what is on its way to them."""
 
-    loop: Loop
+    tasks: LoopTasks
     children: Children | None
     servers: Servers
     flight: Flight
@@ -49,7 +50,7 @@ class Connection:
         children = None
         if site.launched is not None:
             children = await launch(site.launched, context, site.backend)
-        loop = Loop()
+        tasks = LoopTasks()
         servers = Servers(
             children.urls if children else site.urls,
             end=_end_of(children),
@@ -57,19 +58,19 @@ class Connection:
             control_s=max(_CONTROL_S, site.push_s),
         )
         try:
-            await loop.run(check_servers(servers, context, site.backend))
+            await tasks.run(check_servers(servers, context, site.backend))
             flight = Flight(servers, context.stop_ids, _REQUESTS)
             flight.open(0, None)  # the folder's own weights
             push = make_push(
-                site.backend, loop, servers, address=site.address, timeout_s=site.push_s
+                site.backend, tasks, servers, address=site.address, timeout_s=site.push_s
             )
         except BaseException:
-            loop.submit(servers.close()).result(timeout=_CLOSE_S)
-            loop.close()
+            tasks.cancel()
+            tasks.submit(servers.close()).result(timeout=_CLOSE_S)
             if children:
                 children.close()
             raise
-        return cls(loop=loop, children=children, servers=servers, flight=flight, push=push)
+        return cls(tasks=tasks, children=children, servers=servers, flight=flight, push=push)
 
     async def push_weights(self, named: Named, version: int) -> None:
         """Ground all samples, replace all weights, go on. On the loop; raises EngineDied."""
@@ -104,9 +105,9 @@ class Connection:
         self.flight.open(version, model)
 
     def close(self) -> None:
-        """End the requests, the loop and the launched servers."""
-        self.loop.submit(self.servers.close()).result(timeout=_CLOSE_S)
-        self.loop.close()
+        """End the requests and the launched servers."""
+        self.tasks.cancel()
+        self.tasks.submit(self.servers.close()).result(timeout=_CLOSE_S)
         if self.children is not None:
             self.children.close()
 

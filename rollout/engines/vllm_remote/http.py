@@ -1,7 +1,4 @@
-"""Requests to vLLM servers, on an event loop in a thread of its own.
-
-    trainer's loop --run(coroutine)--> this loop --HTTP--> servers
-    (busy for minutes in an update)    (answers, and deadlines, are never late)
+"""Requests to vLLM servers, on the background loop: answers and deadlines are never late there.
 
 Every call has a deadline. Only sampling is tried again after a broken connection: it changes
 nothing on the server, and the same seed draws the same tokens.
@@ -9,18 +6,11 @@ nothing on the server, and the same seed draws the same tokens.
 
 import asyncio
 import json
-import threading
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
 
 from recipes.slots.spec import JSON
+from rewards.http.client import HttpClient, HttpTimeout, HttpUnreachable
 from rollout.types import EngineDied, EngineError
-
-if TYPE_CHECKING:
-    import aiohttp
-
-T = TypeVar("T")
 
 _ATTEMPTS = 3
 _PAUSE_S = 0.5
@@ -29,41 +19,8 @@ _NOT_FINITE = "not JSON compliant"  # how vLLM refuses to send a log-prob that i
 _EXCERPT = 500  # characters of a server's own words
 
 
-class Loop:
-    """An event loop in a daemon thread."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="vllm-servers", daemon=True
-        )
-        self._thread.start()
-
-    def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Start `work` on this loop, from any thread but its own."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for `work` on the caller's loop; a caller that is cancelled cancels it."""
-        return await asyncio.wrap_future(self.submit(work))
-
-    def close(self) -> None:
-        """Cancel what is under way and end the thread."""
-        self.submit(_cancel_others()).result(timeout=10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
-        self._loop.close()
-
-
-async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-
-
 class Servers:
-    """Several servers of the same model; use it on its loop only.
+    """Several servers of the same model; use it on the background loop only.
 
     end: what is known of a launched server that ended; nothing while all run
     request_s, control_s: deadlines of one sampling request, and of one call that controls a server
@@ -81,7 +38,7 @@ class Servers:
         self._end = end
         self._request_s = request_s
         self._control_s = control_s
-        self._session: aiohttp.ClientSession | None = None
+        self._client = HttpClient()
 
     async def sample(self, url: str, body: JSON) -> JSON:
         """The only choice of `/inference/v1/generate`.
@@ -118,8 +75,8 @@ class Servers:
         return await asyncio.gather(*(self.post(url, path, body) for url, body in pairs))
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        """Close the connections."""
+        await self._client.close()
 
     async def _control(self, method: str, url: str, path: str, body: JSON) -> JSON:
         try:
@@ -139,25 +96,19 @@ class Servers:
         Raises ConnectionError, EngineError (refused, late) and EngineDied (status 500 and above,
         log-probs that are no numbers).
         """
-        import aiohttp
-
         limit = self._request_s if sampling else self._control_s
-        if self._session is None:
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        timeout = aiohttp.ClientTimeout(total=limit)
         try:
-            async with self._session.request(method, url, json=body, timeout=timeout) as answer:
-                text = await answer.text()
-                status = answer.status
-        except TimeoutError as error:
+            answer = await self._client.send(method, url, body, timeout_s=limit)
+        except HttpTimeout as error:
             raise EngineError(f"{url}: no answer within {limit:g} s") from error
-        except aiohttp.ClientError as error:
-            raise ConnectionError(f"{url}: {type(error).__name__}: {error}") from error
-        if status >= 500:
-            why = self._end() or f"{url} answers {status}: {text[:_EXCERPT]}"
+        except HttpUnreachable as error:
+            raise ConnectionError(f"{url}: {error}") from error
+        text = answer.text
+        if answer.status >= 500:
+            why = self._end() or f"{url} answers {answer.status}: {text[:_EXCERPT]}"
             raise EngineDied(why)
-        if status >= 400 and _NOT_FINITE in text:
+        if answer.status >= 400 and _NOT_FINITE in text:
             raise EngineDied(f"{url}: the model's logits are not finite ({text[:_EXCERPT]})")
-        if status >= 400:
-            raise EngineError(f"{url} answers {status}: {text[:_EXCERPT]}")
+        if answer.status >= 400:
+            raise EngineError(f"{url} answers {answer.status}: {text[:_EXCERPT]}")
         return json.loads(text) if answer.content_type == "application/json" else None

@@ -25,6 +25,7 @@ from pydantic import Field, model_validator
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import Spec
+from rewards.http.client import HttpClient, HttpTimeout, HttpUnreachable
 from rollout.engines.context import EngineContext
 from rollout.engines.vllm_embedded.start import ADAPTER_RANKS
 
@@ -232,11 +233,10 @@ def _free_port(port: int) -> int:
 
 async def _answering(children: list[Child], timeout_s: float) -> None:
     """Wait until all answer. Raises RecipeError with the last lines of the one that does not."""
-    import aiohttp
-
     deadline = time.monotonic() + timeout_s
     waiting = list(children)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+    client = HttpClient()
+    try:
         while waiting:
             child = waiting[0]
             if child.end:
@@ -253,10 +253,11 @@ async def _answering(children: list[Child], timeout_s: float) -> None:
                     fix="raise it for a large model or a slow disk",
                 )
             try:
-                async with session.get(f"{child.url}/health") as answer:
-                    if answer.status == 200:
-                        waiting.pop(0)
-                        continue
-            except (aiohttp.ClientError, TimeoutError):
+                if (await client.send("GET", f"{child.url}/health", timeout_s=5)).status == 200:
+                    waiting.pop(0)
+                    continue
+            except (HttpTimeout, HttpUnreachable):
                 pass  # it is still loading
             await asyncio.sleep(_LOOK_S)
+    finally:
+        await client.close()

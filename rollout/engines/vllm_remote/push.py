@@ -16,8 +16,9 @@ from typing import Any, Literal, Protocol, TypeVar
 import torch
 
 from recipes.slots.spec import JSON
+from rewards.http.client import LoopTasks
 from rollout.engines.vllm_remote import gloo_group
-from rollout.engines.vllm_remote.http import Loop, Servers
+from rollout.engines.vllm_remote.http import Servers
 
 T = TypeVar("T")
 Named = Sequence[tuple[str, "torch.Tensor"]]
@@ -35,14 +36,14 @@ class Push(Protocol):
 class _Control:
     """Orders to all servers from a thread that may block."""
 
-    def __init__(self, loop: Loop, servers: Servers, timeout_s: float) -> None:
-        self._loop = loop
+    def __init__(self, tasks: LoopTasks, servers: Servers, timeout_s: float) -> None:
+        self._tasks = tasks
         self._servers = servers
         self.timeout_s = timeout_s
         self.version = 0
 
     def start(self, path: str, bodies: Sequence[JSON] = ()) -> "Future[list[JSON]]":
-        return self._loop.submit(self._servers.all_post(path, bodies))
+        return self._tasks.submit(self._servers.all_post(path, bodies))
 
     def order(self, path: str, body: JSON) -> None:
         """The same order to all, obeyed by all."""
@@ -51,7 +52,7 @@ class _Control:
     def world_sizes(self) -> list[int]:
         """Workers of each server."""
         asked: Coroutine[Any, Any, list[JSON]] = self._servers.all_get("/get_world_size")
-        return [int(a["world_size"]) for a in self._loop.submit(asked).result(self.timeout_s)]
+        return [int(a["world_size"]) for a in self._tasks.submit(asked).result(self.timeout_s)]
 
     # -- vLLM's VLLMWeightSyncClient -------------------------------------------------------------
 
@@ -178,11 +179,11 @@ class _Source:
 
 
 def make_push(
-    backend: Backend, loop: Loop, servers: Servers, *, address: str, timeout_s: float
+    backend: Backend, tasks: LoopTasks, servers: Servers, *, address: str, timeout_s: float
 ) -> Push:
     """The push that `backend` names."""
     kind = NcclPush if backend == "nccl" else GlooPush
-    return kind(_Control(loop, servers, timeout_s), address)
+    return kind(_Control(tasks, servers, timeout_s), address)
 
 
 def in_thread(work: Callable[[], T]) -> "Future[T]":

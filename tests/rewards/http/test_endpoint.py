@@ -5,9 +5,15 @@ import time
 import pytest
 
 from recipes.errors import RecipeError
-from rewards.http.credentials import scrubbed, secret, withhold
-from rewards.http.endpoint import Endpoint, EndpointFailed, EndpointSpec
-from rewards.http.event_loop import background
+from rewards.http.client import background
+from rewards.http.endpoint import (
+    Endpoint,
+    EndpointFailed,
+    EndpointSpec,
+    scrubbed,
+    secret,
+    withhold,
+)
 from rewards.http.usage import meters
 from rewards.verifiers import verifier
 from rewards.workers.pool import Workers

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
+from rewards.http.client import background
 from rewards.http.endpoint import EndpointFailed
-from rewards.http.event_loop import background
 from rewards.http.reply_cache import Answers, content_hash, keep_answers_in
 
 
