@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from rewards.http.endpoint import EndpointFailed, EndpointSpec
 from rewards.http.chat import pooled_score
+from rewards.http.endpoint import EndpointFailed, EndpointSpec
 from rewards.http.usage import meters
 from rewards.types import Problem, Verdict
 from trainer.reward_models.conversation import conversation
