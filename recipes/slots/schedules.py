@@ -6,7 +6,7 @@ number cannot tell the difference: it is given a float.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Protocol
 
 from pydantic import Field
@@ -30,10 +30,16 @@ class ScheduleRegistry(Registry[Any, Any]):
     """Schedules `(step) -> float`, and controllers: factories `() -> Controller`."""
 
     def controller(
-        self, *, paper: str = "", validate: Callable[..., None] | None = None
+        self,
+        *,
+        paper: str = "",
+        validate: Callable[..., None] | None = None,
+        formerly: Sequence[str] = (),
     ) -> Callable[[F], F]:
         """Decorator for a factory of a Controller."""
-        return self.register(paper=paper, tags=("controller",), params=(), validate=validate)
+        return self.register(
+            paper=paper, tags=("controller",), params=(), validate=validate, formerly=formerly
+        )
 
     @property
     def entry(self) -> ScheduledHook:

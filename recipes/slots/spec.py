@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from recipes.errors import RecipeError
 
 JSON: TypeAlias = Any  # str | int | float | bool | None | list[JSON] | dict[str, JSON]
 
@@ -39,6 +41,24 @@ def _entry_or_name(value: JSON) -> JSON:
 
 
 EntryField = Annotated[Entry, BeforeValidator(_entry_or_name)]
+
+
+_RENAMED_METRICS = {
+    "reward/part/": "reward/component/",
+    "verifier/appeals": "verifier/double_checks",
+}
+
+
+def _refuse_old_metric(name: str) -> str:
+    for old, now in _RENAMED_METRICS.items():
+        if name.startswith(old):
+            current = now + name.removeprefix(old)
+            raise RecipeError.of(f"the metric `{name}` is now `{current}`", fix="rename it")
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_refuse_old_metric)]
+"""A metric that an option reads, as it is logged."""
 
 
 class NotHashed:

@@ -1,9 +1,10 @@
 """How often a verifier errs, estimated from the verdicts that were checked again.
 
-With n0 wrong and n1 correct first verdicts, of which appeals overturn the shares u and v, the
-truth holds n1 (1 - v) + n0 u correct answers and n0 (1 - u) + n1 v wrong ones. So the share of
-correct answers that the first verifier fails is n0 u / (n1 (1 - v) + n0 u), and that of wrong ones
-that it passes n1 v / (n0 (1 - u) + n1 v). What the appeals themselves repaired is taken off.
+With n0 wrong and n1 correct first verdicts, of which a second check overturns the shares u and v,
+there are in truth n1 (1 - v) + n0 u correct answers and n0 (1 - u) + n1 v wrong ones. So the share
+of correct answers that the first verifier fails is n0 u / (n1 (1 - v) + n0 u), and that of wrong
+ones that it passes n1 v / (n0 (1 - u) + n1 v). Verdicts that the check itself repaired are
+subtracted.
 """
 
 import math
@@ -20,30 +21,30 @@ class Counts:
     """First verdicts of one kind, correct or wrong; older ones weigh less."""
 
     seen: float = 0.0
-    appealed: float = 0.0
+    checked: float = 0.0
     overturned: float = 0.0
     repaired: float = 0.0
 
     def fade(self, decay: float) -> None:
         """Let what was counted so far weigh less."""
-        self.seen, self.appealed = decay * self.seen, decay * self.appealed
+        self.seen, self.checked = decay * self.seen, decay * self.checked
         self.overturned, self.repaired = decay * self.overturned, decay * self.repaired
 
 
-class AppealRates:
-    """Watches the verdicts of the verifier `appealed`, wherever it stands in the verifier.
+class ErrorRates:
+    """Follows the verdicts of the verifier `double_checked`, at any depth of the run's verifier.
 
-    decay: weight of what was counted, at each reading of the metrics, that is each step
+    decay: factor of the old counts each time the metrics are read, that is at each step
     """
 
     def __init__(self, decay: float = 0.95) -> None:
         self._decay = decay
         self._wrong = Counts()
         self._correct = Counts()
-        self._appeals = 0
+        self._double_checks = 0
 
     async def see(self, problem: Problem, response: str, verdict: Verdict) -> None:
-        """Count the verdict if it says what the first verifier said."""
+        """Count the verdict if it has the first verifier's as a component."""
         components = verdict.components
         for name in [n for n in components if n.rpartition("/")[2] == "first_correct"]:
             path = name.removesuffix("first_correct")
@@ -51,16 +52,16 @@ class AppealRates:
             counts.seen += 1
             overturned = components.get(f"{path}overturned")
             if overturned is not None:
-                self._appeals += 1
-                counts.appealed += 1
+                self._double_checks += 1
+                counts.checked += 1
                 counts.overturned += overturned
                 counts.repaired += components.get(f"{path}repaired", 0.0)
 
     def metrics(self) -> dict[str, float]:
         """Error rates with 95% intervals, of the verdicts that the run is trained on."""
-        found = {"verifier/appeals": float(self._appeals)} if self._seen else {}
+        found = {"verifier/double_checks": float(self._double_checks)} if self._seen else {}
         found |= rates(self._wrong, self._correct)
-        self._appeals = 0
+        self._double_checks = 0
         for counts in (self._wrong, self._correct):
             counts.fade(self._decay)
         return found
@@ -77,14 +78,14 @@ class AppealRates:
 
 
 def rates(wrong: Counts, correct: Counts) -> dict[str, float]:
-    """`false_negative` and `false_positive` with their intervals, as far as appeals allow.
+    """`false_negative` and `false_positive` with their intervals, where verdicts were checked.
 
-    Without a single appeal of a kind there is no rate of that kind; correct verdicts that nobody
-    appealed are taken for right, and wrong ones for wrong.
+    Without a checked verdict of a kind there is no rate of that kind. Verdicts that were not
+    checked are taken to be right.
     """
     found: dict[str, float] = {}
     for name, own, other in (("negative", wrong, correct), ("positive", correct, wrong)):
-        if not own.appealed:
+        if not own.checked:
             continue
         for suffix, pick in (("", 0), ("_low", 1), ("_high", 2)):
             u, v = _overturned(own)[pick], _overturned(other)[pick]
@@ -95,8 +96,8 @@ def rates(wrong: Counts, correct: Counts) -> dict[str, float]:
 
 
 def _overturned(counts: Counts) -> tuple[float, float, float]:
-    """Share of appeals that overturn, and its Wilson interval; all 0 without an appeal."""
-    n = counts.appealed
+    """Share of checks that overturn, and its Wilson interval; all 0 without a check."""
+    n = counts.checked
     if not n:
         return 0.0, 0.0, 0.0
     share = counts.overturned / n

@@ -11,7 +11,7 @@ from recipes.errors import RecipeError
 from recipes.slots.registry import did_you_mean
 from recipes.slots.spec import JSON
 from rollout.sources import source
-from rollout.sources.held_out import SHARE, Split, belongs
+from rollout.sources.train_test_split import SHARE, Split, belongs
 from rollout.types import Row
 
 _DEFAULTS: dict[str, JSON] = {}

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from rollout.sources import source
-from rollout.sources.held_out import is_held_out
+from rollout.sources.train_test_split import is_held_out
 from rollout.types import Row
 
 _SLIP = 0.03  # chance that a worked step is wrong

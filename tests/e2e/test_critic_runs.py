@@ -116,9 +116,9 @@ def test_a_step_of_ppo_is_replayed(tmp_path):
 
 
 def test_a_variant_does_not_move_the_critic_of_the_run_it_is_compared_with(tmp_path):
-    """On a shared trunk it would bend the policy's own later gradients."""
+    """On a shared backbone it would bend the policy's own later gradients."""
     base, run = tiny_base(tmp_path / "base"), tmp_path / "run"
-    shared = {**PPO, "critic": "{trunk: shared, optimizer: {lr: 1e-2}}"}
+    shared = {**PPO, "critic": "{backbone: shared, optimizer: {lr: 1e-2}}"}
     assert launch(smoke(base, run, steps=2, record__every=1, **shared)).returncode == 0
     (ours,), (theirs,) = replay(run, [], [1]), replay(run, ["terms.0.coef=100.0"], [1])
     assert [u.recorded for u in theirs.updates] == [u.recorded for u in ours.updates]

@@ -19,7 +19,7 @@ def export_checkpoint(run: Path, to: Path, *, merge: bool, critic: bool = False)
     folder = checkpoint.parent.parent
     recipe = read(load(folder / "recipe.yaml"))
     values = recipe.critic
-    if values is not None and values.trunk == "own" and not critic:
+    if values is not None and values.backbone == "separate" and not critic:
         values = None  # a model of its own, which may be gone by now
     policy = Policy(recipe.model, recipe.optimizer, recipe.sharding, critic=values)
     policy.load(checkpoint / "policy")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from recipes.errors import RecipeError
 from recipes.slots.schedules import Controller, number
-from recipes.slots.spec import JSON
+from recipes.slots.spec import JSON, MetricName
 
 
 def _order(*, start: float, low: float, high: float, **_: object) -> None:
@@ -29,7 +29,7 @@ def adaptive_clip(
     high: Annotated[float, Field(gt=0, description="widest bound")] = 0.4,
     delta: Annotated[float, Field(gt=0, description="change of the bound a step")] = 0.01,
     metric: Annotated[
-        str, Field(description="the clipped share, as it is logged")
+        MetricName, Field(description="metric of the clipped share")
     ] = "loss/clip_high_frac",
 ) -> Controller:
     """For `clip_high` or `clip_low`: wider while too many tokens are clipped, else tighter.

@@ -7,13 +7,13 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.slots.schedules import Controller, number
-from recipes.slots.spec import JSON
+from recipes.slots.spec import JSON, MetricName
 
 
 @number.controller(paper="https://doi.org/10.1007/BF00992696")
 def ema_baseline(
     *,
-    metric: Annotated[str, Field(description="what is averaged, as it is logged")] = "reward/mean",
+    metric: Annotated[MetricName, Field(description="metric to average")] = "reward/mean",
     decay: Annotated[float, Field(ge=0, lt=1, description="weight of the past at each step")] = 0.9,
     start: Annotated[float, Field(description="value before the first observation")] = 0.0,
 ) -> Controller:

@@ -8,13 +8,13 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.slots.schedules import Controller, number
-from recipes.slots.spec import JSON
+from recipes.slots.spec import JSON, MetricName
 
 
 @number.controller(paper="https://arxiv.org/abs/2505.22617")
 def entropy_law(
     *,
-    reward: Annotated[str, Field(description="R, as it is logged")] = "reward/correct",
+    reward: Annotated[MetricName, Field(description="metric of the reward R")] = "reward/correct",
     entropy: Annotated[str, Field(description="H, as it is logged")] = "policy/entropy",
     default: Annotated[float, Field(description="value before two different entropies")] = 1.0,
 ) -> Controller:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.slots.schedules import Controller, number
-from recipes.slots.spec import JSON
+from recipes.slots.spec import JSON, MetricName
 
 
 @number.controller(paper="https://arxiv.org/abs/2505.22312")
@@ -18,7 +18,7 @@ def target_entropy(
     delta: Annotated[float, Field(gt=0, description="change of the coefficient a step")] = 0.005,
     low: Annotated[float, Field(ge=0, description="smallest coefficient")] = 0.0,
     high: Annotated[float, Field(gt=0, description="largest coefficient")] = 1.0,
-    metric: Annotated[str, Field(description="the entropy, as it is logged")] = "policy/entropy",
+    metric: Annotated[MetricName, Field(description="metric of the entropy")] = "policy/entropy",
 ) -> Controller:
     """For the `coef` of `entropy_bonus`: up by `delta` below the target, down above it.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.slots.schedules import Controller, number
-from recipes.slots.spec import JSON
+from recipes.slots.spec import JSON, MetricName
 
 LARGEST_ERROR = 0.2
 
@@ -20,7 +20,7 @@ def target_kl(
     rate: Annotated[
         float, Field(gt=0, description="samples a step over the horizon in samples")
     ] = 0.1,
-    metric: Annotated[str, Field(description="the KL, as it is logged")] = "term/kl_k3_mean",
+    metric: Annotated[MetricName, Field(description="metric of the KL")] = "term/kl_k3_mean",
 ) -> Controller:
     """For the `coef` of a KL term: grows while the KL is above the target, shrinks below it.
 

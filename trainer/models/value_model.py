@@ -82,7 +82,7 @@ def load_value_model(spec: ModelSpec, outputs: int, gathered: Gathered) -> Value
             path="critic.path",
             fix="name a language model, a reward model or an exported critic of a family for which "
             "transformers has a token classifier, with as many outputs as critic.bins (one "
-            "without bins); or use trunk: shared",
+            "without bins); or use backbone: shared",
         ) from error
     name = next(n for n, layer in classifier.named_children() if isinstance(layer, nn.Linear))
     loaded = dict(classifier.get_submodule(name).named_parameters())

@@ -1,11 +1,11 @@
-"""The critic: a model that says what return to expect of each state, with an optimizer of its own.
+"""The critic: a model that predicts the expected return of each state, with its own optimizer.
 
-    own trunk       a second model; nothing of it is the policy's but the ranks
-    shared trunk    a value head on the policy's layers, inside the policy's module and update
-    frozen          a second model that only speaks: no optimizer (a global value model)
+    separate backbone    a second model, which shares only the ranks with the policy
+    shared backbone      a value head on the policy's layers, inside the policy's module and update
+    frozen               a second model without an optimizer (a global value model)
 
-`values[t]` speaks of the state before token t, as `logprobs[t]` does; `next_values[t]` of the one
-after it.
+`values[t]` is the value of the state before token t, as `logprobs[t]` is of the token after it;
+`next_values[t]` is the value of the state after token t.
 """
 
 from pathlib import Path

@@ -101,7 +101,7 @@ class Policy:
                 same_vocabulary(model, teacher)
                 self._teacher = self._fixed(teacher)
         self._critic: Critic | None = None
-        if critic is not None and critic.trunk == "own":
+        if critic is not None and critic.backbone == "separate":
             self._critic = Critic(critic, model, sharding, self._processes)
         torch.manual_seed(seed + 1 + self._processes.rank)
 
@@ -127,7 +127,7 @@ class Policy:
     # -- loading ---------------------------------------------------------------------------------
 
     def _shared_head(self, causal_lm: "PreTrainedModel") -> ValueHead | None:
-        if self._values is None or self._values.trunk != "shared":
+        if self._values is None or self._values.backbone != "shared":
             return None
         hidden = causal_lm.config.get_text_config().hidden_size
         return ValueHead(hidden, self._values.outputs, self._model.torch_dtype)
@@ -316,7 +316,7 @@ class Policy:
             raise RecipeError.of(
                 "this run trained no critic of its own",
                 path="critic",
-                fix="export the critic of a run with critic: {trunk: own, optimizer: ...}",
+                fix="export the critic of a run with critic: {backbone: separate, optimizer: ...}",
             )
         self._critic.export(folder)
 

@@ -327,14 +327,14 @@ def recorded_steps_have_their_weights(recipe: Recipe) -> Iterator[Fault]:
 
 
 def error_rates_are_estimated(recipe: Recipe) -> Iterator[Fault]:
-    """The controller waits for estimates that only an appealed verifier makes."""
+    """Only a double-checked verifier estimates its own error rates."""
     for path, bound in recipe.slots.schedules():
-        if bound.name == "appeal_rate" and "appealed" not in tags_of(recipe.verifier):
+        if bound.name == "verifier_error_rate" and "double_checked" not in tags_of(recipe.verifier):
             yield Fault(
                 path=path,
-                what=f"appeal_rate estimates nothing: the verifier {recipe.verifier.name} is never "
-                "checked again",
-                fix="set verifier: {name: appealed, first: ..., second: ...}, or give the rate",
+                what=f"{bound.name} estimates nothing: the verdicts of {recipe.verifier.name} are "
+                "never checked again",
+                fix="set verifier: {name: double_checked, first: ..., second: ...}, or set a rate",
             )
 
 

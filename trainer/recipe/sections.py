@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from recipes.errors import RecipeError
 from recipes.slots.registry import SlotEntry, did_you_mean
-from recipes.slots.spec import Spec
+from recipes.slots.spec import MetricName, Spec
 from trainer.controllers import number
 from trainer.verifiers import verifier
 
@@ -99,10 +99,12 @@ class OptimizerSpec(Spec):
 class CriticSpec(Spec):
     """What estimates the return of a state, and how it learns."""
 
-    trunk: Annotated[
-        Literal["own", "shared"],
-        Field(description="own: a second model; shared: a head on the policy's layers"),
-    ] = "own"
+    renamed = {"trunk": "backbone"}
+
+    backbone: Annotated[
+        Literal["separate", "shared"],
+        Field(description="separate: a second model; shared: a value head on the policy's layers"),
+    ] = "separate"
     path: Annotated[
         str | None,
         Field(
@@ -111,7 +113,7 @@ class CriticSpec(Spec):
     ] = None
     optimizer: Annotated[
         OptimizerSpec | None,
-        Field(description="of the critic, or of a shared trunk's head; null: it is frozen"),
+        Field(description="of the critic, or of a shared backbone's head; null: it is frozen"),
     ] = None
     lora: Annotated[
         LoraSpec | None, Field(description="train adapters and the head instead of all weights")
@@ -133,17 +135,19 @@ class CriticSpec(Spec):
                 path="bins",
                 fix="use at least 2 bins with low below high, or bins: 0 for one number",
             )
-        if self.trunk == "shared" and (self.path or self.lora):
+        if self.backbone == "shared" and (self.path or self.lora):
             raise RecipeError.of(
-                "a shared trunk is the policy's: it has no path and no lora of its own",
-                path="trunk",
-                fix="remove path and lora, or set trunk: own",
+                "a shared backbone is the policy's: path and lora do not apply to it",
+                path="backbone",
+                fix="remove path and lora, or set backbone: separate",
             )
-        if self.optimizer is None and (self.trunk == "shared" or self.pretrain_steps or self.lora):
+        if self.optimizer is None and (
+            self.backbone == "shared" or self.pretrain_steps or self.lora
+        ):
             raise RecipeError.of(
                 "a critic without optimizer is frozen, and this one is meant to learn",
                 path="optimizer",
-                fix="give it an optimizer, {lr: 1e-5} for one",
+                fix="give it an optimizer, for example {lr: 1e-5}",
             )
         return self
 
@@ -236,7 +240,7 @@ class LimitsSpec(Spec):
 class WatchBound(Spec):
     """How far one metric may move between the two halves while the reward rises."""
 
-    metric: Annotated[str, Field(min_length=1, description="as it is logged")]
+    metric: Annotated[MetricName, Field(min_length=1, description="name of the metric to bound")]
     max_fall: Annotated[float | None, Field(ge=0, description="in the metric's unit")] = None
     max_rise: Annotated[float | None, Field(ge=0, description="in the metric's unit")] = None
     max_growth: Annotated[
@@ -275,7 +279,7 @@ class WatchSpec(Spec):
         float, Field(gt=0, le=1, description="share of the responses that they are asked about")
     ] = 0.1
     bounds: Annotated[list[WatchBound], Field(description="what may not move with the reward")] = []
-    reward: Annotated[str, Field(description="the metric that rises when the reward does")] = (
+    reward: Annotated[MetricName, Field(description="metric that rises with the reward")] = (
         "rollout/reward"
     )
     min_rise: Annotated[float, Field(gt=0, description="of the reward, in its unit")] = 0.02

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from recipes.errors import Fault, RecipeError
 from recipes.slots.registry import function_of, tags_of
 from recipes.slots.spec import JSON
-from rewards.audit.error_rates import AppealRates
+from rewards.audit.error_rates import ErrorRates
 from rewards.audit.provenance import Provenance, changes, provenance_of
 from rewards.plugins.functions import announce_step
 from rollout.verification import CircuitBreaker, ShadowVerifiers, VerifierRunner, Watcher
@@ -66,8 +66,8 @@ class RewardMonitor:
 def build_reward_monitor(recipe: Recipe) -> RewardMonitor:
     """The recipe's verifier behind its breaker, and whatever watches it."""
     watchers: dict[str, Watcher] = {}
-    if "appealed" in tags_of(recipe.verifier):
-        watchers["appeals"] = AppealRates()
+    if "double_checked" in tags_of(recipe.verifier):
+        watchers["error_rates"] = ErrorRates()
     if recipe.watch.asks:
         others = {name: function_of(bound) for name, bound in recipe.watch.verifiers.items()}
         watchers["shadow_verifiers"] = ShadowVerifiers(others, recipe.watch.sample_frac)

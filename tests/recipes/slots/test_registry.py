@@ -23,7 +23,7 @@ from recipes.slots.registry import (
     to_plain,
 )
 from recipes.slots.schedules import number
-from recipes.slots.spec import Entry, Scheduled
+from recipes.slots.spec import Entry, MetricName, Scheduled, Spec
 
 AnyRegistry = Registry[Any, Any]
 
@@ -551,3 +551,12 @@ def test_an_old_option_is_answered_with_the_new_one_alone():
         renamed_shapes().bind({"name": "disc", "radius": 1.0})
     (fault,) = caught.value.faults  # and not that `size` is missing
     assert str(fault) == "radius: `radius` is now `size`; rename it"
+
+
+def test_an_old_metric_is_answered_with_the_new_one():
+    class Reader(Spec):
+        metric: MetricName
+
+    assert Reader(metric="reward/component/style").metric == "reward/component/style"
+    with pytest.raises(ValueError, match="`reward/part/style` is now `reward/component/style`"):
+        Reader(metric="reward/part/style")

@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 LORA = {"lora": {"rank": 4}}
 BF16 = {"dtype": "bfloat16"}
 OWN = {"critic": {}}  # a second model
-SHARED = {"critic": {"trunk": "shared"}}
+SHARED = {"critic": {"backbone": "shared"}}
 ADAPTED = {"critic": {"lora": {"rank": 4}}}
 CASES = {
     **{f"zero{stage}": {"zero": stage} for stage in range(4)},

@@ -25,8 +25,8 @@ KINDS = {
     "own": {},
     "own_bins": {"bins": 5},
     "own_lora": {"lora": LoraSpec(rank=2)},
-    "shared": {"trunk": "shared"},
-    "shared_bins": {"trunk": "shared", "bins": 5},
+    "shared": {"backbone": "shared"},
+    "shared_bins": {"backbone": "shared", "bins": 5},
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -223,8 +223,8 @@ def test_a_folder_that_is_no_model_is_named_as_the_critics(tmp_path):
     [
         ({"bins": 1}, "1 bin"),
         ({"bins": 5, "low": 1.0, "high": 0.0}, r"5 bin\(s\) from 1 to 0"),
-        ({"trunk": "shared", "optimizer": {"lr": 1e-3}, "path": "x"}, "shared trunk"),
-        ({"trunk": "shared"}, "frozen"),
+        ({"backbone": "shared", "optimizer": {"lr": 1e-3}, "path": "x"}, "shared backbone"),
+        ({"backbone": "shared"}, "frozen"),
         ({"pretrain_steps": 3}, "frozen"),
         ({"lora": {"rank": 2}}, "frozen"),
     ],
@@ -239,7 +239,7 @@ def test_a_policy_that_rested_starts_as_a_fresh_one(tmp_path):
     folder = model_folder(tmp_path)
     weights = []
     for rests in (0, 30):
-        ours = policy(folder, critic=critic(trunk="shared"))
+        ours = policy(folder, critic=critic(backbone="shared"))
         for seed in range(rests):
             accumulate(ours, ready(seed), critic_only=True)
             ours.step(None, 0.0)  # at a rate of 0 the head stays where it is

@@ -12,12 +12,12 @@ from trainer.recipe.config import read
 DEBIAS = "shaping: [{name: debias_reward, false_positive: 0.1, false_negative: 0.2}]\n"
 KL_COV = "terms: [{name: kl_cov}]\n"
 REINFORCE = "advantage: {name: reinforce}\n"
-APPEALS = (
+ERROR_RATE = (
     "shaping: [{name: debias_reward, false_positive: 0.0,"
-    " false_negative: {name: appeal_rate, of: false_negative}}]\n"
+    " false_negative: {name: verifier_error_rate, of: false_negative}}]\n"
     + "advantage: {name: reinforce}\n"
 )
-APPEALED = "verifier: {name: appealed, first: exact, second: numeric}\n"
+DOUBLE_CHECKED = "verifier: {name: double_checked, first: exact, second: numeric}\n"
 TWO = "minibatches: 2\n"
 TOKENS = "reduction: {name: token_mean}\n"
 GSPO = "loss: {name: gspo}\n"
@@ -46,8 +46,8 @@ def checked(folder: Path, settings: str) -> None:
         (DEBIAS, r"run\.yaml:2: shaping\.0: debias_reward is cancelled by grpo"),
         (KL_COV, r"run\.yaml:2: terms\.0: kl_cov does nothing on the first update"),
         (
-            APPEALS,
-            r"run\.yaml:2: shaping\.0\.false_negative: appeal_rate estimates nothing: the verif",
+            ERROR_RATE,
+            r"run\.yaml:2: shaping\.0\.false_negative: verifier_error_rate estimates nothi",
         ),
         (GSPO + TOKENS, r"run\.yaml:2: loss: gspo has one value for a sample"),
         (
@@ -117,8 +117,9 @@ def test_a_combination_that_cannot_work_is_refused(tmp_path: Path, settings: str
     "settings",
     [
         DEBIAS + REINFORCE,
-        APPEALS + APPEALED,
-        APPEALS + "verifier: {name: weighted, components: {answer: {name: appealed, first: exact,"
+        ERROR_RATE + DOUBLE_CHECKED,
+        ERROR_RATE
+        + "verifier: {name: weighted, components: {answer: {name: double_checked, first: exact,"
         " second: numeric}}}\n",
         KL_COV + TWO,
         GSPO,

@@ -10,9 +10,9 @@ from tests.support.builders import problem
 from trainer.recipe.config import read
 from trainer.run.reward_monitor import build_reward_monitor, refuse_another_verifier
 
-APPEALED = """
+DOUBLE_CHECKED = """
 verifier:
-  name: appealed
+  name: double_checked
   first: {name: format, pattern: "^2$"}
   second: {name: format, pattern: "2"}
   negatives: 1.0
@@ -47,13 +47,13 @@ def test_every_verdict_carries_the_hash_of_its_verifier(tmp_path):
     assert verdict.verifier == reward_monitor.provenance.digest
 
 
-def test_an_appealed_verifier_is_watched_for_its_errors(tmp_path):
-    reward_monitor = build_reward_monitor(recipe(tmp_path, APPEALED))
+def test_a_double_checked_verifier_is_watched_for_its_errors(tmp_path):
+    reward_monitor = build_reward_monitor(recipe(tmp_path, DOUBLE_CHECKED))
     ask(reward_monitor, "2", "it is 2", "3")
     found = reward_monitor.scorer.metrics()
-    assert found["verifier/appeals"] == 2
+    assert found["verifier/double_checks"] == 2
     assert found["verifier/false_negative"] == 0  # the one that there was is repaired
-    assert "verifier/appeals" not in _metrics_of(recipe(tmp_path))
+    assert "verifier/double_checks" not in _metrics_of(recipe(tmp_path))
 
 
 def _metrics_of(plain):
@@ -82,7 +82,7 @@ def test_a_run_without_a_watch_logs_no_alarms(tmp_path):
 
 
 def test_its_memory_survives_a_checkpoint(tmp_path):
-    both = recipe(tmp_path, APPEALED + WATCHED)
+    both = recipe(tmp_path, DOUBLE_CHECKED + WATCHED)
     before, after = build_reward_monitor(both), build_reward_monitor(both)
     ask(before, "2", "3")
     before.observe({"rollout/reward": 0.1, **before.scorer.metrics()})

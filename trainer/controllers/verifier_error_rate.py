@@ -1,4 +1,4 @@
-"""The error rate of a verifier, as its appeals estimate it."""
+"""The error rate of a verifier, estimated from the verdicts that were checked again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from recipes.slots.schedules import Controller, number
 from recipes.slots.spec import JSON
 
 
-@number.controller(paper="https://arxiv.org/abs/2510.00915")
-def appeal_rate(
+@number.controller(formerly=("appeal_rate",), paper="https://arxiv.org/abs/2510.00915")
+def verifier_error_rate(
     *,
     of: Annotated[
         Literal["false_negative", "false_positive"], Field(description="which of the two errors")
@@ -26,11 +26,12 @@ def appeal_rate(
         float, Field(gt=0, lt=0.5, description="largest rate; two of them stay below 1 together")
     ] = 0.45,
 ) -> Controller:
-    """For the rates of `debias_reward`, under a verifier that is `appealed`.
+    """The error rate of a `double_checked` verifier, for `debias_reward`.
 
     An exponential average of the logged rate that starts at `start`, where `ema_baseline` starts at
-    the first value it sees: an early estimate rests on few appeals. Cai et al. 2025. A step without
-    an estimate changes nothing. The rate is that of the verdicts as they are trained on, repaired.
+    the first value it observes: an early estimate is made from few checks. Cai et al. 2025. A step
+    without an estimate changes nothing. The rate is that of the verdicts that are trained on, after
+    repair.
     """
     suffix = "" if use == "estimate" else f"_{use}"
     return _Rate(metric=f"verifier/{of}{suffix}", decay=decay, limit=limit, current=start)

@@ -1,4 +1,4 @@
-"""A verifier that misses right answers is appealed; what that shows corrects the reward."""
+"""A verifier that misses right answers is double-checked; its error rate corrects the reward."""
 
 import json
 from pathlib import Path
@@ -9,14 +9,14 @@ from tests.support.runs import launch, numbers, smoke, tiny_base
 
 # The first verifier knows two of the five digits that the second accepts.
 VERIFIER = {
-    "name": "appealed",
+    "name": "double_checked",
     "first": {"name": "format", "pattern": "[0-1]"},
     "second": {"name": "format", "pattern": "[0-4]"},
     "negatives": 0.5,
     "positives": 0.5,
     "repair": False,
 }
-RATE = {"name": "appeal_rate", "of": "false_negative", "decay": 0.5}
+RATE = {"name": "verifier_error_rate", "of": "false_negative", "decay": 0.5}
 SHAPING = [{"name": "debias_reward", "false_positive": 0.0, "false_negative": RATE}]
 
 
@@ -38,7 +38,7 @@ def test_the_error_rate_is_estimated_and_survives_a_resume(tmp_path):
     low, high = (lines[4][f"verifier/false_negative_{end}"] for end in ("low", "high"))
     assert 0 < low < estimate < high < 1
     assert lines[4]["verifier/false_positive"] == 0  # what the first accepts, the second does too
-    assert lines[4]["verifier/appeals"] > 0
+    assert lines[4]["verifier/double_checks"] > 0
     used = [lines[step]["control/shaping.0.false_negative"] for step in (1, 2, 3, 4)]
     first = lines[1]["verifier/false_negative"]
     assert used[0] == 0

@@ -9,7 +9,7 @@ from tests.support.verifiers import broken, judge, pays
 
 def said(first, second, **options):
     always = {"negatives": 1.0, "positives": 1.0}
-    return judge("appealed", first=first, second=second, **{**always, **options})
+    return judge("double_checked", first=first, second=second, **{**always, **options})
 
 
 def test_an_overturned_verdict_is_that_of_the_second():
@@ -44,14 +44,14 @@ def test_each_kind_has_its_share(first, shares, asked):
     assert ("overturned" in said(pays(first), pays(1), **shares).components) is asked
 
 
-def test_no_first_verdict_is_missing_and_no_second_is_no_appeal():
+def test_no_first_verdict_is_missing_and_no_second_is_not_a_check():
     assert said(broken("down"), pays(1)).reason == "first: down"
     verdict = said(pays(0), broken())
     assert (verdict.is_missing, verdict.components) == (False, {"first": 0, "first_correct": 0})
 
 
 def drawn(seed, problems=400):
-    function = verifier.get("appealed").function
+    function = verifier.get("double_checked").function
 
     async def all_of_them():
         return [
@@ -71,4 +71,4 @@ def test_the_draw_is_seeded_and_near_its_share():
 
 
 def test_odd_characters_are_drawn_too():
-    assert not judge("appealed", response="\ud800", first=pays(0), second=pays(0)).is_missing
+    assert not judge("double_checked", response="\ud800", first=pays(0), second=pays(0)).is_missing
