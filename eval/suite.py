@@ -89,15 +89,13 @@ def load_suite(name: str, changes: Mapping[str, JSON] | None = None) -> Suite:
     with columns called prompt, answer and id: split, subset and columns of the suite belong to the
     data that it names, and go with it. Raises RecipeError with every fault.
     """
-    changes = dict(changes or {})
-    renamed = {"name": changes.pop("name")} if "name" in changes else {}
+    changes = changes or {}
     loaded = load(_file(name), [f"{path}={json.dumps(value)}" for path, value in _leaves(changes)])
     problems = changes.get("problems")
     source = problems.get("source") if isinstance(problems, dict) else None
     if isinstance(source, dict) and "path" in source:
         loaded = _with_source(loaded, source)
-    # To the loader a mapping with another `name` is another slot entry, and replaces all below.
-    return validate(Suite, replace(loaded, tree={**loaded.tree, **renamed}))
+    return validate(Suite, loaded)
 
 
 def _file(name: str) -> Path:

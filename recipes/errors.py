@@ -26,6 +26,7 @@ _NAMED = re.compile(
 _ISSUED = re.compile(
     r"\b(?:[srp]k-[\w-]{8,}|hf_\w{8,}|gh[opsu]_\w{8,}|eyJ[\w-]{8,}[.\w-]*)"  # by who issues keys
 )
+_LONGEST = 200  # characters of a value in a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,9 @@ class Fault:
     def __str__(self) -> str:
         place = ": ".join(part for part in (self.where, self.path) if part)
         text = f"{place}: {self.what}" if place else self.what
-        return _ISSUED.sub("<left out>", f"{text}; {self.fix}" if self.fix else text)
+        whole = _ISSUED.sub("<left out>", f"{text}; {self.fix}" if self.fix else text)
+        # Bytes of a path or an argument that are not UTF-8 reach us as halves of characters.
+        return whole.encode("utf-8", "backslashreplace").decode()
 
 
 class RecipeError(ValueError):
@@ -71,7 +74,12 @@ def without_secrets(setting: str) -> str:
 
 def shown(value: object) -> str:
     """A setting's value for a message."""
-    return without_secrets(repr(value))
+    return shortened(without_secrets(repr(value)))
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning where it is too long for a message."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -9,16 +9,29 @@ recipe over its fragments, the command line over all. How two layers meet is `lo
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from recipes.errors import Fault, RecipeError, relative, shown, without_secrets
-from recipes.loading.yaml_nodes import DEFAULT, Kind, Source, YamlNode, as_entry, merge, parse
+from recipes.errors import Fault, RecipeError, relative, shortened, shown, without_secrets
+from recipes.loading.yaml_nodes import (
+    DEFAULT,
+    MAX_DEPTH,
+    Kind,
+    Source,
+    YamlNode,
+    as_entry,
+    merge,
+    merge_files,
+    parse,
+)
 from recipes.slots.spec import JSON
 
 PACKAGE = Path(__file__).resolve().parents[1]
+MAX_CHAIN = 20  # files that extend each other in a row
+_NUMBER = re.compile(r"[0-9]{1,6}")
 ABOUT = ("extends", "paper", "description")  # keys of a file that are not settings
 
 
@@ -45,8 +58,8 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
     merged = reading.layers(root, "recipe", ())
     for override in overrides:
         keys, value = _read_override(override)
-        merged = _assign(merged, keys, value, ())
-    tree = merged.plain()
+        merged = _assign(merged, keys, value)
+    tree: dict[str, JSON] = merged.plain()
     return Loaded(
         tree=tree,
         root=root,
@@ -62,9 +75,8 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, JSON]:
     merged = YamlNode({}, DEFAULT)
     for override in overrides:
         keys, value = _read_override(override)
-        merged = _assign(merged, keys, value, ())
-    tree: dict[str, JSON] = merged.plain()
-    return tree
+        merged = _assign(merged, keys, value)
+    return dict(merged.plain())
 
 
 def add_locations(error: RecipeError, loaded: Loaded, prefix: str = "") -> RecipeError:
@@ -93,8 +105,7 @@ def _placed(fault: Fault, loaded: Loaded, prefix: str) -> Fault:
     above = path
     while above and above not in loaded.sources:
         above = above.rpartition(".")[0]
-    where = loaded.sources[above].where if above else relative(str(loaded.root))
-    return replace(fault, path=path, where=where)
+    return replace(fault, path=path, where=loaded.sources[above].where)
 
 
 # -- files ---------------------------------------------------------------------------------------
@@ -141,34 +152,47 @@ def _close(word: str, words: Mapping[str, object]) -> list[str]:
 
 
 class _Reading:
-    """What one `load` collects while it walks down `extends`."""
+    """What one `load` collects while it walks down `extends`; each file is read once."""
 
     def __init__(self) -> None:
         self.files: list[Path] = []
         self.papers: list[str] = []
         self.description = ""
+        self._merged: dict[Path, YamlNode] = {}
 
     def layers(self, file: Path, kind: Kind, chain: tuple[Path, ...]) -> YamlNode:
         """The file over everything that it extends; `chain` leads from the recipe to it."""
+        if file in self._merged:
+            return self._merged[file]
         layer = _read(file, kind)
         about = {key: layer.value.pop(key) for key in ABOUT if key in layer.value}
         merged = YamlNode({}, layer.source)
         for name in _texts(about, "extends"):
-            folders = (PACKAGE, file.parent)
-            fragment = _find(name.value, folders, where=name.source.where)
-            if fragment in (*chain, file):
-                circle = [relative(str(path)) for path in (*chain, file, fragment)]
-                raise RecipeError.of(
-                    f"extends itself: {' -> '.join(circle)}",
-                    where=name.source.where,
-                    fix="take one of these out",
-                )
-            merged = merge(merged, self.layers(fragment, "fragment", (*chain, file)))
-        if file not in self.files:
-            self.files.append(file)
+            fragment = self._fragment(name, (*chain, file))
+            merged = merge_files(merged, self.layers(fragment, "fragment", (*chain, file)))
+        self.files.append(file)
         self.papers += [link.value for link in _texts(about, "paper")]
         self.description = " ".join(text.value for text in _texts(about, "description"))
-        return merge(merged, layer)
+        self._merged[file] = merge_files(merged, layer)
+        return self._merged[file]
+
+    def _fragment(self, name: YamlNode, chain: tuple[Path, ...]) -> Path:
+        """The file that is meant, unless it would never end."""
+        fragment = _find(name.value, (PACKAGE, chain[-1].parent), where=name.source.where)
+        if fragment in chain:
+            circle = [relative(str(path)) for path in (*chain, fragment)]
+            raise RecipeError.of(
+                f"extends itself: {' -> '.join(circle)}",
+                where=name.source.where,
+                fix="take one of these out",
+            )
+        if len(chain) == MAX_CHAIN:
+            raise RecipeError.of(
+                f"{MAX_CHAIN} files extend each other in a row, and this is one more",
+                where=name.source.where,
+                fix="name the files that are needed under the recipe's own extends",
+            )
+        return fragment
 
 
 def _read(file: Path, kind: Kind) -> YamlNode:
@@ -213,10 +237,14 @@ def _texts(about: Mapping[str, YamlNode], key: str) -> Iterator[YamlNode]:
 def _read_override(override: str) -> tuple[list[str], YamlNode]:
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
-    where = without_secrets(f"--set {override}")
+    where = shortened(f"--set {without_secrets(override)}")
     if not equals or not all(keys):
         raise RecipeError.of(
             f"{override!r} is not `path=value`", where="--set", fix="write --set optimizer.lr=1e-5"
+        )
+    if len(keys) > MAX_DEPTH:
+        raise RecipeError.of(
+            f"a path of {len(keys)} keys", where=where, fix=f"write at most {MAX_DEPTH}"
         )
     if keys[0] in ABOUT:
         raise RecipeError.of(
@@ -226,16 +254,16 @@ def _read_override(override: str) -> tuple[list[str], YamlNode]:
 
 
 def _assign(
-    below: YamlNode | None, keys: list[str], value: YamlNode, done: tuple[str, ...]
+    below: YamlNode | None, keys: Sequence[str], value: YamlNode, done: tuple[str, ...] = ()
 ) -> YamlNode:
     """`value` laid over what lies at `keys` below; `done` are the keys walked so far."""
-    if not keys:
-        return merge(below, value)
     key, rest = keys[0], keys[1:]
     if below is not None and isinstance(below.value, list):
         index = _index(key, below.value, value, done)
         items = list(below.value)
-        items[index] = _assign(items[index], rest, value, (*done, key))
+        items[index] = (
+            _assign(items[index], rest, value, (*done, key)) if rest else merge(items[index], value)
+        )
         return YamlNode(items, below.source)
     inner = as_entry(below).value if below is not None else None
     if isinstance(inner, bool | int | float) and key != "name":
@@ -244,23 +272,29 @@ def _assign(
             where=value.source.where,
             fix=f"first set {'.'.join(done)}.name, or set the whole entry",
         )
-    if key.isdigit():
+    if _NUMBER.fullmatch(key):
         raise RecipeError.of(
             f"{'.'.join(done) or 'a recipe'} is not a list",
             where=value.source.where,
             fix="leave the number out",
         )
-    child = inner.get(key) if isinstance(inner, dict) else None
-    assigned = _assign(child, rest, value, (*done, key))
-    return merge(below, YamlNode({key: assigned}, value.source))
+    if not rest:
+        layer = YamlNode({key: value}, value.source)
+        if below is None:
+            return layer
+        return merge(below, layer) if done else merge_files(below, layer)
+    children = inner if isinstance(inner, dict) else {}
+    assigned = _assign(children.get(key), rest, value, (*done, key))
+    source = value.source if below is None else below.source
+    return YamlNode({**children, key: assigned}, source)
 
 
 def _index(key: str, items: Sequence[YamlNode], value: YamlNode, done: tuple[str, ...]) -> int:
-    if key.isdigit() and int(key) < len(items):
+    if _NUMBER.fullmatch(key) and int(key) < len(items):
         return int(key)
     known = f"its items are 0 to {len(items) - 1}" if items else "it is empty"
     raise RecipeError.of(
-        f"{'.'.join(done)} is a list without an item '{key}'",
+        f"{'.'.join(done)} is a list without an item '{shortened(key)}'",
         where=value.source.where,
         fix=f"{known}; set the whole list to make it longer",
     )

@@ -4,6 +4,7 @@ Numbers are what JSON and Python call numbers (`3e-4` is one, `010` is not), onl
 `false` are booleans, keys are words given once, and there are no anchors and no tags.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from recipes.errors import RecipeError
 from recipes.slots.spec import JSON
 
 Kind = Literal["default", "fragment", "recipe", "command line"]
+
+MAX_DEPTH = 40  # levels of nesting; the deepest shipped recipe has 5
+MAX_INTEGER = 2**63 - 1
+_MAX_DIGITS = 40  # with `_` between them; int() refuses thousands
 
 _DIGITS = r"[0-9](?:_?[0-9])*"
 _SCALARS = {
@@ -78,26 +83,34 @@ class YamlNode:
 def merge(below: YamlNode | None, above: YamlNode) -> YamlNode:
     """`above` laid over `below`: mappings merge, everything else is replaced.
 
-    Two slot entries merge when they name the same function; a bare word is an entry that has
-    nothing but a name. An entry that names another function replaces the one below whole, because
-    the options below belong to the other function.
+    A slot entry with a `name`, or the bare word that stands for one, replaces an entry below whole;
+    one without adds options to it. A setting that is null above is as if it had not been written
+    below: its default holds.
     """
-    if below is None or (isinstance(above.value, str) and not _is_named(below, above.value)):
+    if below is None:
         return above
-    old, new = as_entry(below).value, as_entry(above).value
+    old, new = as_entry(below).value, above.value
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return above
-    if "name" in old and "name" in new and old["name"].value != new["name"].value:
+    if "name" in old and "name" in new:
         return above
-    merged = {key: merge(old.get(key), child) for key, child in new.items()}
     # A setting from the command line, or one more option, does not move the entry itself.
     stays = "name" not in new and ("name" in old or above.source.kind == "command line")
-    return YamlNode({**old, **merged}, below.source if stays else above.source)
+    return YamlNode(_merge_settings(old, new), below.source if stays else above.source)
 
 
-def _is_named(located: YamlNode, name: str) -> bool:
-    entry = located.value
-    return isinstance(entry, dict) and "name" in entry and entry["name"].value == name
+def merge_files(below: YamlNode, above: YamlNode) -> YamlNode:
+    """`merge` for two whole files: a file is not a slot entry, so a `name` in it is a setting."""
+    stays = above.source.kind == "command line"
+    merged = _merge_settings(below.value, above.value)
+    return YamlNode(merged, below.source if stays else above.source)
+
+
+def _merge_settings(old: dict[str, YamlNode], new: dict[str, YamlNode]) -> dict[str, YamlNode]:
+    cleared = {key for key, child in new.items() if child.value is None and key in old}
+    kept = {key: child for key, child in old.items() if key not in cleared}
+    added = {key: merge(old.get(key), child) for key, child in new.items() if key not in cleared}
+    return {**kept, **added}
 
 
 def as_entry(located: YamlNode) -> YamlNode:
@@ -108,7 +121,9 @@ def as_entry(located: YamlNode) -> YamlNode:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Composes nodes whose scalars are resolved by our rules; refuses anchors and tags."""
+    """Composes nodes whose scalars are resolved by our rules; refuses anchors, tags and depth."""
+
+    depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -117,7 +132,13 @@ class _StrictLoader(yaml.SafeLoader):
             raise yaml.composer.ComposerError(None, None, "anchors are not part of recipes", mark)
         if event.tag is not None:
             raise yaml.composer.ComposerError(None, None, "tags are not part of recipes", mark)
-        return super().compose_node(parent, index)
+        if self.depth == MAX_DEPTH:
+            raise yaml.composer.ComposerError(None, None, f"more than {MAX_DEPTH} levels", mark)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
 
 
 class _StrictDumper(yaml.SafeDumper):
@@ -138,20 +159,44 @@ def parse(text: str, where: str, kind: Kind) -> YamlNode:
 
     Raises RecipeError with file and line.
     """
+    origin = _Origin(where, kind)
     try:
-        node = _StrictLoader(text).get_single_node()
+        node = _composed(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 0
         what = f"not strict YAML: {error.problem}"
-        raise RecipeError.of(what, where=_place(where, line, kind), fix=_remedy(what)) from None
+        raise origin.error(mark.line + 1 if mark else 0, what, _remedy(what)) from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         what = f"not text: character U+{error.character:04X} cannot stand in a recipe"
-        raise RecipeError.of(what, where=_place(where, line, kind), fix="remove it") from None
+        raise origin.error(line, what, "remove it") from None
     if node is None:
-        return YamlNode(None, Source(_place(where, 0, kind), 0, kind))
-    return _located(node, None, where, kind)
+        return YamlNode(None, origin.source(0))
+    return _located(node, None, origin)
+
+
+def _composed(text: str) -> yaml.Node | None:
+    loader = _StrictLoader(text)
+    try:
+        return loader.get_single_node()
+    except ValueError:  # `"\U00110000"`, beyond the last character
+        what = "an escape that names no character"
+        raise yaml.scanner.ScannerError(None, None, what, loader.get_mark()) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """The text that is read: a file by its name, or a whole override."""
+
+    where: str
+    kind: Kind
+
+    def source(self, line: int) -> Source:
+        inside = 0 if self.kind == "command line" else line
+        return Source(f"{self.where}:{inside}" if inside else self.where, inside, self.kind)
+
+    def error(self, line: int, what: str, fix: str) -> RecipeError:
+        return RecipeError.of(what, where=self.source(line).where, fix=fix)
 
 
 def dump(tree: JSON) -> str:
@@ -162,16 +207,14 @@ def dump(tree: JSON) -> str:
     return dumped
 
 
-def _place(where: str, line: int, kind: Kind) -> str:
-    return f"{where}:{line}" if line and kind != "command line" else where
-
-
 _REMEDIES = {
     "anchors": "write the value out, or put it into a fragment and name that under extends",
     "tags": "write the value without `!`, or quote it when it is text",
     r"'\t'": "indent with spaces",
     "mapping values": "quote text that holds `: `",
     "stream": "close the bracket or the quote",
+    "escape": "write the character itself, or double the backslash",
+    "levels": "settings need a few levels: write the value out flat",
     "another document": "one recipe a file: take out the `---` line",
 }
 
@@ -181,57 +224,62 @@ def _remedy(what: str) -> str:
     return found[0] if found else "check the indentation and the brackets"
 
 
-def _located(node: yaml.Node, key_line: int | None, where: str, kind: Kind) -> YamlNode:
+def _located(node: yaml.Node, key_line: int | None, origin: _Origin) -> YamlNode:
     line = node.start_mark.line + 1 if key_line is None else key_line
-    inside = 0 if kind == "command line" else line
-    source = Source(_place(where, line, kind), inside, kind)
+    source = origin.source(line)
     if isinstance(node, yaml.MappingNode):
-        return YamlNode(_mapping(node, where, kind), source)
+        return YamlNode(_mapping(node, origin), source)
     if isinstance(node, yaml.SequenceNode):
-        return YamlNode([_located(item, None, where, kind) for item in node.value], source)
-    return YamlNode(_scalar(node.tag.rpartition(":")[2], node.value), source)
+        return YamlNode([_located(item, None, origin) for item in node.value], source)
+    return YamlNode(_scalar(node, line, origin), source)
 
 
-def _mapping(node: yaml.MappingNode, where: str, kind: Kind) -> dict[str, YamlNode]:
+def _mapping(node: yaml.MappingNode, origin: _Origin) -> dict[str, YamlNode]:
     found: dict[str, YamlNode] = {}
     lines: dict[str, int] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1
-        place = _place(where, line, kind)
         word = key.value
         if not isinstance(key, yaml.ScalarNode) or not key.tag.endswith(":str"):
             shown = f"the key '{word}'" if isinstance(word, str) else "this key"
-            raise RecipeError.of(
-                f"{shown} is not a word",
-                where=place,
-                fix="quote it, or write `key: value`",
-            )
+            raise origin.error(line, f"{shown} is not a word", "quote it, or write `key: value`")
+        _refuse_half_characters(word, line, origin)
         if not word or "." in word:
-            raise RecipeError.of(
-                f"the key '{word}' {'holds a dot' if word else 'is empty'}",
-                where=place,
-                fix="nest the settings in the file; dots belong to --set",
-            )
+            what = f"the key '{word}' {'holds a dot' if word else 'is empty'}"
+            fix = "nest the settings in the file; dots belong to --set"
+            raise origin.error(line, what, fix)
         if word in found:
-            raise RecipeError.of(
-                f"'{word}' is given twice, first on line {lines[word]}",
-                where=place,
-                fix="keep one of them",
-            )
+            what = f"'{word}' is given twice, first on line {lines[word]}"
+            raise origin.error(line, what, "keep one of them")
         lines[word] = line
-        found[word] = _located(value, line, where, kind)
+        found[word] = _located(value, line, origin)
     return found
 
 
-def _scalar(tag: str, text: str) -> str | int | float | bool | None:
-    match tag:
+def _scalar(node: yaml.Node, line: int, origin: _Origin) -> str | int | float | bool | None:
+    text: str = node.value
+    match node.tag.rpartition(":")[2]:
         case "null":
             return None
         case "bool":
             return text == "true"
+        case "int" if len(text) > _MAX_DIGITS or abs(int(text)) > MAX_INTEGER:
+            what = f"a number of {len(text)} digits" if len(text) > 30 else f"the number {text}"
+            raise origin.error(line, f"{what} does not fit in 64 bits", "write a smaller one")
         case "int":
             return int(text)
         case "float":
-            return float(text.replace(".inf", "inf"))
+            value = float(text.replace(".inf", "inf"))
+            if not math.isfinite(value):
+                raise origin.error(line, "an infinite number", "write the number that is meant")
+            return value
         case _:
+            _refuse_half_characters(text, line, origin)
             return text
+
+
+def _refuse_half_characters(text: str, line: int, origin: _Origin) -> None:
+    """A surrogate is half of a character: no file and no terminal takes it."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        what = "not text: an escape names half of a character, \\ud800 to \\udfff"
+        raise origin.error(line, what, "write the character itself")

@@ -4,6 +4,7 @@ A prompt is a string, or messages as chat data sets have them:
 `[{"role": "system", "content": "..."}, {"role": "user", "content": "..."}]`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -179,10 +180,10 @@ def _answer(line: Line, column: str) -> str | Fault:
 
 
 def _is_plain(value: JSON) -> bool:
-    """Text that is not empty, or a number."""
+    """Text that is not empty, or a finite number."""
     if isinstance(value, str):
         return bool(value.strip())
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _label(line: Line, column: str) -> str | Fault:

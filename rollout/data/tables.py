@@ -1,12 +1,13 @@
 """Rows of data files as they are, each with its file and line, for errors that name them.
 
-JSON lines and JSON arrays are read here; parquet files and the hub by the `datasets` package.
+JSON lines and JSON arrays are read here, parquet files by pyarrow, the hub by `datasets`.
 """
 
 import codecs
 import datetime
 import json
-from collections.abc import Iterator, Mapping
+import mimetypes
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,9 +58,15 @@ def read(path: str, *, split: str, subset: str) -> list[Line]:
 
 
 def is_local(path: str) -> bool:
-    """Whether `path` means a file or folder of this machine, be it there or not."""
+    """Whether `path` means a file or folder of this machine, be it there or not.
+
+    A hub name is `name` or `owner/name`: not what ends as files do, nor what lies in a folder here.
+    """
     local = Path(path).expanduser()
-    return local.exists() or local.suffix in SUFFIXES or local.is_absolute() or path[:1] == "."
+    looks_local = local.suffix in SUFFIXES or local.is_absolute() or path[:1] == "."
+    is_file_name = mimetypes.guess_type(path, strict=False) != (None, None)
+    inside = len(local.parts) > 2 or (len(local.parts) == 2 and Path(local.parts[0]).is_dir())
+    return looks_local or is_file_name or inside or local.exists()
 
 
 def refuse(faults: list[Fault]) -> None:
@@ -117,13 +124,56 @@ def _files_of_split(folder: Path, split: str) -> list[Path]:
 
 def _read_file(file: Path) -> list[Line]:
     if file.suffix == ".parquet":
-        from datasets import Dataset
-
-        return list(_plain_lines(Dataset.from_parquet(str(file)), str(file)))
+        return _read_parquet(file)
     with file.open("rb") as stream:
         first = next((raw.strip() for raw in stream if raw.strip()), b"")
     is_array = file.suffix == ".json" and first.removeprefix(codecs.BOM_UTF8)[:1] == b"["
     return _read_array(file) if is_array else _read_json_lines(file)
+
+
+def _read_parquet(file: Path) -> list[Line]:
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with ParquetFile(file) as parquet:
+            rows = parquet.read().to_pylist()
+    except (ArrowException, OSError, ValueError) as error:
+        first = str(error).strip().split("\n", 1)[0]
+        raise RecipeError.of(
+            f"not a whole parquet file: {first}",
+            where=str(file),
+            fix="copy or write the file again: it is damaged, or was cut off",
+        ) from error
+    return list(_plain_lines(rows, str(file)))
+
+
+class _Unreadable(Exception):
+    """What is wrong with a piece of JSON, and how to correct it."""
+
+    def __init__(self, what: str, fix: str, line: int = 1) -> None:
+        self.what, self.fix, self.line = what, fix, line
+
+
+def _parse(raw: bytes) -> JSON:
+    """The value in `raw`; raises _Unreadable for whatever is not JSON."""
+    try:
+        value = json.loads(raw.decode("utf-8-sig"))
+        if b"\\ud" in raw.lower():  # an escape that may name half of a character
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        what = f"not valid JSON: {error.msg} at column {error.colno}"
+        raise _Unreadable(what, "write one JSON object a line", error.lineno) from None
+    except UnicodeDecodeError as error:
+        raise _Unreadable(f"not UTF-8 at byte {error.start}", "save the file as UTF-8") from None
+    except UnicodeEncodeError:
+        what = "an escape names half of a character, \\ud800 to \\udfff"
+        raise _Unreadable(what, "write the character itself") from None
+    except RecursionError:
+        raise _Unreadable("nested too deep", "write flat objects") from None
+    except ValueError:  # Python reads no integers of more than a few thousand digits
+        raise _Unreadable("a number of too many digits", "write it as a string") from None
+    return value
 
 
 def _read_json_lines(file: Path) -> list[Line]:
@@ -135,14 +185,9 @@ def _read_json_lines(file: Path) -> list[Line]:
                 continue
             where = f"{file}:{number}"
             try:
-                value = json.loads(raw.decode("utf-8-sig"))
-            except json.JSONDecodeError as error:
-                what = f"not valid JSON: {error.msg} at column {error.colno}"
-                faults.append(Fault(where=where, what=what, fix="write one JSON object a line"))
-                continue
-            except UnicodeDecodeError as error:
-                what = f"not UTF-8 at byte {error.start} of the line"
-                faults.append(Fault(where=where, what=what, fix="save the file as UTF-8"))
+                value = _parse(raw)
+            except _Unreadable as error:
+                faults.append(Fault(where=where, what=error.what, fix=error.fix))
                 continue
             if isinstance(value, dict):
                 lines.append(Line(where=where, number=0, values=value))
@@ -155,16 +200,12 @@ def _read_json_lines(file: Path) -> list[Line]:
 
 def _read_array(file: Path) -> list[Line]:
     try:
-        values = json.loads(file.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
+        values = _parse(file.read_bytes())
+    except _Unreadable as error:
         raise RecipeError.of(
-            f"not valid JSON: {error.msg} at column {error.colno}",
-            where=f"{file}:{error.lineno}",
-            fix="a file that begins with '[' must be one array of objects",
-        ) from None
-    except UnicodeDecodeError as error:
-        raise RecipeError.of(
-            f"not UTF-8 at byte {error.start}", where=str(file), fix="save the file as UTF-8"
+            error.what,
+            where=f"{file}:{error.line}",
+            fix=f"{error.fix}; a file that begins with '[' must be one array of objects",
         ) from None
     faults = [
         Fault(where=f"{file}[{i}]", what=f"expected a JSON object, found {_kind(value)}")
@@ -192,7 +233,7 @@ def _read_hub(name: str, split: str, subset: str) -> Iterator[Line]:
     yield from _plain_lines(table, name)
 
 
-def _plain_lines(table: Any, name: str) -> Iterator[Line]:
+def _plain_lines(table: Iterable[Mapping[str, Any]], name: str) -> Iterator[Line]:
     for number, row in enumerate(table):
         where = f"{name}[{number}]"
         yield Line(

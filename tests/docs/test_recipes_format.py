@@ -28,10 +28,12 @@ def test_the_example_recipe_loads(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", OVERRIDES)
 def test_the_example_overrides_work(line: str, tmp_path: Path) -> None:
     (override,) = shlex.split(line, comments=True)[1:]
-    (tmp_path / "mine.yaml").write_text("advantage: grpo\nterms: [kl_k3]\nloss: ppo_clip\n")
+    (tmp_path / "mine.yaml").write_text(
+        "advantage: grpo\nterms: [kl_k3]\nloss: {name: ppo_clip, clip_low: 0.1}\n"
+    )
     before = load(tmp_path / "mine.yaml").tree
     assert load(tmp_path / "mine.yaml", [override]).tree != before
 
 
 def test_the_page_has_examples_to_test() -> None:
-    assert len(OVERRIDES) == 7
+    assert len(OVERRIDES) == 8

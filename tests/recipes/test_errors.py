@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from recipes.errors import Fault, RecipeError, did_you_mean, relative, without_secrets
+from recipes.errors import Fault, RecipeError, did_you_mean, relative, shown, without_secrets
 from recipes.loading.load import PACKAGE, add_locations, load
 from recipes.slots.registry import Registry
 
@@ -84,6 +84,15 @@ def test_an_error_lists_every_fault_on_a_line_of_its_own() -> None:
     assert isinstance(error, ValueError)
 
 
+def test_halves_of_characters_in_a_fault_can_be_printed() -> None:
+    fault = Fault(where="a\udc80.yaml:1", what="no file '\ud800'")
+    assert str(fault) == "a\\udc80.yaml:1: no file '\\ud800'"
+
+
+def test_a_long_value_is_cut() -> None:
+    assert shown("x" * 300) == "'" + "x" * 199 + "..."
+
+
 def test_an_error_without_a_fault_is_our_own_mistake() -> None:
     with pytest.raises(AssertionError):
         RecipeError([])
@@ -105,7 +114,7 @@ def test_places_are_shown_from_here_or_from_the_repository(
 
 
 @pytest.mark.parametrize(
-    ("setting", "shown"),
+    ("setting", "expected"),
     [
         ("--set judge.api_key_env=9f-d0", "--set judge.api_key_env=<left out>"),
         ("--set judge.api_key_env=JUDGE_KEY", "--set judge.api_key_env=JUDGE_KEY"),
@@ -118,8 +127,8 @@ def test_places_are_shown_from_here_or_from_the_repository(
         ("columns={id: key}", "columns={id: key}"),
     ],
 )
-def test_what_may_be_a_key_is_not_repeated(setting: str, shown: str) -> None:
-    assert without_secrets(setting) == shown
+def test_what_may_be_a_key_is_not_repeated(setting: str, expected: str) -> None:
+    assert without_secrets(setting) == expected
 
 
 @pytest.mark.parametrize("override", ["advantage.api_key=a-secret", "advantage={token: a-secret}"])

@@ -107,6 +107,24 @@ def test_a_circle_is_an_error_that_shows_it(tmp_path: Path) -> None:
     )
 
 
+def test_files_that_extend_each_other_in_a_row_have_an_end(tmp_path: Path) -> None:
+    files = {f"f{n}": f"extends: f{n + 1}\n" for n in range(1200)}
+    write(tmp_path, **files, f1200="steps: 1\n")
+    assert load("f1181").tree == {"steps": 1}  # 20 files
+    assert error_of("f0") == (
+        "f19.yaml:1: 20 files extend each other in a row, and this is one more; name the files "
+        "that are needed under the recipe's own extends"
+    )
+
+
+def test_a_file_that_is_reached_many_times_is_read_once(tmp_path: Path) -> None:
+    twice = {f"d{n}": f"extends: [d{n + 1}, d{n + 1}]\n" for n in range(19)}  # 2^19 readings
+    write(tmp_path, **twice, d19="steps: 1\n")
+    loaded = load("d0")
+    assert loaded.tree == {"steps": 1}
+    assert len(loaded.files) == 20
+
+
 def test_a_missing_fragment_names_the_line_and_near_files(tmp_path: Path) -> None:
     write(tmp_path, run="steps: 1\nextends: [algorithms/grop.yaml]\n", mine="x: 1\n")
     assert error_of("run").startswith(
@@ -220,6 +238,7 @@ def test_a_replaced_entry_leaves_no_trace_of_the_options_below(tmp_path: Path) -
 # -- the command line ----------------------------------------------------------------------------
 
 
+LONG = "1" * 5000
 BASE = """\
 steps: 2
 advantage: grpo
@@ -249,9 +268,11 @@ def overridden(tmp_path: Path, *overrides: str) -> dict[str, object]:
         (["advantage.std_normalize=false"], "advantage", {"name": "grpo", "std_normalize": False}),
         (["advantage=rloo"], "advantage", "rloo"),
         (["loss.name=gspo"], "loss", {"name": "gspo"}),
-        (["loss.name=ppo_clip"], "loss", {"name": "ppo_clip", "clip_low": 0.2}),
-        (["loss={name: ppo_clip, clip_high: 0.3}"], "loss",
-         {"name": "ppo_clip", "clip_low": 0.2, "clip_high": 0.3}),
+        (["loss.name=ppo_clip"], "loss", {"name": "ppo_clip"}),
+        (["loss={name: ppo_clip, dual_clip: 3}"], "loss", {"name": "ppo_clip", "dual_clip": 3}),
+        (["loss={dual_clip: 3}"], "loss", {"name": "ppo_clip", "clip_low": 0.2, "dual_clip": 3}),
+        (["loss.clip_low=null"], "loss", {"name": "ppo_clip"}),
+        (["optimizer.lr=null"], "optimizer", {}),
         (["optimizer.lr.name=linear", "optimizer.lr.end=0"], "optimizer",
          {"lr": {"name": "linear", "end": 0}}),
         (["terms.0.coef=0.1"], "terms", [{"name": "kl_k3", "coef": 0.1}, "entropy_bonus"]),
@@ -289,6 +310,11 @@ def test_the_command_line_wins(
         ("filters.0=x", "--set filters.0=x: filters is a list without an item '0'; it is empty; "
          "set the whole list to make it longer"),
         ("masks.0=x", "--set masks.0=x: masks is not a list; leave the number out"),
+        ("terms.²=x", "--set terms.²=x: terms is a list without an item '²'; its items are 0 to 1; "
+         "set the whole list to make it longer"),
+        (f"terms.{LONG}=x", f"--set terms.{LONG[:188]}...: terms is a list without an item "
+         f"'{LONG[:200]}...'; its items are 0 to 1; set the whole list to make it longer"),
+        (f"{'a.' * 400}a=1", f"--set {'a.' * 97}...: a path of 401 keys; write at most 40"),
         ("optimizer.lr.start=1", "--set optimizer.lr.start=1: optimizer.lr is 1e-05, which has no "
          "options; first set optimizer.lr.name, or set the whole entry"),
     ],
@@ -319,8 +345,8 @@ def attached(loaded: Loaded, fault: Fault, prefix: str = "") -> str:
         ("missing", "advantage", "base.yaml:1: advantage.missing"),
         ("coef.start", "terms.0", "--set terms.0.coef=1: terms.0.coef.start"),
         ("", "advantage", "base.yaml:1: advantage"),
-        ("seed", "", "run.yaml: seed"),
-        ("", "", "run.yaml"),
+        ("seed", "", "run.yaml:1: seed"),
+        ("", "", "run.yaml:1"),
     ],
 )
 def test_a_fault_gets_the_place_of_the_nearest_setting(

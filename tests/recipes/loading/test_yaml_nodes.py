@@ -1,7 +1,6 @@
 """Strict YAML: what a scalar means, what is refused and where, how two layers meet."""
 
 import json
-import math
 import string
 
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes.errors import RecipeError
-from recipes.loading.yaml_nodes import Kind, YamlNode, dump, merge, parse
+from recipes.loading.yaml_nodes import Kind, YamlNode, dump, merge, merge_files, parse
 
 
 def read(text: str, kind: Kind = "recipe") -> YamlNode:
@@ -37,8 +36,7 @@ def error_of(text: str) -> str:
         ("+3", 3),
         ("1_000", 1000),
         ("1_000.5", 1000.5),
-        (".inf", math.inf),
-        ("-.inf", -math.inf),
+        ("9223372036854775807", 2**63 - 1),
     ],
 )
 def test_numbers_are_what_python_calls_numbers(text: str, value: float) -> None:
@@ -103,6 +101,20 @@ def test_a_quoted_number_is_text() -> None:
         ("? [a]\n: 1", "a.yaml:1: this key is not a word; quote it, or write `key: value`"),
         ("a: 1\nb: \x01", "a.yaml:2: not text: character U+0001 cannot stand in a recipe; "
          "remove it"),
+        ("a: 1\nb: .inf", "a.yaml:2: an infinite number; write the number that is meant"),
+        ("b: -1e999", "a.yaml:1: an infinite number; write the number that is meant"),
+        ("a: 9223372036854775808", "a.yaml:1: the number 9223372036854775808 does not fit in 64 "
+         "bits; write a smaller one"),
+        ("\na: " + "9" * 5000, "a.yaml:2: a number of 5000 digits does not fit in 64 bits; write a "
+         "smaller one"),
+        ('a: 1\nb: "\\ud800"', "a.yaml:2: not text: an escape names half of a character, \\ud800 "
+         "to \\udfff; write the character itself"),
+        ('"\\udc00": 1', "a.yaml:1: not text: an escape names half of a character, \\ud800 to "
+         "\\udfff; write the character itself"),
+        ('a: 1\nb: "\\U00110000"', "a.yaml:2: not strict YAML: an escape that names no character; "
+         "write the character itself, or double the backslash"),
+        ("a: 1\nb: " + "[" * 400, "a.yaml:2: not strict YAML: more than 40 levels; settings need a "
+         "few levels: write the value out flat"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_file_line_and_remedy(text: str, message: str) -> None:
@@ -141,16 +153,20 @@ def merged(below: str, above: str) -> object:
         ("a: [1, 2, 3]", "a: [4]", {"a": [4]}),
         ("a: {b: 1}", "a: 2", {"a": 2}),
         ("a: 2", "a: {b: 1}", {"a": {"b": 1}}),
-        ("a: {b: 1}", "a: null", {"a": None}),
-        # the same function keeps its options, another one loses them
-        ("s: {name: f, x: 1}", "s: {name: f, y: 2}", {"s": {"name": "f", "x": 1, "y": 2}}),
+        # null takes away what is below; where there is nothing it is a value
+        ("a: {b: 1}", "a: null", {}),
+        ("a: {b: 1, c: 2}", "a: {b: null}", {"a": {"c": 2}}),
+        ("s: {name: f, x: 1}", "s: {x: null}", {"s": {"name": "f"}}),
+        ("a: 1", "b: null", {"a": 1, "b": None}),
+        # an entry with a name replaces the whole entry
+        ("s: {name: f, x: 1}", "s: {name: f, y: 2}", {"s": {"name": "f", "y": 2}}),
         ("s: {name: f, x: 1}", "s: {name: g, y: 2}", {"s": {"name": "g", "y": 2}}),
         ("s: {name: f, x: 1}", "s: {y: 2}", {"s": {"name": "f", "x": 1, "y": 2}}),
         ("s: {x: 1}", "s: {name: f}", {"s": {"name": "f", "x": 1}}),
         # a bare word is an entry without options
         ("s: f", "s: {y: 2}", {"s": {"name": "f", "y": 2}}),
         ("s: f", "s: {name: g, y: 2}", {"s": {"name": "g", "y": 2}}),
-        ("s: {name: f, x: 1}", "s: f", {"s": {"name": "f", "x": 1}}),
+        ("s: {name: f, x: 1}", "s: f", {"s": "f"}),
         ("s: {name: f, x: 1}", "s: g", {"s": "g"}),
         # texts are not entries as long as nobody gives them options
         ("p: runs/a", "p: runs/a", {"p": "runs/a"}),
@@ -160,6 +176,15 @@ def merged(below: str, above: str) -> object:
 )
 def test_two_layers_meet(below: str, above: str, expected: object) -> None:
     assert merged(below, above) == expected
+
+
+def test_a_file_is_not_a_slot_entry_whatever_its_settings_are_called() -> None:
+    below, above = read("name: sums\nsamples: 4"), read("name: mine\nk: null")
+    assert merge_files(below, above).plain() == {"name": "mine", "samples": 4, "k": None}
+
+
+def test_nesting_within_the_limit_is_read() -> None:
+    assert read("a: " + "[" * 38 + "]" * 38).plain()["a"]
 
 
 def test_merging_leaves_both_layers_as_they_were() -> None:
@@ -186,8 +211,8 @@ WORDS = st.text(string.printable[:95] + "äπ中", max_size=12).filter(lambda w:
 VALUES = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(10**30), 10**30)
-    | st.floats(allow_nan=False)
+    | st.integers(-(2**63) + 1, 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(string.printable[:97] + "äπ中", max_size=20)
     | st.sampled_from(
         ["3e-4", "on", "true", "null", "~", "1_000", ".inf", "=", "- a", "a: b", "#"]

@@ -74,6 +74,46 @@ def test_a_broken_array_names_its_line(tmp_path):
         read_file(write(tmp_path, "a.json", '[{"x": 1},\n{"x" 2}]'))
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('{"x": ' + "[" * 9000 + "]" * 9000 + "}", "nested too deep; write flat objects"),
+        ('{"x": ' + "7" * 5000 + "}", "a number of too many digits; write it as a string"),
+        ('{"x": "\\uD800"}', "an escape names half of a character, \\ud800 to \\udfff; write the "
+         "character itself"),
+    ],
+)  # fmt: skip
+def test_json_that_python_cannot_use_is_named_like_any_other_fault(tmp_path, text, fault):
+    path = write(tmp_path, "a.jsonl", '{"x": "\\ud83d\\ude00"}\n' + text + "\n")
+    with pytest.raises(RecipeError) as caught:
+        read_file(path)
+    assert str(caught.value) == f"{path}:2: {fault}"
+    with pytest.raises(RecipeError) as caught:
+        read_file(write(tmp_path, "a.json", f"[{text}]"))
+    assert str(caught.value).startswith(f"{tmp_path}/a.json:1: {fault}; ")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: b"",
+        lambda whole: b"not parquet at all, but text" * 9,
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: whole[:20] + bytes(60) + whole[80:],
+        lambda whole: whole[:4] + bytes(len(whole) - 12) + whole[-8:],
+    ],
+    ids=["empty", "text", "cut", "zeros inside", "zeros but for the ends"],
+)
+def test_a_damaged_parquet_file_is_named(tmp_path, damage):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist([{"x": "a"}, {"x": "b"}]), path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(RecipeError, match=r"a\.parquet: not a whole parquet file: .*; copy or wr"):
+        read_file(str(path))
+
+
 def test_a_folder_gives_the_files_of_a_split(tmp_path):
     write(tmp_path, "train-00.jsonl", '{"x": 1}\n')
     write(tmp_path, "train-01.jsonl", '{"x": 2}\n')
@@ -113,9 +153,15 @@ def test_a_file_has_no_split_no_subset_and_one_of_three_forms(tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "local"),
-    [("openai/gsm8k", False), ("gsm8k", False), ("a.jsonl", True), ("./a", True), ("/a", True)],
+    [
+        *[("openai/gsm8k", False), ("gsm8k", False), ("Owner/name-v1.5", False)],
+        *[("a.jsonl", True), ("./a", True), ("/a", True), ("~/a", True), ("a/b/c", True)],
+        *[("train.csv", True), ("train.jsonl.gz", True), ("here/train", True)],
+    ],
 )
-def test_a_hub_name_is_told_from_a_path(path, local):
+def test_a_hub_name_is_told_from_a_path_that_leads_nowhere(path, local, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
     assert is_local(path) == local
 
 
