@@ -43,23 +43,24 @@ def beta_norm(
     3/2 up to a constant; here alpha and beta are fitted to the groups of the step by moments. Xiao
     et al. 2025; with `components` the paper's advantage decomposition, for several binary rewards.
     Departures: equal pass rates in all groups (or a single group) give alpha = beta = 1, where the
-    authors' code gives NaN. Groups that are all right or all wrong get zero.
+    authors' code gives NaN. Groups that are all right or all wrong get zero. A sample
+    without one of the components is left out of that component's rates and of its average.
     Returns advantages [T], about reward units; zero where `action_mask` is False.
     """
     named = [component(batch, name) for name in components] or [batch.rewards]
-    if any(values.min() < low or values.max() > high for values in named):
+    if any((values < low).any() or (values > high).any() for values in named):
         raise RecipeError.of(
             f"beta_norm was told of rewards from {low:g} to {high:g}, and this step has others",
             fix="set low and high to the smallest and largest reward that can occur",
         )
     each = [_normalized((values - low) / (high - low), batch) for values in named]
-    return to_tokens(torch.stack(each).mean(0), batch)
+    return to_tokens(torch.stack(each).nanmean(0).nan_to_num(0.0), batch)
 
 
 def _normalized(rewards: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
-    """The advantage of one reward in [0, 1] -> [S]."""
-    rates = group_mean(rewards, batch)
-    alpha, beta = _shape(rates, batch)
+    """The advantage of one reward in [0, 1] -> [S]; nan where a sample has no such reward."""
+    rates = group_mean(rewards, batch, rewards.isfinite())
+    alpha, beta = _shape(rewards, rates, batch)
     log_norm = torch.lgamma(alpha) + torch.lgamma(beta) - torch.lgamma(alpha + beta)
     right, wrong = rates.double(), 1 - rates.double()
     log_density = torch.xlogy(alpha - 1, right) + torch.xlogy(beta - 1, wrong) - log_norm
@@ -67,11 +68,14 @@ def _normalized(rewards: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     return (rewards - rates) * weight
 
 
-def _shape(rates: torch.Tensor, batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
-    """alpha and beta of the normalising density, from the groups' pass rates by moments."""
-    _, dense = torch.unique(batch.group_ids, return_inverse=True)
-    groups = int(dense.max()) + 1
-    each = torch.zeros(groups, dtype=torch.float64).index_put((dense,), rates.double())
+def _shape(
+    rewards: torch.Tensor, rates: torch.Tensor, batch: TokenBatch
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """alpha and beta of the normalising density, from the pass rates of groups by moments."""
+    known = rewards.isfinite()
+    _, dense = torch.unique(batch.group_ids[known], return_inverse=True)
+    groups = int(dense.max()) + 1 if len(dense) else 0
+    each = torch.zeros(groups, dtype=torch.float64).index_put((dense,), rates[known].double())
     one = torch.ones((), dtype=torch.float64)
     if groups < 2 or float(each.var()) < FLAT:
         return one, one

@@ -26,14 +26,21 @@ def multi_reward(
 
     `grpo` normalises the sum, in which the component with the largest spread drowns the others.
     GDPO 2026; the same as TRL's `normalize_then_sum`. A component that does not vary in a group
-    adds zero there; a step in which nothing varies gets zero.
-    Returns advantages [T], in standard
-    deviations; zero where `action_mask` is False.
+    adds zero there; a step in which nothing varies gets zero. A sample without one of the
+    components is left out of that component's statistics; one without any of them gets zero.
+    Returns advantages [T], in standard deviations; zero where `action_mask` is False.
     """
     total = torch.zeros_like(batch.rewards)
+    scored = torch.zeros_like(batch.rewards, dtype=torch.bool)
     for name, weight in weights.items():
         values = component(batch, name)
-        centred = values - group_mean(values, batch)
-        total = total + weight * centred / (group_std(values, batch) + eps)
-    spread = total.std() if len(total) > 1 else torch.zeros(())
-    return to_tokens((total - total.mean()) / (spread + eps), batch)
+        known = values.isfinite()
+        scored |= known
+        centred = values - group_mean(values, batch, known)
+        scaled = weight * centred / (group_std(values, batch, mask=known) + eps)
+        total = total + torch.where(known, scaled, 0.0)
+    if not scored.any():
+        return to_tokens(total, batch)
+    spread = total[scored].std() if scored.sum() > 1 else torch.zeros(())
+    standard = (total - total[scored].mean()) / (spread + eps)
+    return to_tokens(torch.where(scored, standard, 0.0), batch)

@@ -37,11 +37,14 @@ def stratified(
     still favours a better stratum. Zhu et al. 2025 (Stratified GRPO). One stratum is `grpo`.
     Departures: the paper's blend is not given, 0.8 is a placeholder; its theory uses ddof 0.
     Confidence: reconstructed from secondary sources, no official code.
-    A stratum of one, or of equal rewards, has no term of its own; equal groups get zero.
+    A stratum of one, or of equal rewards, or a sample without the component, has no term of its
+    own; equal groups get zero.
     Returns advantages [T], in standard deviations; zero where `action_mask` is False.
     """
     is_turns = by == "turns" and by not in batch.component_names
     label = (_turns(batch) if is_turns else component(batch, by)).clamp(max=cap)
+    alone = -1.0 - torch.arange(len(label))  # a stratum of one for each sample without a label
+    label = torch.where(label.isnan(), alone, label)
     pairs = torch.stack([batch.group_ids.double(), label.double()], dim=1)
     _, strata = torch.unique(pairs, dim=0, return_inverse=True)
     inside = _standardized(batch.replace(group_ids=strata), ddof, eps)

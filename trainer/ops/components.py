@@ -10,7 +10,7 @@ from trainer.batch.token_batch import TokenBatch
 
 
 def component(batch: TokenBatch, name: str) -> torch.Tensor:
-    """The component `name` of each sample -> [S]; 0 where a sample has no such component.
+    """The component `name` of each sample -> [S]; nan where a sample has no such component.
 
     Raises RecipeError when no sample of the step has it.
     """
@@ -20,4 +20,4 @@ def component(batch: TokenBatch, name: str) -> torch.Tensor:
             f"no sample has a component called '{name}'",
             fix=f"{did_you_mean(name, batch.component_names)}(components of this step: {known})",
         )
-    return batch.components[:, batch.component_names.index(name)].nan_to_num(0.0)
+    return batch.components[:, batch.component_names.index(name)]

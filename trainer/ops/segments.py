@@ -54,20 +54,34 @@ def group_count(batch: TokenBatch) -> torch.Tensor:
     return group_sum(torch.ones_like(batch.rewards), batch)
 
 
-def group_mean(values: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
-    """Mean of `values` [S] over each sequence's group -> [S].
+def group_mean(
+    values: torch.Tensor, batch: TokenBatch, mask: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Mean of `values` [S] over each sequence's group, or over the masked of it -> [S].
 
     A group whose values are all equal gets exactly that value, so differences from the mean are
-    exactly zero there, whatever the rounding of a sum would say.
+    exactly zero there, whatever the rounding of a sum would say. A group without any gets 0.
     """
-    mean = group_sum(values, batch) / group_count(batch)
-    return torch.where(group_is_uniform(values, batch), values, mean)
+    if mask is None:
+        mask = torch.ones_like(values, dtype=torch.bool)
+    count = group_sum(mask.to(values.dtype), batch)
+    mean = group_sum(torch.where(mask, values, 0.0), batch) / count.clamp(min=1)
+    largest = group_max(torch.where(mask, values, -torch.inf), batch)
+    smallest = -group_max(torch.where(mask, -values, -torch.inf), batch)
+    return torch.where(largest == smallest, largest, mean)
 
 
-def group_std(values: torch.Tensor, batch: TokenBatch, *, ddof: int = 1) -> torch.Tensor:
-    """Standard deviation of `values` [S] in each sequence's group -> [S]; 0 for a group of one."""
-    centred = values - group_mean(values, batch)
-    divisor = (group_count(batch) - ddof).clamp(min=1)
+def group_std(
+    values: torch.Tensor, batch: TokenBatch, *, ddof: int = 1, mask: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Standard deviation of `values` [S] in each sequence's group, or of the masked of it -> [S].
+
+    0 for a group of one.
+    """
+    if mask is None:
+        mask = torch.ones_like(values, dtype=torch.bool)
+    centred = torch.where(mask, values - group_mean(values, batch, mask), 0.0)
+    divisor = (group_sum(mask.to(values.dtype), batch) - ddof).clamp(min=1)
     return (group_sum(centred**2, batch) / divisor).sqrt()
 
 

@@ -33,12 +33,13 @@ def gated(
     below the distance to the next better outcome. Departures: penalties are not gated by default,
     or failing early would hide them; the published gate is not known. Confidence: mechanism from
     secondary sources.
+    A sample without a component gets nothing for it.
     Returns rewards [S], reward units.
     """
     is_open = batch.rewards > gate if strict else batch.rewards >= gate
     total = batch.rewards
     for name in components:
         value = component(batch, name)
-        hidden = ~is_open & (gate_penalties | (value > 0))
+        hidden = value.isnan() | (~is_open & (gate_penalties | (value > 0)))
         total = total + torch.where(hidden, 0.0, value)
     return total

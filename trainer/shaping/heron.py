@@ -54,7 +54,10 @@ def heron(
     is in no pair and gets 0, as does a group of one; a factor that does not vary decides nothing.
     Returns rewards [S], share of pairs.
     """
-    columns = torch.stack([_factor(batch, name, name in lower_is_better) for name in factors])
+    signs = [-1 if name in lower_is_better else 1 for name in factors]
+    columns = torch.stack(
+        [sign * component(batch, name) for sign, name in zip(signs, factors, strict=True)]
+    )
     known = columns.isfinite().all(dim=0)
     rewards = torch.zeros_like(batch.rewards)
     if not known.any():
@@ -67,13 +70,6 @@ def heron(
             score = (beaten.sum(dim=1) - beaten.sum(dim=0)) / (len(members) - 1)
             rewards[members] = score.to(rewards.dtype)
     return rewards
-
-
-def _factor(batch: TokenBatch, name: str, lower: bool) -> torch.Tensor:
-    """The factor [S], larger is better; nan where a sample has none."""
-    component(batch, name)  # says so when no sample has it
-    values = batch.components[:, batch.component_names.index(name)]
-    return -values if lower else values
 
 
 def _beats(columns: torch.Tensor, margins: torch.Tensor) -> torch.Tensor:

@@ -45,8 +45,7 @@ def think_stages(
     is not balanced.
     Returns rewards [S], reward units.
     """
-    component(batch, thinks)  # says so when no sample has it
-    thought = batch.components[:, batch.component_names.index(thinks)]
+    thought = component(batch, thinks)
     right = batch.correct
     pull = torch.where(right, torch.expm1(-alpha * _z(batch)), -torch.expm1(-beta * _z(batch)))
     rewards = batch.rewards + pull

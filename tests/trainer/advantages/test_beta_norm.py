@@ -84,3 +84,30 @@ def test_a_reward_outside_the_range_is_refused():
 def test_pass_rates_that_hardly_differ_stay_finite():
     rewards = [[0.5, 0.5001], [0.5, 0.5], [0.5, 0.4999]]
     assert bool(beta_norm(batch(rewards)).isfinite().all())
+
+
+def test_a_missing_component_is_not_a_wrong_answer():
+    nan = float("nan")
+    full = batch([[0] * 3] * 2, [[1] * 3] * 2, components={"format": [[1, 0, 0], [1, 1, 0]]})
+    rows = [[1, 0, 0, nan], [1, 1, 0, nan]]
+    more = batch([[0] * 4] * 2, [[1] * 4] * 2, components={"format": rows})
+    first, second = beta_norm(full, components=["format"])[full.action_mask].reshape(2, 3).tolist()
+    found = beta_norm(more, components=["format"])[more.action_mask].tolist()
+    assert found == [*first, 0, *second, 0]
+
+
+def test_a_sample_is_averaged_over_the_components_that_it_has():
+    nan = float("nan")
+    both = {"format": [[1, 0]], "style": [[nan, 1]]}
+    of = batch([[0, 0]], [[1, 1]], components=both)
+    # format: 0.5, -0.5 around its mean; style: one sample alone, 0
+    assert beta_norm(of, components=["format", "style"])[of.action_mask].tolist() == [0.5, -0.25]
+
+
+def test_a_component_that_a_whole_group_lacks_says_nothing_of_the_other_groups():
+    nan = float("nan")
+    rows = [[1, 0, 0], [1, 1, 0]]
+    full = batch([[0] * 3] * 2, [[1] * 3] * 2, components={"format": rows})
+    more = batch([[0] * 3] * 3, [[1] * 3] * 3, components={"format": [*rows, [nan] * 3]})
+    expected = beta_norm(full, components=["format"])[full.action_mask].tolist()
+    assert beta_norm(more, components=["format"])[more.action_mask].tolist() == [*expected, 0, 0, 0]

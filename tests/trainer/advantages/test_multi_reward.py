@@ -34,3 +34,29 @@ def test_equals_the_three_steps_by_hand():
     expected = [(s - mean) / spread for s in sums]
     found = multi_reward(of, weights={"answer": 2.0, "format": 0.5})[of.action_mask].tolist()
     assert found == pytest.approx(expected, rel=1e-4)
+
+
+NAN = float("nan")
+
+
+def test_a_missing_component_is_not_a_zero():
+    of = batch([[0] * 4], [[1] * 4], components={"answer": [[1, 1, 1, NAN]]})
+    assert not multi_reward(of, weights={"answer": 1.0}).any()
+
+
+def test_a_sample_without_a_component_keeps_what_the_others_say():
+    components = {"answer": [[3, 1, 1, NAN]], "format": [[0, 0, 2, 2]]}
+    of = batch([[0] * 4], [[1] * 4], components=components)
+    # answer: mean 5/3 of three, spread 2/sqrt(3); format: mean 1, spread 2/sqrt(3)
+    unit = 2 / 3**0.5
+    sums = [(4 / 3 - 1) / unit, (-2 / 3 - 1) / unit, (-2 / 3 + 1) / unit, 1 / unit]
+    mean, spread = statistics.fmean(sums), statistics.stdev(sums)
+    found = multi_reward(of, weights={"answer": 1.0, "format": 1.0})[of.action_mask].tolist()
+    assert found == pytest.approx([(s - mean) / spread for s in sums], rel=1e-4)
+
+
+def test_a_sample_without_any_component_gets_zero_and_moves_nobody():
+    full = batch([[0] * 3], [[1] * 3], components={"answer": [[3, 1, 1]]})
+    more = batch([[0] * 4], [[1] * 4], components={"answer": [[3, 1, 1, NAN]]})
+    expected = multi_reward(full, weights={"answer": 1.0})[full.action_mask].tolist()
+    assert multi_reward(more, weights={"answer": 1.0})[more.action_mask].tolist() == [*expected, 0]

@@ -54,3 +54,10 @@ def test_without_a_component_the_number_of_turns_is_the_stratum():
     lengths = [[2, 2, [1, 1], [1, 1]]]
     of = batch([[0, 1, 4, 6]], lengths, components={"calls": [[1, 1, 2, 2]]})
     torch.testing.assert_close(stratified(of), stratified(of, by="calls"))
+
+
+def test_samples_without_the_component_share_no_stratum():
+    nan = float("nan")
+    of = batch([[0, 1, 4, 6]], [[1] * 4], components={"calls": [[0, 0, nan, nan]]})
+    values = stratified(of, by="calls", blend=1.0, ddof=0)[of.action_mask]
+    torch.testing.assert_close(values, torch.tensor([-1.0, 1, 0, 0]), rtol=1e-4, atol=1e-4)

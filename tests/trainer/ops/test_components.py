@@ -10,10 +10,9 @@ def test_a_component_by_its_name():
     assert component(of, "format").tolist() == [0, 1]
 
 
-def test_a_sample_without_the_component_counts_as_zero():
-    assert component(
-        batch([[1, 0]], components={"calls": [[2, float("nan")]]}), "calls"
-    ).tolist() == [2, 0]
+def test_a_sample_without_the_component_has_none():
+    calls = component(batch([[1, 0]], components={"calls": [[2, float("nan")]]}), "calls")
+    assert calls[0] == 2 and calls[1].isnan()
 
 
 def test_an_unknown_component_names_the_nearest():

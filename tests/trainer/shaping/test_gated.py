@@ -14,3 +14,8 @@ def test_a_penalty_is_not_hidden_by_failing():
     of = batch([[1, 0]], components={"format": [[-0.25, -0.25]]})
     assert gated(of, components=["format"]).tolist() == [0.75, -0.25]
     assert gated(of, components=["format"], gate_penalties=True).tolist() == [0.75, 0]
+
+
+def test_a_missing_component_adds_nothing():
+    of = batch([[1, 1]], components={"format": [[0.25, float("nan")]]})
+    assert gated(of, components=["format"]).tolist() == [1.25, 1]
