@@ -23,16 +23,15 @@ What this does not protect against:
   another system) much more: `Sandbox.leaks` lists what got through.
 """
 
-from rewards.sandbox.limits import Limits
 from rewards.sandbox.probe import SandboxUnavailable, choose
-from rewards.sandbox.sandbox import LEVELS, Outcome, Sandbox, SandboxFailure
+from rewards.sandbox.sandbox import LEVELS, Limits, Sandbox, SandboxFailure, ScriptResult
 
 __all__ = [
     "LEVELS",
     "Limits",
-    "Outcome",
     "Sandbox",
     "SandboxFailure",
     "SandboxUnavailable",
+    "ScriptResult",
     "choose",
 ]

@@ -7,7 +7,7 @@ signals      reach a process of the trainer
 processes    start a process
 namespaces   become root in a new user namespace
 metadata     ask for the size and times of a file of the trainer
-disk         write more into the temporary folder than it may hold
+disk         write more, or more files, into the temporary folder than it may hold
 threads      start more threads than allowed
 """
 
@@ -19,13 +19,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rewards.sandbox.commands import bubblewrap_missing, interpreter
-from rewards.sandbox.limits import Limits
-from rewards.sandbox.sandbox import LEVELS, Sandbox, SandboxFailure
+from rewards.sandbox.cgroups import usable_folders
+from rewards.sandbox.launch import bubblewrap_missing, interpreter, library
+from rewards.sandbox.sandbox import LEVELS, Limits, Sandbox, SandboxFailure
 
 _ATTEMPTS = """
 import ctypes, json, os, signal, socket, sys, threading
@@ -51,6 +51,7 @@ attempt("namespaces", lambda: ctypes.CDLL(None).unshare(0x10000000) == 0)
 attempt("metadata", lambda: os.stat(folder + "/secret"))
 attempt("disk", lambda: [open(name, "wb", 0).write(bytes(1 << 20)) == 1 << 20 or fork.fail
                          for name in ("one", "two")])
+attempt("disk", lambda: [os.mkdir(str(number)) for number in range(200)])
 def start_threads():
     threading.stack_size(1 << 16)
     done = threading.Event()
@@ -78,12 +79,14 @@ def choose(level: str = "auto") -> Sandbox:
         raise SandboxUnavailable(f"no sandbox level '{level}' (known: auto, {', '.join(LEVELS)})")
     refused: list[str] = []
     for name in LEVELS if level == "auto" else (level,):
+        reasons: list[str] = []
         for variant in _variants(name):
             found = _try(variant)
             if isinstance(found, Sandbox):
                 return replace(found, refused=tuple(refused))
-        refused.append(f"{name} ({found})")
-    raise SandboxUnavailable("; ".join(refused))
+            reasons.append(found)
+        refused.append(f"{name} ({'; or '.join(dict.fromkeys(reasons))})")
+    raise SandboxUnavailable("; ".join([*refused, *closed_to_others(library())]))
 
 
 def _variants(level: str) -> list[Sandbox]:
@@ -92,10 +95,33 @@ def _variants(level: str) -> list[Sandbox]:
     hardened = [(True, level == "rlimits"), (True, False)] if linux else []
     users = (True, False) if os.geteuid() == 0 else (False,)
     return [
-        Sandbox(level=level, filtered=filtered, landlocked=landlocked, own_user=own_user, leaks=())
+        Sandbox(
+            level=level,
+            filtered=filtered,
+            landlocked=landlocked,
+            own_user=own_user,
+            grouped=grouped,
+            leaks=(),
+        )
         for own_user in users
         for filtered, landlocked in dict.fromkeys([*hardened, (False, False)])
+        for grouped in ((True, False) if usable_folders() else (False,))
     ]
+
+
+def closed_to_others(paths: Iterable[str]) -> list[str]:
+    """The first of these, or of the Python library in one, that other users may not read."""
+    for path in paths:
+        if os.path.islink(path):
+            continue
+        for part in (Path(path), *Path(path).glob("python3*"), *Path(path).glob("python3*/os.py")):
+            mode = part.stat().st_mode
+            if mode & 0o004 == 0 or (part.is_dir() and mode & 0o001 == 0):
+                return [
+                    f"{part} may not be read by other users (mode {mode & 0o777:03o}), so neither "
+                    "by the user that programs run as; open it, or use another Python"
+                ]
+    return []
 
 
 def _try(sandbox: Sandbox) -> Sandbox | str:
@@ -125,7 +151,7 @@ def attempt_escapes(sandbox: Sandbox) -> tuple[str, ...]:
         (folder / "open").chmod(0o777)
         victim = stack.enter_context(_victim())
         facts = json.dumps([listener.getsockname()[1], str(folder), os.getpid(), victim.pid])
-        limits = Limits(wall_s=20, cpu_s=5, memory_mb=512, disk_mb=1)
+        limits = Limits(wall_s=20, cpu_s=5, memory_mb=512, disk_mb=1, inodes=64)
         outcome = sandbox.run(_ATTEMPTS, facts.encode(), limits)
         if outcome.status != 0:
             said = outcome.stderr.decode("utf-8", "replace").strip()

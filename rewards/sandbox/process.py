@@ -2,13 +2,15 @@
 
     trainer thread -> bwrap, or an interpreter that makes the namespaces    killed last
                         `- process 1 of the new process ids                 killed first
-                             `- the role: program, serve or judge
+                             `- the role: program, serve or grader
 
 Killing process 1 makes the kernel kill everything inside; the outermost process then ends by
 itself and is waited for, so that nothing is left, not even a process that nobody waits for.
 """
 
 import contextlib
+import itertools
+import logging
 import os
 import select
 import shutil
@@ -18,38 +20,68 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
-from rewards.sandbox.commands import command, environment
-from rewards.sandbox.inside.launch_order import Order
+from rewards.sandbox.cgroups import ControlGroup
+from rewards.sandbox.inside.launch_order import LaunchOrder
+from rewards.sandbox.launch import command, environment
+
+log = logging.getLogger(__name__)
 
 FOLDER_PREFIX = "sandbox-"  # of a program's temporary folder; nothing else is ever removed
 _GRACE_S = 0.5  # for a process that has no more to do
 _REAP_S = 5.0  # for the outermost process to end by itself; on a busy machine that can take a while
-_GLANCE_S = 0.25  # between looks at whether anybody still waits for the result
+_GLANCE_S = 0.1  # between looks at the clock, and at whether anybody still waits for the result
+_THREADS = 64  # whose waiting is looked at: more than a program may have where they are counted
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class ProcessorTime(NamedTuple):
+    """Of a confined process and all that it started."""
+
+    used_s: float
+    waited_s: float  # ready to run, but another had the processor; of the processes that are there
 
 
 class Confined:
-    """A confined process; `close` ends it and all it started, and removes its folder."""
+    """A confined process; `close` ends it and all it started, and removes its folder and group."""
 
     def __init__(
-        self, order: Order, *, stdin: int, stdout: int, stderr: int = -1, keep: tuple[int, ...] = ()
+        self,
+        order: LaunchOrder,
+        *,
+        stdin: int,
+        stdout: int,
+        stderr: int = -1,
+        group: ControlGroup | None = None,
     ) -> None:
+        self._stack = contextlib.ExitStack()
         # Only a folder made for this process: at the upper levels the name is another one's /tmp.
-        self._folder = Path(order.folder) if order.level == "rlimits" and order.folder else None
+        if order.level == "rlimits" and order.folder:
+            self._stack.callback(remove_folder, Path(order.folder))
+        if group is not None:
+            self._stack.callback(group.close)
         self._nested = order.level != "rlimits"
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
-        self._process = subprocess.Popen(
-            command(order),
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr if stderr >= 0 else self._errors,
-            pass_fds=keep,
-            env=environment(order),
-            cwd="/",
-            start_new_session=True,
-        )
+        errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the stack)
+        self._errors = self._stack.enter_context(errors)
+        try:
+            self._process = subprocess.Popen(
+                command(order),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr if stderr >= 0 else self._errors,
+                pass_fds=(*order.fds, *order.groups),
+                env=environment(order),
+                cwd="/",
+                start_new_session=True,
+            )
+        except BaseException:
+            self._stack.close()
+            raise
+        if group is not None:
+            group.close_files()
 
     def wait(self, seconds: float) -> int | None:
         """Exit status, or None when it still runs; killed by signal n is 128 + n."""
@@ -67,26 +99,28 @@ class Confined:
         return code if code >= 0 else 128 - code
 
     def complaint(self) -> str:
-        """What it said before the program started, for a sandbox that did not."""
+        """What it wrote before the program started, for a sandbox that did not."""
         self._errors.seek(0)
         return self._errors.read(2000).decode("utf-8", "replace").strip()
 
-    def starved(self, seconds: float, *, enough_s: float) -> bool:
-        """Whether it wanted a processor but did not get one for half of the last `seconds`.
-
-        Not when it had `enough_s` of processor time, and only believed of a program with one
-        thread: one with more can starve itself.
-        """
-        had_s, waited_s = _processor_time(descendants(self._process.pid)[-1])
-        return had_s < enough_s and waited_s > seconds / 2
+    def processor_time(self) -> ProcessorTime:
+        """Zero where there is no /proc to read it from."""
+        used = waited = 0.0
+        for process in _family(self._process.pid):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+                used += sum(map(int, fields[11:15])) / _TICK  # its own, and its dead children's
+                with os.scandir(f"/proc/{process}/task") as threads:
+                    for thread in itertools.islice(threads, _THREADS):
+                        times = Path(thread.path, "schedstat").read_text().split()
+                        waited += int(times[1]) / 1e9
+        return ProcessorTime(used, waited)
 
     def close(self) -> None:
         if self.wait(0) is None:
             self.kill()
         self._process.wait()
-        self._errors.close()
-        if self._folder is not None:
-            remove_folder(self._folder)
+        self._stack.close()
 
     def end_soon(self) -> None:
         """Wait a moment for a process that has no more to do."""
@@ -98,9 +132,29 @@ class Confined:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(family[1], signal.SIGKILL)
             self.wait(_REAP_S)
+        elif not self._nested:  # a process that runs a script is in a session of its own
+            for process in reversed(family[1:]):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
         if self.wait(0) is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _children(process: int) -> list[int]:
+    """Of its first thread, which starts them all in our own processes."""
+    with contextlib.suppress(OSError):
+        return [
+            int(n) for n in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        ]
+    return []
+
+
+def _family(process: int) -> Iterator[int]:
+    """The process and everything below it."""
+    yield process
+    for child in _children(process):
+        yield from _family(child)
 
 
 def descendants(process: int) -> list[int]:
@@ -108,35 +162,28 @@ def descendants(process: int) -> list[int]:
 
     Only the process itself where there is no /proc to read the others from.
     """
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            parent = int(entry.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.parent.name))
     line = [process]
-    while below := children.get(line[-1]):
+    while below := _children(line[-1]):
         line.append(min(below))
     return line
-
-
-def _processor_time(process: int) -> tuple[float, float]:
-    """Seconds that a process of one thread ran, and was ready but did not run; 0 when unknown."""
-    try:
-        if len(os.listdir(f"/proc/{process}/task")) != 1:
-            return 0.0, 0.0
-        had, waited = Path(f"/proc/{process}/schedstat").read_text().split()[:2]
-        return int(had) / 1e9, int(waited) / 1e9
-    except (OSError, ValueError):
-        return 0.0, 0.0
 
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder that a program filled, however deep, and whatever modes it set.
 
-    Every subfolder's entries are moved up before it is removed, so depth costs no recursion.
+    What cannot be removed is logged and left: it is no reason to lose a verdict.
     """
     if not folder.name.startswith(FOLDER_PREFIX):
         raise ValueError(f"{folder} was not made for a program and is not removed")
+    try:
+        _empty(folder)
+        shutil.rmtree(folder)
+    except OSError as error:
+        log.warning("the temporary folder %s could not be removed: %s", folder, error)
+
+
+def _empty(folder: Path) -> None:
+    """Every subfolder's entries are moved up before it is removed, so depth costs no recursion."""
     counter = 0
     while any(folder.iterdir()):
         for entry in list(folder.iterdir()):
@@ -150,35 +197,48 @@ def remove_folder(folder: Path) -> None:
                 counter += 1
                 child.rename(folder / f"_{counter}_{time.monotonic_ns()}")
             entry.rmdir()
-    shutil.rmtree(folder)
+
+
+class Reader:
+    """Reads several open files to their ends; each maps to the most bytes that it may bring."""
+
+    def __init__(self, streams: dict[int, int]) -> None:
+        self._most = streams
+        self._pieces: dict[int, list[bytes]] = {stream: [] for stream in streams}
+        self._sizes = dict.fromkeys(streams, 0)
+        self._poll = select.poll()
+        for stream in streams:
+            self._poll.register(stream, select.POLLIN)
+        self._left = len(streams)
+
+    def glance(self, seconds: float = _GLANCE_S) -> str:
+        """Read what is there, or wait a moment for it: "ended", "output" (too much) or ""."""
+        for stream, _ in self._poll.poll(max(0.0, min(seconds, _GLANCE_S)) * 1000):
+            piece = os.read(stream, 1 << 16)
+            self._pieces[stream].append(piece)
+            self._sizes[stream] += len(piece)
+            if not piece:
+                self._poll.unregister(stream)
+                self._left -= 1
+            if self._sizes[stream] > self._most[stream]:
+                return "output"
+        return "" if self._left else "ended"
+
+    def content(self, stream: int) -> bytes:
+        return b"".join(self._pieces[stream])[: self._most[stream]]
 
 
 def read_until(
     streams: dict[int, int], deadline: float, stop: threading.Event | None = None
 ) -> tuple[dict[int, bytes], str]:
-    """Read several open files to their ends; each maps to the most bytes that it may bring.
-
-    Returns what was read, and why reading ended early: "", "deadline", "output" or "stopped".
-    """
-    got: dict[int, list[bytes]] = {stream: [] for stream in streams}
-    sizes = dict.fromkeys(streams, 0)
-    poll = select.poll()
-    for stream in streams:
-        poll.register(stream, select.POLLIN)
-    left, why = len(streams), ""
-    while left and not why:
-        ready = poll.poll(max(0.0, min(deadline - time.monotonic(), _GLANCE_S)) * 1000)
-        if stop is not None and stop.is_set():
+    """What was read, and why reading ended early: "", "deadline", "output" or "stopped"."""
+    reader = Reader(streams)
+    why = ""
+    while not why:
+        why = reader.glance(deadline - time.monotonic())
+        if not why and stop is not None and stop.is_set():
             why = "stopped"
-        elif time.monotonic() > deadline:
+        elif not why and time.monotonic() > deadline:
             why = "deadline"
-        for stream, _ in ready:
-            piece = os.read(stream, 1 << 16)
-            got[stream].append(piece)
-            sizes[stream] += len(piece)
-            if not piece:
-                poll.unregister(stream)
-                left -= 1
-            if sizes[stream] > streams[stream]:
-                why = "output"
-    return {stream: b"".join(pieces)[: streams[stream]] for stream, pieces in got.items()}, why
+    content = {stream: reader.content(stream) for stream in streams}
+    return content, "" if why == "ended" else why

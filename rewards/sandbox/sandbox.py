@@ -7,17 +7,38 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from rewards.sandbox.commands import library, site_packages
-from rewards.sandbox.inside.launch_order import Order
-from rewards.sandbox.limits import Limits
-from rewards.sandbox.process import FOLDER_PREFIX, Confined, read_until
+from rewards.sandbox.cgroups import ControlGroup, usable_folders
+from rewards.sandbox.inside.launch_order import LaunchOrder
+from rewards.sandbox.inside.lock import THREADS
+from rewards.sandbox.launch import library, site_packages
+from rewards.sandbox.process import FOLDER_PREFIX, Confined, read_until, remove_folder
 
 LEVELS = ("bubblewrap", "namespaces", "rlimits")  # strongest first
-START_S = 15.0  # for a sandbox to come up; longer means that the machine is overloaded
+START_S = 60.0  # for a sandbox to come up; longer means that the machine is overloaded
 
 _FIRST_USER = 60600  # below: real users and daemons; up to 61183 nothing assigns ids
 _USERS = 500
+_INTERPRETER_MB = 64  # what our own part of a control group needs
+_OUR_TASKS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Upper bounds for one program; each is enforced by the kernel except `wall_s` and `output_kb`.
+
+    Example: Limits(wall_s=6, cpu_s=6, memory_mb=1024)
+    """
+
+    wall_s: float = 10.0  # seconds from the program's start to its end, then killed
+    cpu_s: int = 10  # seconds of processor time, over all its threads
+    memory_mb: int = 1024  # address space of one process; with control groups, memory of all
+    processes: int = 1  # 1: threads only; more needs a level with its own process ids
+    disk_mb: int = 64  # in the temporary folder
+    inodes: int = 4096  # files and folders there, where it is in memory
+    output_kb: int = 4096  # of standard output, and of standard error, then killed
+    files: int = 128  # open at once
 
 
 class SandboxFailure(Exception):
@@ -25,7 +46,7 @@ class SandboxFailure(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ScriptResult:
     """What became of a program that ran as a script."""
 
     status: int  # exit status; 128 + n when signal n ended it
@@ -47,6 +68,7 @@ class Sandbox:
     filtered: bool  # system calls are filtered by seccomp
     landlocked: bool  # files are restricted by Landlock; only the lowest level needs it
     own_user: bool  # under a user id of its own; without, in a user namespace where there is one
+    grouped: bool  # in a control group, which limits its processes together
     leaks: tuple[str, ...]  # what an attempt got through, see probe.py
     refused: tuple[str, ...] = ()  # "level: why", of the stronger levels that do not work here
 
@@ -61,6 +83,7 @@ class Sandbox:
             "seccomp": self.filtered,
             "Landlock": self.landlocked,
             "a user of its own": self.own_user,
+            "control groups": self.grouped,
         }
         extras = ", ".join(name for name, on in ways.items() if on)
         text = f"sandbox level '{self.level}'{f' with {extras}' if extras else ''}"
@@ -78,43 +101,51 @@ class Sandbox:
         keep: tuple[int, ...] = (),
         packages: bool = False,
     ) -> Confined:
-        """Start a role (`program`, `serve` or `judge`) with these open files and no others."""
+        """Start a role (`program`, `serve` or `grader`) with these open files and no others."""
         uncounted = os.geteuid() == 0 and not self.own_user  # the kernel sets root no limit
         if limits.processes > 1 and (self.level == "rlimits" or uncounted):
             raise ValueError("more than one process needs a level that can count and end them")
-        user = _next_user() if self.own_user else -1
-        folder = self._folder(role, user)
+        user = -1
+        if self.own_user:  # one that no other process of ours uses now: they are used in turn
+            user = _users.get()
+            _users.put(user)
         shown = site_packages() if packages else ""
-        order = Order(
-            level=self.level,
-            role=role,
-            parent=os.getpid(),
-            user=user,
-            mapped=self.level != "rlimits" and not self.own_user,
-            readable=(*library(), *([shown] if shown else ())),
-            folder=folder,
-            filtered=self.filtered,
-            landlocked=self.landlocked,
-            cpu_s=limits.cpu_s,
-            memory_mb=limits.memory_mb,
-            disk_mb=limits.disk_mb,
-            processes=limits.processes,
-            files=limits.files,
-            packages=shown,
-            fds=keep,
-        )
-        return Confined(order, stdin=stdin, stdout=stdout, stderr=stderr, keep=keep)
-
-    def _folder(self, role: str, user: int) -> str:
-        """A new temporary folder where the level has none of its own; the judge needs none."""
-        if self.level != "rlimits":
-            return "/tmp"
-        if role == "run_tests":
-            return ""
-        folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
-        if user >= 0:
-            os.chown(folder, user, user)
-        return folder
+        with contextlib.ExitStack() as undo:
+            folder = "/tmp" if self.level != "rlimits" else ""
+            if not folder and role != "grader":  # the grader needs none
+                folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
+                undo.callback(remove_folder, Path(folder))
+                if user >= 0:
+                    os.chown(folder, user, user)
+            group = None
+            if self.grouped and role != "grader":
+                memory = limits.memory_mb + limits.disk_mb + _INTERPRETER_MB
+                tasks = max(limits.processes, THREADS) + _OUR_TASKS
+                group = ControlGroup(usable_folders(), memory_mb=memory, tasks=tasks)
+                undo.callback(group.close)
+            order = LaunchOrder(
+                level=self.level,
+                role=role,
+                parent=os.getpid(),
+                user=user,
+                mapped=self.level != "rlimits" and not self.own_user,
+                readable=(*library(), *([shown] if shown else ())),
+                folder=folder,
+                filtered=self.filtered,
+                landlocked=self.landlocked,
+                cpu_s=limits.cpu_s,
+                memory_mb=limits.memory_mb,
+                disk_mb=limits.disk_mb,
+                inodes=limits.inodes,
+                processes=limits.processes,
+                files=limits.files,
+                packages=shown,
+                fds=keep,
+                groups=tuple(group.files) if group else (),
+            )
+            process = Confined(order, stdin=stdin, stdout=stdout, stderr=stderr, group=group)
+            undo.pop_all()  # from here on `Confined.close` does it
+        return process
 
     def run(
         self,
@@ -123,7 +154,7 @@ class Sandbox:
         limits: Limits | None = None,
         *,
         packages: bool = False,
-    ) -> Outcome:
+    ) -> ScriptResult:
         """Run a Python program as a script and wait for it; raises SandboxFailure.
 
         Blocks; call it from a worker thread. Bytes of `stdin` are all there from the beginning.
@@ -146,18 +177,20 @@ class Sandbox:
             stack.callback(process.close)
             for end in (out_end, err_end, sign_end):
                 os.close(end)
+            begun, _ = read_until({sign: 1}, time.monotonic() + START_S)
             most = limits.output_kb << 10
-            deadline = started + limits.wall_s
-            got, stopped = read_until({out: most, err: most, sign: 1}, deadline)
+            deadline = time.monotonic() + limits.wall_s if begun[sign] else time.monotonic()
+            got, stopped = read_until({out: most, err: most}, deadline)
             status = process.wait(max(0.0, deadline - time.monotonic())) if not stopped else None
             if status is None:
                 stopped = stopped or "deadline"
                 process.kill()
                 status = process.wait(START_S) or 0
-            if not got[sign]:
-                said = got[err].decode("utf-8", "replace").strip()[-500:]
-                raise SandboxFailure(f"the sandbox did not start: {said or f'status {status}'}")
-        return Outcome(
+            if not begun[sign]:
+                complaint = got[err].decode("utf-8", "replace").strip()[-500:]
+                why = complaint or f"status {status}"
+                raise SandboxFailure(f"the sandbox did not start: {why}")
+        return ScriptResult(
             status=status,
             stopped=stopped,
             stdout=got[out],
@@ -169,13 +202,6 @@ class Sandbox:
 _users: "queue.SimpleQueue[int]" = queue.SimpleQueue()
 for _number in range(_USERS):
     _users.put(_FIRST_USER + _number)
-
-
-def _next_user() -> int:
-    """A user id that no other process of ours uses now: they are used in turn."""
-    user = _users.get()
-    _users.put(user)
-    return user
 
 
 @contextlib.contextmanager

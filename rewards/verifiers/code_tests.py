@@ -15,8 +15,8 @@ from pydantic import Field
 
 from recipes.errors import RecipeError
 from rewards.sandbox import Sandbox, SandboxFailure, SandboxUnavailable, choose
-from rewards.sandbox.inside.test_cases import COLUMNS
-from rewards.sandbox.trial import Job, Trial, run_trial
+from rewards.sandbox.grading.rows import COLUMNS
+from rewards.sandbox.trial import ProgramTrial, TrialJob, run_trial
 from rewards.types import JSON, Problem, Verdict
 from rewards.verifiers import verifier
 
@@ -46,10 +46,12 @@ async def code_tests(
         Field(description="all: 1 when every test passes, else 0; share: the part that passes"),
     ] = "all",
     test_s: Annotated[
-        float, Field(gt=0, description="processor seconds for one test; by the clock, three times")
+        float,
+        Field(gt=0, description="processor seconds for one test; seconds of waiting, three times"),
     ] = 6.0,
     total_s: Annotated[
-        float, Field(gt=0, description="seconds by the clock for all tests of one program")
+        float,
+        Field(gt=0, description="processor seconds for all tests of one program; waiting, as long"),
     ] = 60.0,
     memory_mb: Annotated[int, Field(ge=64, description="memory of one program, MiB")] = 1024,
     programs: Annotated[
@@ -64,14 +66,14 @@ async def code_tests(
     The tests and what they expect never enter the program's sandbox: calls go in, plain data comes
     out and is compared outside, so an early exit, a printed success or an object with its own idea
     of equality gains nothing. Reads MBPP, HumanEval, APPS and LiveCodeBench rows, see
-    rewards/sandbox/inside/test_cases.py. A program over its limits is wrong; a sandbox that fails,
+    rewards/sandbox/grading/rows.py. A program over its limits is wrong; a sandbox that fails,
     or a row without readable tests, gives a missing verdict.
 
     Returns a verdict with the components `tests_passed` (share, 0 to 1) and `sandbox_rank` (3
     bubblewrap, 2 namespaces, 1 rlimits).
     """
     sandbox = await asyncio.to_thread(_settled, level)
-    job = Job(
+    job = TrialJob(
         program=extract_program(response),
         columns=columns_with_tests(problem),
         test_s=test_s,
@@ -83,7 +85,7 @@ async def code_tests(
     try:
         trial = await _in_turn(sandbox, job, programs or _cores())
     except (SandboxFailure, OSError) as error:
-        return Verdict.missing(f"sandbox '{sandbox.level}': {error}")
+        return Verdict.missing(f"sandbox '{sandbox.level}': {printable(str(error))}")
     except TypeError as error:  # raised when the job is written down, before anything starts
         return Verdict.missing(f"the row's tests are not JSON: {error}")
     return _verdict(trial, job.program, sandbox, share=reward == "share")
@@ -93,19 +95,24 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _verdict(trial: Trial, program: str, sandbox: Sandbox, *, share: bool) -> Verdict:
+def _verdict(trial: ProgramTrial, program: str, sandbox: Sandbox, *, share: bool) -> Verdict:
     if trial.missing:
-        return Verdict.missing(f"sandbox '{sandbox.level}': {trial.missing}")
+        return Verdict.missing(f"sandbox '{sandbox.level}': {printable(trial.missing)}")
     passed = trial.passed / max(trial.total, 1)
     correct = 0 < trial.total == trial.passed
     counted = f"{trial.passed} of {trial.total} tests passed"
     return Verdict.scored(
         passed if share else float(correct),
         correct=correct,
-        reason=f"{'; '.join(filter(None, (counted, trial.reason)))} [{sandbox.level}]",
+        reason=f"{'; '.join(filter(None, (counted, printable(trial.reason))))} [{sandbox.level}]",
         answer=program,
         components={"tests_passed": passed, "sandbox_rank": float(sandbox.rank)},
     )
+
+
+def printable(text: str) -> str:
+    """One line of printable characters: what a program wrote may hold commands to a terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def extract_program(response: str) -> str:
@@ -161,7 +168,7 @@ def _workers(programs: int) -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(programs, thread_name_prefix="sandbox")
 
 
-async def _in_turn(sandbox: Sandbox, job: Job, programs: int) -> Trial:
+async def _in_turn(sandbox: Sandbox, job: TrialJob, programs: int) -> ProgramTrial:
     """Run in a worker thread when one is free; a caller that is cancelled ends its program."""
     stop = threading.Event()
     loop = asyncio.get_running_loop()

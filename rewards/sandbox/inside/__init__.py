@@ -1,4 +1,4 @@
-"""What runs inside a confined process: the lock-down, the untrusted program, the trusted judge.
+"""What runs inside a confined process: the lock-down, and the untrusted program.
 
 Only the standard library is imported here, because nothing else can be seen from inside.
 """

@@ -1,4 +1,4 @@
-"""The few kernel calls that Python's `os` lacks, through ctypes: prctl, mounts, seccomp, Landlock.
+"""The few kernel calls that Python's `os` lacks, through ctypes: prctl, mounts, Landlock.
 
 Every function raises OSError when the kernel refuses; who calls decides whether that is fatal.
 """
@@ -8,10 +8,8 @@ import os
 import struct
 import sys
 
-from rewards.sandbox.inside import syscalls
-
-NEW_MOUNTS, NEW_CGROUPS, NEW_HOSTNAME = 0x00020000, 0x02000000, 0x04000000
-NEW_IPC, NEW_USERS, NEW_PIDS, NEW_NETWORK = 0x08000000, 0x10000000, 0x20000000, 0x40000000
+NEW_MOUNTS, NEW_USERS = 0x00020000, 0x10000000
+EVERYTHING = NEW_MOUNTS | 0x6C000000  # and host name, IPC, process ids, network
 READ_ONLY, NO_SUID, NO_DEVICES, NO_EXEC, BIND = 1, 2, 4, 8, 4096
 RECURSIVE, PRIVATE, DETACH = 16384, 1 << 18, 2
 
@@ -80,8 +78,12 @@ def pivot_root(new: str, old: str) -> None:
     number = ctypes.c_long(_PIVOT_ROOT[os.uname().machine])
     _check(_libc.syscall(number, new.encode(), old.encode()), "pivot_root")
     os.chdir("/")
-    old_inside = old.removeprefix(new)
-    _check(_libc.umount2(old_inside.encode(), DETACH), f"umount {old_inside}")
+    unmount(old.removeprefix(new))
+
+
+def unmount(target: str) -> None:
+    """Take away the mount at `target` with those below it."""
+    _check(_libc.umount2(target.encode(), DETACH), f"umount {target}")
 
 
 def drop_capabilities() -> None:
@@ -90,17 +92,9 @@ def drop_capabilities() -> None:
     _check(_libc.capset(header, bytes(24)), "capset")
 
 
-def filter_calls(*, shared_view: bool, one_process: bool) -> None:
-    """Install the seccomp filter for this thread and all it starts."""
-    code = syscalls.build(
-        os.uname().machine, own_pid=os.getpid(), shared_view=shared_view, one_process=one_process
-    )
-    if not code:
-        raise OSError(f"no filter of system calls for {os.uname().machine}")
-    buffer = ctypes.create_string_buffer(code, len(code))
-    program = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
-    holder = ctypes.create_string_buffer(program, len(program))
-    _prctl(_PR_SET_SECCOMP, _SECCOMP_FILTER, ctypes.addressof(holder))
+def install_filter(program: "ctypes.Array[ctypes.c_char]") -> None:
+    """Install a seccomp filter, a `struct sock_fprog`, for this thread and all that it starts."""
+    _prctl(_PR_SET_SECCOMP, _SECCOMP_FILTER, ctypes.addressof(program))
 
 
 def restrict_files(readable: list[str], writable: str) -> int:

@@ -1,17 +1,17 @@
 """What the trainer's side tells a confined process, as one JSON argument."""
 
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
-class Order(NamedTuple):
+class LaunchOrder(NamedTuple):
     """How to lock down, and what to run then.
 
     A named tuple, because importing dataclasses takes as long as all the rest in here.
     """
 
     level: str  # "bubblewrap", "namespaces" or "rlimits"
-    role: str  # "program", "serve" or "judge"
+    role: str  # "program", "serve" or "grader"
     parent: int  # process id of the trainer
     user: int  # become this user before anything untrusted runs; -1 keeps the present one
     mapped: bool  # the upper levels: in a user namespace, where this user is called nobody
@@ -22,17 +22,19 @@ class Order(NamedTuple):
     cpu_s: int  # seconds of processor time, then SIGKILL
     memory_mb: int  # address space of a process
     disk_mb: int  # the temporary folder; where it is an ordinary folder, one file
+    inodes: int  # files and folders in the temporary folder, where it is not an ordinary one
     processes: int  # 1: threads only; more: as many tasks, where the level has process ids alone
     files: int  # open at once
     packages: str  # folder of installed packages that may be imported; empty for none
     fds: tuple[int, ...]  # further open files, for the role
+    groups: tuple[int, ...]  # open `cgroup.procs` files of the control groups to join
 
     def encode(self) -> str:
         return json.dumps(self._asdict())
 
     @classmethod
-    def decode(cls, text: str) -> "Order":
-        given: dict[str, Any] = json.loads(text)
-        for key in ("readable", "fds"):
+    def decode(cls, text: str) -> "LaunchOrder":
+        given = json.loads(text)
+        for key in ("readable", "fds", "groups"):
             given[key] = tuple(given[key])
         return cls(**given)

@@ -7,6 +7,7 @@ so a program that passes has got through. What the weakest level lets through is
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import socket
 import tempfile
@@ -35,7 +36,7 @@ LET_THROUGH = {
 
 
 class Surroundings:
-    """What a program could reach: files, servers, a secret in the environment, this process."""
+    """What a program could reach: files, servers, queues, memory, a secret, other processes."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="around-")))
@@ -52,6 +53,7 @@ class Surroundings:
         self.servers = [self.tcp]
         for family, kind, name in (
             (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", self.port)),
+            (socket.AF_UNIX, socket.SOCK_DGRAM, f"\0hostile-dgram-{self.port}"),
             (socket.AF_UNIX, socket.SOCK_STREAM, f"\0hostile-{self.port}"),
             (socket.AF_UNIX, socket.SOCK_STREAM, str(self.folder / "open" / "socket")),
         ):
@@ -63,10 +65,33 @@ class Surroundings:
         (self.folder / "open" / "socket").chmod(0o777)
         for server in self.servers:
             server.setblocking(False)
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.queue = libc.msgget(0, 0o1666)
+        stack.callback(libc.msgctl, self.queue, 0, None)
+        self.segment = libc.shmget(0, 4096, 0o1666)
+        stack.callback(libc.shmctl, self.segment, 0, None)
+        name = f"/hostile-{self.port}".encode()
+        self.named_queue = libc.mq_open(name, os.O_CREAT | os.O_RDWR, 0o666, None)
+        stack.callback(libc.mq_close, self.named_queue)
+        stack.callback(libc.mq_unlink, name)
+        assert min(self.queue, self.segment, self.named_queue) >= 0, os.strerror(ctypes.get_errno())
+        self.victim = os.fork()
+        if self.victim == 0:
+            time.sleep(600)
+            os._exit(0)
+        stack.callback(self.end_victim)
+
+    def end_victim(self) -> None:
+        """End the process that a program may have wanted to reach."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.victim, 9)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.victim, 0)
 
     def program(self, name: str) -> str:
         source = (Path(__file__).parent / "hostile" / f"{name}.py").read_text()
         facts = {"@FOLDER@": self.folder, "@PORT@": self.port, "@TRAINER@": os.getpid()}
+        facts |= {"@VICTIM@": self.victim, "@QUEUE@": self.queue, "@SEGMENT@": self.segment}
         for mark, fact in facts.items():
             source = source.replace(mark, str(fact))
         return source
@@ -113,18 +138,9 @@ def unharmed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Surroundings]:
         around = Surroundings(stack)
         monkeypatch.setattr(tempfile, "tempdir", str(around.temporary))
         monkeypatch.setenv("HOSTILE_SECRET", "never to be seen")
-        victim = os.fork()
-        if victim == 0:
-            time.sleep(600)
-            os._exit(0)
         before = around.files()
-        try:
-            yield around
-            assert os.waitpid(victim, os.WNOHANG) == (0, 0), "another process was killed"
-        finally:
-            os.kill(victim, 9)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(victim, 0)
+        yield around
+        assert os.waitpid(around.victim, os.WNOHANG) == (0, 0), "another process was killed"
         assert processes_left() == []
         assert around.packets() == 0
         assert around.files() == before
@@ -159,6 +175,7 @@ def test_a_hostile_program_neither_passes_nor_leaves_anything_behind(
         patience = 3.0 if name in allowed else 0.4
         verdict = call_verifier(around.program(name), sandbox.level, test_s=patience)
     assert verdict.correct == (name in allowed), verdict.reason
+    assert not verdict.is_missing, verdict.reason
 
 
 @pytest.mark.parametrize("strength", ["strongest", "weakest"])

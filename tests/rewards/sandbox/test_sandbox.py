@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from rewards.sandbox import LEVELS, Limits, Sandbox, SandboxUnavailable, choose
+from rewards.sandbox.launch import library
+from rewards.sandbox.probe import closed_to_others
 from rewards.sandbox.process import FOLDER_PREFIX, descendants, remove_folder
 
 pytestmark = pytest.mark.slow
@@ -120,7 +122,9 @@ def test_only_the_library_can_be_seen(level: str) -> None:
     top = report(sandbox, "sorted(os.listdir('/'))")
     assert isinstance(top, list)
     assert not {"proc", "sys", "home", "var", "boot", "mnt"} & set(top)
-    assert report(sandbox, "os.listdir('/tmp')") == []
+    # a checkout or an interpreter below /tmp leaves the names of the folders above it
+    shown = {path.split("/")[2] for path in library() if path.startswith("/tmp/")}
+    assert set(report(sandbox, "os.listdir('/tmp')")) == shown  # type: ignore[call-overload]
 
 
 @EVERY_LEVEL
@@ -213,13 +217,17 @@ def processes_of(trainer: int) -> list[int]:
     return found
 
 
+SLEEP = "import time\ntime.sleep(600)"
+STAY = f"import ctypes\nctypes.CDLL(None).prctl(1, 0, 0, 0, 0)\n{SLEEP}"
+
+
+@pytest.mark.parametrize("program", [SLEEP, STAY])
 @EVERY_LEVEL
-def test_a_trainer_that_is_killed_takes_its_programs_with_it(level: str) -> None:
-    sandbox = at(level)
-    del sandbox
+def test_a_trainer_that_is_killed_takes_its_programs_with_it(level: str, program: str) -> None:
+    at(level)
     code = (
         "from rewards.sandbox import choose, Limits\n"
-        f"choose({level!r}).run('import time\\ntime.sleep(600)', limits=Limits(wall_s=600))\n"
+        f"choose({level!r}).run({program!r}, limits=Limits(wall_s=600))\n"
     )
     with tempfile.TemporaryDirectory() as folder:  # nobody is left to remove the program's own
         os.chmod(folder, 0o755)
@@ -289,6 +297,53 @@ def test_a_folder_however_deep_or_closed_is_removed(tmp_path: Path) -> None:
         os.close(start)
     remove_folder(folder)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_start_that_fails_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = choose("rlimits")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(FileNotFoundError):
+        sandbox.run("pass")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_library_that_is_closed_to_others_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lib" / "python3.11").mkdir(parents=True)
+    (tmp_path / "lib" / "python3.11" / "os.py").write_text("")
+    for folder in (tmp_path, tmp_path / "lib", tmp_path / "lib" / "python3.11"):
+        folder.chmod(0o755)
+    (tmp_path / "lib" / "python3.11" / "os.py").chmod(0o644)
+    assert closed_to_others([str(tmp_path / "lib")]) == []
+    (tmp_path / "lib" / "python3.11").chmod(0o700)
+    (reason,) = closed_to_others([str(tmp_path / "lib")])
+    assert f"{tmp_path}/lib/python3.11 may not be read by other users (mode 700)" in reason
+
+
+@EVERY_LEVEL
+def test_processes_together_have_the_memory_of_one_where_there_are_control_groups(
+    level: str,
+) -> None:
+    sandbox = at(level)
+    if not sandbox.grouped or level == "rlimits":
+        pytest.skip("control groups cannot be made here, or only one process is allowed")
+    program = (
+        "import os, time\n"
+        "for _ in range(6):\n"
+        "    if os.fork() == 0:\n"
+        "        held = bytearray(os.urandom(1 << 20)) * 90\n"
+        "        time.sleep(1)\n"
+        "        os._exit(0)\n"
+        "print([os.wait()[1] for _ in range(6)])\n"
+    )
+    outcome = sandbox.run(program, limits=Limits(processes=8, memory_mb=128, disk_mb=1))
+    assert outcome.stdout != b"[0, 0, 0, 0, 0, 0]\n"
+    alone = sandbox.run(
+        "held = bytearray(90 << 20)\nprint(len(held))", limits=Limits(memory_mb=128)
+    )
+    assert alone.stdout == b"94371840\n", alone.stderr
 
 
 def test_no_other_folder_is_ever_removed(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """Verdicts on programs, in every style of test, and what a program cannot talk its way out of."""
 
 import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from recipes.errors import RecipeError
 from recipes.slots.registry import function_of
-from rewards.sandbox import choose
+from rewards.sandbox import LEVELS, SandboxUnavailable, choose
 from rewards.types import Message, Problem, Verdict
 from rewards.verifiers import verifier
 from rewards.verifiers.code_tests import (
@@ -34,6 +38,13 @@ def judged(program: str, columns: dict[str, Any], **options: Any) -> Verdict:
         id="p", messages=(Message(role="user", content="Do it."),), answer="", columns=columns
     )
     return asyncio.run(code_tests(problem, program, **options))
+
+
+def level_or_skip(level: str) -> None:
+    try:
+        choose(level)
+    except SandboxUnavailable as error:
+        pytest.skip(f"sandbox level {error}")
 
 
 @pytest.mark.parametrize(
@@ -209,8 +220,14 @@ def test_a_row_without_usable_tests_is_missing_whatever_the_program(
 @pytest.mark.parametrize(
     ("program", "columns", "says"),
     [
-        ("while True: pass", MBPP, "time"),  # of the processor; by the clock where others use it
-        ("while True: pass", STDIN, "time"),
+        ("while True: pass", MBPP, "processor time"),
+        ("while True: pass", STDIN, "processor time"),
+        (
+            "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass",
+            STDIN,
+            "processor time",
+        ),
+        ("def double(n):\n    import time\n    time.sleep(99)", MBPP, "no answer in time"),
         ("def double(n):\n    return bytearray(10**10)", MBPP, "MemoryError"),
         ("while True: print('x' * 10**6)", STDIN, "bytes of output"),
         ("def double(n):\n    return 'x' * 10**7", MBPP, "longer than"),
@@ -222,11 +239,52 @@ def test_a_program_over_its_limits_is_wrong_and_says_why(
     program: str, columns: dict[str, Any], says: str
 ) -> None:
     verdict = judged(program, columns, test_s=1.0, memory_mb=256)
-    if verdict.is_missing:
-        assert "overloaded" in verdict.reason
-        return
+    assert not verdict.is_missing
     assert not verdict.correct
     assert says in verdict.reason
+
+
+@pytest.fixture
+def busy_machine() -> Iterator[None]:
+    """Five processes for each core that compute without end."""
+    count = 5 * (os.cpu_count() or 1)
+    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    yield
+    for burner in burners:
+        burner.kill()
+        burner.wait()
+
+
+@pytest.mark.slow
+def test_on_a_busy_machine_programs_are_judged_by_the_time_they_had(busy_machine: None) -> None:
+    burn = "import time\ndef double(n):\n    while time.process_time() < {}:\n        pass\n"
+    honest = f"{burn.format(0.5)}    return n * 2"
+    programs = [honest, burn.format(99), "import time\nwhile True:\n    time.sleep(0)"]
+    verdicts = [judged(program, MBPP, test_s=1.0, total_s=4.0) for program in programs]
+    assert [verdict.is_missing for verdict in verdicts] == [False, False, False]
+    assert [verdict.correct for verdict in verdicts] == [True, False, False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", LEVELS)
+def test_each_run_of_a_script_finds_an_empty_folder(level: str) -> None:
+    level_or_skip(level)
+    program = (
+        "import os, tempfile\ninput()\n"
+        "print(os.path.exists('left'), os.path.exists(tempfile.gettempdir() + '/left'))\n"
+        "open('left', 'w').write('x')\nopen(tempfile.gettempdir() + '/left', 'w').write('x')\n"
+    )
+    columns = {"inputs": ["\n"] * 3, "outputs": ["False False\n"] * 3}
+    verdict = judged(program, columns, level=level)
+    assert verdict.correct, verdict.reason
+
+
+@pytest.mark.slow
+def test_a_reason_holds_no_commands_for_a_terminal() -> None:
+    program = "def double(n):\n    raise ValueError('\\x1b]0;title\\x07\\x1b[2J\\u202e\\n')"
+    reason = judged(program, MBPP).reason
+    assert reason.isprintable()
+    assert r"\x1b]0;title\x07\x1b[2J\u202e" in reason
 
 
 @pytest.mark.slow
