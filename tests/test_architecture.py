@@ -111,7 +111,7 @@ def test_the_repository_keeps_its_rules(rule) -> None:
         ("trainer/a.py", "import torch\nfrom rollout.types import Group\nfrom eval import x\n", ""),
         ("rollout/engines/a.py", "import torch\n", ""),
         ("rewards/a.py", "def f():\n    import sympy\nfrom rewards.types import Problem\n", ""),
-        ("rollout/engines/context.py", "def helper(): ...\n", ""),
+        ("rollout/engines/decoding.py", "def helper(): ...\n", ""),
         ("recipes/slots/schedules.py", "@number.register()\ndef a(step): ...\n", ""),
     ],
 )  # fmt: skip

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from recipes.slots.registry import build
-from rollout.engines import Engine, engine
-from rollout.engines.context import EngineContext
+from rollout.engines import engine
+from rollout.generation import Engine, EngineContext
 from rollout.render import ChatRenderer
 from rollout.types import Sampling
 from tools.bench_arms import Step, Work, ordered_problems

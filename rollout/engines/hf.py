@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rollout.engines import Engine, engine
-from rollout.engines.context import EngineContext
+from rollout.engines import engine
+from rollout.generation import Engine, EngineContext
 
 
 @engine.register()

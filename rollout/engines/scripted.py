@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from rollout.engines import Engine, WeightSource, engine
-from rollout.engines.context import EngineContext
+from rollout.engines import engine
+from rollout.generation import Engine, EngineContext, WeightSource
 from rollout.types import Completion, EngineDied, Finish, Sampling
 
 Script = Callable[[Sequence[int], int], Completion]
@@ -39,8 +39,19 @@ class Scripted:
         version = self._version  # of the start: a slow request brings back old tokens
         for _ in range(self._turns(prompt_ids)):
             await asyncio.sleep(0)
-        drawn = [self._script(prompt_ids, i) for i in range(n)]
-        return [_cut(completion, sampling.max_tokens, version) for completion in drawn]
+        completions: list[Completion] = []
+        for i in range(n):
+            whole = self._script(prompt_ids, i)
+            length = min(len(whole.token_ids), sampling.max_tokens)
+            cut = dataclasses.replace(
+                whole,
+                token_ids=whole.token_ids[:length],
+                logprobs=whole.logprobs[:length],
+                policy_version=np.full(length, version, dtype=np.int32),
+                finish=whole.finish if length == len(whole.token_ids) else Finish.LENGTH,
+            )
+            completions.append(cut)
+        return completions
 
     async def load_weights(self, weights: WeightSource, version: int) -> None:
         """Takes the version; there are no weights."""
@@ -60,18 +71,6 @@ def completion(
         logprobs=np.full(length, logprob, dtype=np.float32),
         policy_version=np.zeros(length, dtype=np.int32),
         finish=finish,
-    )
-
-
-def _cut(whole: Completion, max_tokens: int, version: int) -> Completion:
-    """At most `max_tokens` of it, stamped with the version."""
-    length = min(len(whole.token_ids), max_tokens)
-    return dataclasses.replace(
-        whole,
-        token_ids=whole.token_ids[:length],
-        logprobs=whole.logprobs[:length],
-        policy_version=np.full(length, version, dtype=np.int32),
-        finish=whole.finish if length == len(whole.token_ids) else Finish.LENGTH,
     )
 
 

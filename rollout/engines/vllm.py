@@ -13,18 +13,21 @@ import itertools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from pydantic import Field
 
-from rollout.engines import Engine, WeightSource, engine
-from rollout.engines.context import EngineContext
-from rollout.engines.prompt_checks import NO_ROOM, check_prompt, room
-from rollout.engines.stopping import StopStrings
+from rollout.engines import engine
 from rollout.engines.vllm_embedded.samples import Call, FlyingSample
 from rollout.engines.vllm_embedded.start import Eager, Placement, check_placement, start, stop
+from rollout.generation import NO_ROOM, Engine, EngineContext, WeightSource, check_prompt
 from rollout.types import Completion, EngineDied, EngineError, Finish, Sampling
+
+if TYPE_CHECKING:
+    from vllm import LLMEngine
+    from vllm.lora.request import LoRARequest
+    from vllm.outputs import RequestOutput
 
 
 class VllmEngine:
@@ -33,12 +36,12 @@ class VllmEngine:
     def __init__(self, context: EngineContext, placement: Placement) -> None:
         self._context = context
         self._placement = placement
-        self._llm: Any = None
+        self._llm: LLMEngine | None = None
         self._vocabulary = 0
         self._made_group = False
         self._asleep = False
         self._version = 0
-        self._adapter: Any = None  # vLLM's name for the version in use
+        self._adapter: LoRARequest | None = None  # of the version in use
         self._numbers = itertools.count(1)  # of requests and adapters
         self._flying: dict[str, tuple[Call, FlyingSample]] = {}  # by request id
         self._driver: asyncio.Task[None] | None = None
@@ -52,12 +55,12 @@ class VllmEngine:
 
         Samples are requests of their own: vLLM's prefix cache computes their prompt once.
         """
-        self._start()
+        llm = self._started()
         check_prompt(prompt_ids, self._vocabulary)
-        limit = room(prompt_ids, sampling, self._context)
+        limit = self._context.room(prompt_ids, sampling)
         if limit <= 0 or n == 0:
             return [NO_ROOM] * n
-        stops = StopStrings(self._context.folder, sampling.stop) if sampling.stop else None
+        stops = self._context.stop_strings(sampling)
         samples = [
             FlyingSample(
                 prompt=list(prompt_ids),
@@ -69,7 +72,9 @@ class VllmEngine:
             for i in range(n)
         ]
         call = Call(samples=samples, future=asyncio.get_running_loop().create_future())
-        self._wake()
+        if self._asleep:
+            llm.wake_up()
+            self._asleep = False
         for sample in call.samples:
             self._ask(call, sample)
         if self._driver is None or self._driver.done():
@@ -86,21 +91,21 @@ class VllmEngine:
 
         Order on a sleeping GPU: room for the weights, the weights, room for the cache.
         """
-        self._start()
+        llm = self._started()
         flying = list(self._flying.values())
         try:
             if self._flying:
-                self._llm.abort_request(list(self._flying))
+                llm.abort_request(list(self._flying))
             if self._asleep:
-                self._llm.wake_up(["weights"])
+                llm.wake_up(["weights"])
             if self._context.max_lora_rank:
-                self._push_adapter(weights, version)
+                self._push_adapter(llm, weights, version)
             else:
-                self._push(weights)
+                self._push(llm, weights)
             if self._asleep:
-                self._llm.wake_up(["kv_cache"])
+                llm.wake_up(["kv_cache"])
                 self._asleep = False
-            if not self._llm.reset_prefix_cache():
+            if not llm.reset_prefix_cache():
                 raise RuntimeError("the prefix cache still holds blocks of the old weights")
             self._version = version
             self._flying.clear()
@@ -120,12 +125,14 @@ class VllmEngine:
             stop(self._llm, made_group=self._made_group)
         self._llm, self._driver = None, None
 
-    def _start(self) -> None:
+    def _started(self) -> "LLMEngine":
+        """vLLM itself, started by the first call. Raises EngineDied."""
         self._check_open()
         if self._llm is None:
             self._made_group = not torch.distributed.is_initialized()
             self._llm = start(self._context, self._placement)
             self._vocabulary = self._llm.model_config.get_vocab_size()
+        return self._llm
 
     def _ask(self, call: Call, sample: FlyingSample) -> None:
         """One request for the rest of the sample."""
@@ -135,7 +142,7 @@ class VllmEngine:
         prompt = tokens_input(sample.prompt + sample.ids)
         params = sample.params(self._context.stop_ids)
         try:
-            self._llm.add_request(key, prompt, params, lora_request=self._adapter)
+            self._started().add_request(key, prompt, params, lora_request=self._adapter)
         except ValueError as error:
             raise EngineError(f"vLLM refuses a prompt of {len(sample.prompt)} tokens") from error
         self._flying[key] = (call, sample)
@@ -145,18 +152,18 @@ class VllmEngine:
         try:
             while self._flying:
                 with torch.random.fork_rng(devices=[]):  # its CPU sampler draws from the process's
-                    outputs = self._llm.step()
+                    outputs = self._started().step()
                 for output in outputs:
                     self._take(output)
                 if self._flying:
                     await asyncio.sleep(0)
             if self._placement.sleep:  # before whoever waited for the last sample goes on
-                self._llm.sleep(level=1)
+                self._started().sleep(level=1)
                 self._asleep = True
         except Exception as error:  # whatever it was, the samples are lost
             self._end(f"vLLM failed while sampling: {error!r}", error)
 
-    def _take(self, output: Any) -> None:
+    def _take(self, output: "RequestOutput") -> None:
         """Add a step's tokens to their sample, and end it where they say so."""
         if output.request_id not in self._flying:
             return  # aborted in the meantime
@@ -179,42 +186,37 @@ class VllmEngine:
         for key in keys:
             del self._flying[key]
 
-    def _wake(self) -> None:
-        if self._asleep:
-            self._llm.wake_up()
-            self._asleep = False
-
-    def _push(self, weights: WeightSource) -> None:
+    def _push(self, llm: "LLMEngine", weights: WeightSource) -> None:
         """All weights in one call; workers that are other processes read them from disk.
 
         A tied head goes by its embedding alone: some models refuse to hear of it twice.
         """
-        tied = self._llm.model_config.hf_text_config.tie_word_embeddings
+        tied = llm.model_config.hf_text_config.tie_word_embeddings
         named = (
             (name, tensor.detach())
             for name, tensor in weights.named_tensors()
             if not (tied and name.endswith("lm_head.weight"))
         )
         if self._placement.tensor_parallel_size == 1:
-            self._llm.collective_rpc("load_policy", args=(named, ""))
+            llm.collective_rpc("load_policy", args=(named, ""))
             return
         from safetensors.torch import save_file
 
         with tempfile.TemporaryDirectory(prefix="temper-push-") as folder:
             tensors = {name: tensor.cpu().clone() for name, tensor in named}
             save_file(tensors, Path(folder) / "model.safetensors")
-            self._llm.collective_rpc("load_policy", args=(None, folder))
+            llm.collective_rpc("load_policy", args=(None, folder))
 
-    def _push_adapter(self, weights: WeightSource, version: int) -> None:
+    def _push_adapter(self, llm: "LLMEngine", weights: WeightSource, version: int) -> None:
         """Load the version's adapter under a name of its own; nobody samples from the old one."""
         from vllm.lora.request import LoRARequest
 
         folder = weights.adapter_folder(version)
         assert folder is not None, "an engine made for adapters, and weights without one"
         if self._adapter is not None:
-            self._llm.remove_lora(self._adapter.lora_int_id)
+            llm.remove_lora(self._adapter.lora_int_id)
         self._adapter = LoRARequest(f"policy-v{version}", next(self._numbers), str(folder))
-        self._llm.add_lora(self._adapter)
+        llm.add_lora(self._adapter)
 
     def _check_open(self) -> None:
         if self._ended:

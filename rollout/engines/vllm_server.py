@@ -14,20 +14,21 @@ import asyncio
 import functools
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from rollout.engines import Engine, WeightSource, engine
-from rollout.engines.context import EngineContext
-from rollout.engines.prompt_checks import NO_ROOM, check_prompt, room
-from rollout.engines.stopping import StopStrings
+from rollout.engines import engine
 from rollout.engines.vllm_embedded.samples import FlyingSample
 from rollout.engines.vllm_remote.connect import Connection, Site
 from rollout.engines.vllm_remote.launch import LaunchSpec
+from rollout.generation import NO_ROOM, Engine, EngineContext, WeightSource, check_prompt
 from rollout.types import Completion, EngineDied, Sampling
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 class VllmServerEngine:
@@ -51,10 +52,10 @@ class VllmServerEngine:
         """
         connection = await self._connected()
         check_prompt(prompt_ids, _text_config(self._context.folder).vocab_size)
-        limit = room(prompt_ids, sampling, self._context)
+        limit = self._context.room(prompt_ids, sampling)
         if limit <= 0 or n == 0:
             return [NO_ROOM] * n
-        stops = StopStrings(self._context.folder, sampling.stop) if sampling.stop else None
+        stops = self._context.stop_strings(sampling)
         samples = [
             FlyingSample(
                 prompt=list(prompt_ids), sampling=sampling, index=i, limit=limit, stops=stops
@@ -101,7 +102,7 @@ class VllmServerEngine:
             return self._connection
 
     async def _guarded(
-        self, connection: Connection, work: Coroutine[Any, Any, None], version: int | None = None
+        self, connection: Connection, work: Coroutine[None, None, None], version: int | None = None
     ) -> None:
         """Wait for `work` on the background loop; once one call finds them dead, all calls do."""
         try:
@@ -129,7 +130,7 @@ class VllmServerEngine:
 
 
 @functools.cache
-def _text_config(folder: Path) -> Any:
+def _text_config(folder: Path) -> "PretrainedConfig":
     """The model's configuration, read once."""
     from transformers import AutoConfig
 

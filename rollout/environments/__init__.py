@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from recipes.slots.registry import Registry
 from rewards.types import Problem, Verdict
-from rollout.engines import Engine
+from rollout.generation import Engine
 from rollout.render import Renderer
 from rollout.types import Sample, Sampling
 

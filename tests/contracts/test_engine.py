@@ -9,11 +9,11 @@ from transformers import AutoTokenizer
 
 from rollout.attention import ATTENTION
 from rollout.engines import engine
-from rollout.engines.context import EngineContext
 from rollout.engines.hf import hf
 from rollout.engines.scripted import Scripted, completion
 from rollout.engines.vllm import vllm
 from rollout.engines.vllm_server import vllm_server
+from rollout.generation import EngineContext
 from rollout.types import EngineDied, Finish, Sampling
 from tests.support.models import END, VOCABULARY, WIDE, Source, random_model, save_words, tiny_model
 from tests.support.servers import shared_server

@@ -8,8 +8,8 @@ import torch
 
 from recipes.slots.registry import build, function_of
 from rollout.collector.group_task import derive_seed
-from rollout.engines.context import EngineContext
 from rollout.environments import RolloutContext
+from rollout.generation import EngineContext
 from rollout.problems import load_problems
 from rollout.render import ChatRenderer
 from rollout.types import Group, Sampling

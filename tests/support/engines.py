@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from torch import nn
 
-from rollout.engines import Engine
+from rollout.generation import Engine
 from rollout.types import Completion
 from tests.support.models import next_logprobs
 

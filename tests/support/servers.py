@@ -11,8 +11,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rollout.engines.context import EngineContext
 from rollout.engines.vllm_remote.launch import LaunchSpec, launch
+from rollout.generation import EngineContext
 from tests.support.models import END, WIDE, save_words, tiny_model
 
 LONGEST = 400  # tokens of context

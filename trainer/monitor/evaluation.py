@@ -24,9 +24,9 @@ from recipes.loading.load import parse_overrides
 from recipes.slots.registry import build, call_on_run_start, function_of
 from recipes.slots.spec import JSON
 from rewards.types import Problem
-from rollout.engines import Engine, engine
-from rollout.engines.context import EngineContext
+from rollout.engines import engine
 from rollout.environments import RolloutContext
+from rollout.generation import Engine, EngineContext
 from rollout.problems import load_problems
 from rollout.render import Renderer
 from rollout.verification import VerifierRunner

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rewards.types import Problem, Verdict
-from rollout.engines import Engine, WeightSource
+from rollout.generation import Engine, WeightSource
 from rollout.types import Completion, Group, Sample, Sampling, Status
 from trainer.batch.pack import pack
 from trainer.batch.token_batch import TokenBatch

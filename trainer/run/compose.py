@@ -25,9 +25,8 @@ from rewards.types import Problem
 from rollout.buffers import Buffer
 from rollout.collector.collector import Collector, NotEnoughGroups
 from rollout.collector.ledger import Ledger
-from rollout.engines import Engine
-from rollout.engines.context import EngineContext
 from rollout.environments import RolloutContext
+from rollout.generation import Engine, EngineContext
 from rollout.problems import check_gold, drop_overlong, load_problems
 from rollout.render import ChatRenderer
 from rollout.samplers import Sampler

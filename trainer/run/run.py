@@ -18,7 +18,7 @@ import torch
 from recipes.slots.registry import to_plain as describe_recipe
 from recipes.slots.spec import JSON
 from rollout.collector.collector import Collector
-from rollout.engines import Engine
+from rollout.generation import Engine
 from rollout.types import Group, Interrupted
 from trainer.batch.token_batch import TokenBatch
 from trainer.loggers import Logger

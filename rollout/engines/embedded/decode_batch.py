@@ -10,9 +10,9 @@ come or go. Who calls `step`, and with which weights, is the engine's affair (hf
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +21,13 @@ from torch import Tensor
 
 from rollout.attention import Layout, packing_of
 from rollout.engines.embedded.kv_cache import Index, Recording, SlotCache
-from rollout.engines.embedded.request import Prefill, Request, SampleInFlight
 from rollout.engines.embedded.sampling import sample_tokens
-from rollout.types import Bools, Completion, Finish
+from rollout.types import Bools, Completion, Finish, Sampling
 
 Forward = Callable[[Tensor, Tensor, Layout, Tensor | None], Tensor]
 """(ids [T], positions [T], layout, which tokens to score; None: all) -> logits [K, V] f32."""
 
 _MOST_TOKENS = 8192  # of prompts in one forward; a longer single one goes alone
-
 
 _STATE = np.dtype(
     [
@@ -44,6 +42,54 @@ _STATE = np.dtype(
 _DRAWN = np.dtype([("id", np.int32), ("logprob", np.float32), ("version", np.int32)])
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class Request:
+    """`n` samples of one prompt."""
+
+    prompt: Index  # [P], P > 0
+    sampling: Sampling
+    n: int
+    limit: int  # new tokens, > 0
+    stops: Callable[[Index], bool] | None  # whether new tokens [L] hold a stop string
+    completions: dict[int, Completion] = field(default_factory=dict)  # by sample
+    waiting: int = 0  # samples that have no slot yet
+    prefill: "Prefill | None" = None
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self.completions) == self.n
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prefill:
+    """A computed prompt, kept until the last sample of its request has a slot."""
+
+    recording: Recording
+    sequence: int  # of the recording
+    logits: Tensor  # [V] of the first new token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SampleInFlight:
+    """One sample of a request, waiting or running."""
+
+    request: Request
+    index: int
+    uniform: Callable[[], float]  # next number in [0, 1) of the sample's own stream
+
+    @classmethod
+    def of(cls, request: Request, index: int) -> "SampleInFlight":
+        """Sample `index`; its stream depends on that and the request's seed alone."""
+        key = np.array([request.sampling.seed % 2**64, index], dtype=np.uint64)
+        stream = np.random.Generator(np.random.Philox(key=key))
+        return cls(request=request, index=index, uniform=stream.random)
+
+    @property
+    def prefill(self) -> Prefill:
+        assert self.request.prefill is not None, "a sample is seated after its prompt is computed"
+        return self.request.prefill
+
+
 class Batch:
     """Every sample that the engine has been asked for and has not returned."""
 
@@ -53,8 +99,8 @@ class Batch:
         self._device = device
         self._waiting: deque[SampleInFlight] = deque()
         self._running: list[SampleInFlight] = []
-        self._state: npt.NDArray[Any] = np.zeros(0, _STATE)  # [slots]
-        self._drawn: npt.NDArray[Any] = np.zeros((0, 0), _DRAWN)  # [slots, tokens]
+        self._state: npt.NDArray[np.void] = np.zeros(0, _STATE)  # [slots]
+        self._drawn: npt.NDArray[np.void] = np.zeros((0, 0), _DRAWN)  # [slots, tokens]
         self._cache = SlotCache()
 
     @property
@@ -76,7 +122,13 @@ class Batch:
 
         Returns the requests that this completed. The batch must not be empty.
         """
-        scored = [self._decode(forward)] if self._running else []
+        scored: list[Tensor] = []
+        if self._running:  # logits [B, V] after the newest token of each
+            before = self._state[: len(self._running)]
+            lengths = before["prompt"] + before["count"] - 1
+            ids = torch.from_numpy(before["newest"].copy()).to(self._device)
+            layout = self._cache.decoding(lengths, self._device)
+            scored.append(forward(ids, layout.lengths, layout, None))
         if self._waiting and len(self._running) < self._max_slots:
             scored.append(self._admit(forward))
         logits = scored[0] if len(scored) == 1 else torch.cat(scored)
@@ -104,17 +156,15 @@ class Batch:
                 self._running, self._state, self._drawn["id"], strict=False
             )
         ]
-        for first, chunk in _chunks(sequences):
-            recording, _ = self._read(forward, chunk)
-            self._cache.fill(recording, range(len(chunk)), first)
-
-    def _decode(self, forward: Forward) -> Tensor:
-        """Logits [B, V] after the newest token of every running sample."""
-        state = self._state[: len(self._running)]
-        lengths = state["prompt"] + state["count"] - 1
-        ids = torch.from_numpy(state["newest"].copy()).to(self._device)
-        layout = self._cache.decoding(lengths, self._device)
-        return forward(ids, layout.lengths, layout, None)
+        first = 0
+        while first < len(sequences):  # as many at once as one forward can take
+            last, tokens = first + 1, len(sequences[first])
+            while last < len(sequences) and tokens + len(sequences[last]) <= _MOST_TOKENS:
+                tokens += len(sequences[last])
+                last += 1
+            recording, _ = self._read(forward, sequences[first:last])
+            self._cache.fill(recording, range(last - first), first)
+            first = last
 
     def _admit(self, forward: Forward) -> Tensor:
         """Give free slots to waiting samples; returns logits [A, V] of their first tokens."""
@@ -148,7 +198,13 @@ class Batch:
     def _seat(self, samples: list[SampleInFlight]) -> Tensor:
         """Put samples whose prompts are computed on the next slots; returns their logits."""
         first = len(self._running)
-        self._make_room(first + len(samples), max(s.request.limit for s in samples))
+        old_slots, old_tokens = self._drawn.shape
+        slots = max(old_slots, first + len(samples))
+        tokens = max(old_tokens, *(s.request.limit for s in samples))
+        if (slots, tokens) != (old_slots, old_tokens):
+            state, drawn = np.zeros(slots, _STATE), np.zeros((slots, tokens), _DRAWN)
+            state[:old_slots], drawn[:old_slots, :old_tokens] = self._state, self._drawn
+            self._state, self._drawn = state, drawn
         logits: list[Tensor] = []
         for recording, seated in groupby(samples, lambda sample: sample.prefill.recording):
             prefills = [sample.prefill for sample in seated]
@@ -163,16 +219,6 @@ class Batch:
                 request.prefill = None
         self._running += samples
         return torch.stack(logits)
-
-    def _make_room(self, slots: int, tokens: int) -> None:
-        """Rows of state for this many samples, each of up to this many new tokens."""
-        old_slots, old_tokens = self._drawn.shape
-        if slots <= old_slots and tokens <= old_tokens:
-            return
-        slots, tokens = max(slots, old_slots), max(tokens, old_tokens)
-        state, drawn = np.zeros(slots, _STATE), np.zeros((slots, tokens), _DRAWN)
-        state[:old_slots], drawn[:old_slots, :old_tokens] = self._state, self._drawn
-        self._state, self._drawn = state, drawn
 
     def _retire(self, tokens: Index) -> list[Request]:
         """Hand over the samples that the newest tokens [B] ended, and close their slots."""
@@ -214,15 +260,3 @@ class Batch:
         if self.is_empty:  # memory goes back to whoever trains next
             self._cache = SlotCache()
             self._state, self._drawn = np.zeros(0, _STATE), np.zeros((0, 0), _DRAWN)
-
-
-def _chunks(sequences: list[Index]) -> Iterator[tuple[int, list[Index]]]:
-    """The sequences in runs that one forward can take, with the index of the first."""
-    first, tokens = 0, 0
-    for i, sequence in enumerate(sequences):
-        if i > first and tokens + len(sequence) > _MOST_TOKENS:
-            yield first, sequences[first:i]
-            first, tokens = i, 0
-        tokens += len(sequence)
-    if sequences:
-        yield first, sequences[first:]

@@ -21,12 +21,8 @@ from torch import Tensor, nn
 
 from recipes.errors import RecipeError
 from rollout.attention import ATTENTION, Layout, supports
-from rollout.engines import WeightSource
-from rollout.engines.context import EngineContext
-from rollout.engines.embedded.decode_batch import Batch
-from rollout.engines.embedded.request import Request
-from rollout.engines.prompt_checks import NO_ROOM, check_prompt, room
-from rollout.engines.stopping import StopStrings
+from rollout.engines.embedded.decode_batch import Batch, Request
+from rollout.generation import NO_ROOM, EngineContext, WeightSource, check_prompt
 from rollout.types import Completion, EngineDied, Sampling
 
 if TYPE_CHECKING:
@@ -58,10 +54,20 @@ class HfEngine:
         self._check_open()
         if self._batch is None:
             self._adopt(_replica(self._context.folder, self._context.dtype))
-        assert self._batch is not None
-        batch, request = self._batch, self._request(prompt_ids, sampling, n)
-        if request.limit <= 0 or n == 0:
+        assert self._batch is not None and self._model is not None
+        batch = self._batch
+        check_prompt(prompt_ids, self._model.config.get_text_config().vocab_size)
+        limit = self._context.room(prompt_ids, sampling)
+        stops = self._context.stop_strings(sampling)
+        if limit <= 0 or n == 0:
             return [NO_ROOM] * n
+        request = Request(
+            prompt=np.array(prompt_ids, dtype=np.int64),
+            sampling=sampling,
+            n=n,
+            limit=limit,
+            stops=stops,
+        )
         future = asyncio.get_running_loop().create_future()
         self._futures[request] = future
         batch.add(request)
@@ -100,18 +106,6 @@ class HfEngine:
         if self._driver is not None:
             self._driver.cancel()
         self._model, self._modules, self._batch, self._driver = None, [], None, None
-
-    def _request(self, prompt_ids: Sequence[int], sampling: Sampling, n: int) -> Request:
-        assert self._model is not None
-        check_prompt(prompt_ids, self._model.config.get_text_config().vocab_size)
-        stop = sampling.stop
-        return Request(
-            prompt=np.array(prompt_ids, dtype=np.int64),
-            sampling=sampling,
-            n=n,
-            limit=room(prompt_ids, sampling, self._context),
-            stops=StopStrings(self._context.folder, stop) if stop else None,
-        )
 
     def _adopt(self, module: nn.Module) -> None:
         """Sample from `module` from now on."""

@@ -51,7 +51,11 @@ class SlotCache:
         lengths = np.array(source.packing.lengths)
         starts = lengths.cumsum() - lengths
         counts = lengths[list(sequences)]
-        self._reserve(first_slot + len(counts), int(counts.max()), source)
+        for layer, pair in source.stored.items():
+            if layer not in self._layers:
+                key, value = (x.new_empty(self._slots, self._length, *x.shape[1:]) for x in pair)
+                self._layers[layer] = (key, value)
+        self._grow(first_slot + len(counts), int(counts.max()))
         within = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
         slot = np.repeat(first_slot + np.arange(len(counts)), counts)
         device = source.packing.token_at.device
@@ -82,15 +86,8 @@ class SlotCache:
             lengths=torch.from_numpy(lengths).to(device),
         )
 
-    def _reserve(self, slots: int, length: int, source: Recording) -> None:
-        """Room for `slots` sequences of `length` tokens, in the shapes that `source` shows."""
-        for layer, pair in source.stored.items():
-            if layer not in self._layers:
-                key, value = (x.new_empty(self._slots, self._length, *x.shape[1:]) for x in pair)
-                self._layers[layer] = (key, value)
-        self._grow(slots, length)
-
     def _grow(self, slots: int, length: int) -> None:
+        """Room for `slots` sequences of `length` tokens; what is cached stays."""
         if slots <= self._slots and length <= self._length:
             return
         slots = self._slots if slots <= self._slots else max(slots, 2 * self._slots)
@@ -123,14 +120,12 @@ class Decoding:
         for whole, new in zip(cached, (key, value), strict=True):
             whole.flatten(0, 1).index_copy_(0, self.place, new)
         keys, values = (whole[:slots, :longest].transpose(1, 2) for whole in cached)
+        visible = self.visible
+        if rule.window is not None and rule.window < longest:
+            place = torch.arange(longest, device=visible.device)
+            visible = visible & (place > self.lengths[:, None] - rule.window)
         # The query heads that share a key head stand in a row like so many tokens: no head of the
         # cache is repeated.
         grouped = query.reshape(slots, heads, -1, query.shape[-1])
-        out = masked(grouped, keys, values, self._seen(rule)[:, None, None], rule)
+        out = masked(grouped, keys, values, visible[:, None, None], rule)
         return out.reshape(slots, query.shape[1], -1)
-
-    def _seen(self, rule: Rule) -> Tensor:
-        if rule.window is None or rule.window >= self.visible.shape[1]:
-            return self.visible
-        place = torch.arange(self.visible.shape[1], device=self.visible.device)
-        return self.visible & (place > self.lengths[:, None] - rule.window)

@@ -27,7 +27,14 @@ def sample_tokens(
     if narrow.any():
         mass = np.where(narrow, top_p, np.float32(1))
         logprobs = nucleus(logprobs, torch.from_numpy(mass).to(logits.device))
-    tokens = _inverse_cdf(logprobs, torch.from_numpy(uniform).to(logits.device))
+    cumulative = logprobs.exp().cumsum(-1)
+    end = cumulative[:, -1]
+    # below the end in spite of rounding, so that a token without mass is never drawn
+    threshold = torch.minimum(
+        torch.from_numpy(uniform).to(logits.device) * end, torch.nextafter(end, end.new_zeros(()))
+    )
+    tokens = torch.searchsorted(cumulative, threshold[:, None], right=True).squeeze(-1)
+    tokens = tokens.clamp(max=logprobs.shape[-1] - 1)  # a row of NaN gives NaN as log-prob
     if greedy.any():
         likeliest = logprobs.argmax(-1)
         tokens = torch.where(torch.from_numpy(greedy).to(logits.device), likeliest, tokens)
@@ -47,16 +54,3 @@ def nucleus(logprobs: Tensor, mass: Tensor) -> Tensor:
     kept = ordered.masked_fill(outside, -torch.inf)
     kept = torch.where(mass[:, None] < 1, kept.log_softmax(-1), kept)
     return torch.empty_like(logprobs).scatter_(-1, index, kept)
-
-
-def _inverse_cdf(logprobs: Tensor, uniform: Tensor) -> Tensor:
-    """The first token [B] at which the cumulative distribution exceeds uniform times its end.
-
-    The threshold stays below the end in spite of rounding, so a token without mass is never drawn.
-    A row that is not a number gives its last token, whose log-prob then says so.
-    """
-    cumulative = logprobs.exp().cumsum(-1)
-    end = cumulative[:, -1]
-    threshold = torch.minimum(uniform * end, torch.nextafter(end, torch.zeros_like(end)))
-    found = torch.searchsorted(cumulative, threshold[:, None], right=True).squeeze(-1)
-    return found.clamp(max=logprobs.shape[-1] - 1)

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rollout.engines.stopping import StopStrings
+from rollout.generation import StopStrings
 from rollout.types import Completion, Finish, Sampling
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -32,8 +35,8 @@ class FlyingSample:
         entropy = [self.sampling.seed % 2**64, self.index, self.leg]
         return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
 
-    def params(self, stop_ids: Sequence[int]) -> Any:
-        """vLLM's SamplingParams for the rest of the sample."""
+    def params(self, stop_ids: Sequence[int]) -> "SamplingParams":
+        """vLLM's settings for the rest of the sample."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 

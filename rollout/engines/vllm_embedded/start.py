@@ -7,13 +7,17 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
 from recipes.errors import RecipeError
-from rollout.engines.context import EngineContext
+from recipes.slots.spec import JSON
+from rollout.generation import EngineContext
+
+if TYPE_CHECKING:
+    from vllm import EngineArgs, LLMEngine
 
 Eager = Literal["cpu", "always", "never"]
 ADAPTER_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # adapter ranks that vLLM has buffers for
@@ -53,8 +57,8 @@ def check_placement(placement: Placement) -> None:
         )
 
 
-def start(context: EngineContext, placement: Placement) -> Any:
-    """A vllm LLMEngine on the folder's own weights; about 20 s for the import, once a process.
+def start(context: EngineContext, placement: Placement) -> "LLMEngine":
+    """A vLLM engine on the folder's own weights; about 20 s for the import, once a process.
 
     Raises RecipeError where vLLM refuses the settings.
     """
@@ -82,7 +86,7 @@ def start(context: EngineContext, placement: Placement) -> Any:
             ) from error
 
 
-def stop(llm: Any, *, made_group: bool) -> None:
+def stop(llm: "LLMEngine", *, made_group: bool) -> None:
     """Free what `start` took; `made_group`: no process group existed before it."""
     from vllm.distributed import parallel_state
 
@@ -92,12 +96,12 @@ def stop(llm: Any, *, made_group: bool) -> None:
         parallel_state.destroy_distributed_environment()
 
 
-def _arguments(context: EngineContext, placement: Placement) -> Any:
+def _arguments(context: EngineContext, placement: Placement) -> "EngineArgs":
     from vllm import EngineArgs
     from vllm.platforms import current_platform
 
     eager = {"cpu": current_platform.is_cpu(), "always": True, "never": False}[placement.eager]
-    adapters: dict[str, Any] = {}
+    adapters: dict[str, JSON] = {}
     if context.max_lora_rank:
         rank = next((r for r in ADAPTER_RANKS if r >= context.max_lora_rank), context.max_lora_rank)
         adapters = {"enable_lora": True, "max_lora_rank": rank}

@@ -1,20 +1,18 @@
 """From what a recipe says to servers that answer and can be used: the connection of an engine."""
 
 import asyncio
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import JSON
 from rewards.http.client import LoopTasks
-from rollout.engines.context import EngineContext
 from rollout.engines.vllm_remote.flight import Flight
 from rollout.engines.vllm_remote.http import Servers
 from rollout.engines.vllm_remote.launch import Children, LaunchSpec, launch
 from rollout.engines.vllm_remote.push import Backend, Named, Push, in_thread, make_push
+from rollout.generation import EngineContext
 from rollout.types import EngineDied
 
 _REQUESTS = 512  # under way at one server; more sockets would meet the usual limit of open files
@@ -53,7 +51,7 @@ class Connection:
         tasks = LoopTasks()
         servers = Servers(
             children.urls if children else site.urls,
-            end=_end_of(children),
+            end=lambda: children.end if children else "",
             request_s=site.request_s,
             control_s=max(_CONTROL_S, site.push_s),
         )
@@ -112,13 +110,9 @@ class Connection:
             self.children.close()
 
 
-def _end_of(children: Children | None) -> Callable[[], str]:
-    return (lambda: children.end) if children else (lambda: "")
-
-
 async def check_servers(servers: Servers, context: EngineContext, backend: Backend) -> None:
     """Raises RecipeError where a server was started with settings that would mislead training."""
-    wanted: dict[str, Any] = {
+    wanted: dict[str, JSON] = {
         "model_config.logprobs_mode": "processed_logprobs",
         "model_config.dtype": f"torch.{context.dtype}",
     }
@@ -133,12 +127,13 @@ async def check_servers(servers: Servers, context: EngineContext, backend: Backe
                 path="engine.urls",
                 fix="start it with VLLM_SERVER_DEV_MODE=1, as docs/many-gpus.md shows",
             ) from error
-        found = {path: _at(info, path) for path in wanted}
-        wrong = [
-            f"{path} is {found[path]}, not {value}"
-            for path, value in wanted.items()
-            if found[path] != value
-        ]
+        wrong: list[str] = []
+        for path, value in wanted.items():
+            actual: JSON = info
+            for key in path.split("."):
+                actual = actual.get(key) if isinstance(actual, dict) else None
+            if actual != value:
+                wrong.append(f"{path} is {actual}, not {value}")
         longest = info["model_config"]["max_model_len"]
         if longest < context.context_length:
             wrong.append(f"max_model_len is {longest}, below {context.context_length}")
@@ -148,10 +143,3 @@ async def check_servers(servers: Servers, context: EngineContext, backend: Backe
                 path="engine.urls",
                 fix="start it as docs/many-gpus.md shows",
             )
-
-
-def _at(tree: JSON, path: str) -> JSON:
-    """The value at a dotted path, None where the path ends early."""
-    return functools.reduce(
-        lambda node, key: node.get(key) if isinstance(node, dict) else None, path.split("."), tree
-    )

@@ -7,12 +7,17 @@ which makes every worker import this file, and with
 
 import sys
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from rollout.engines.vllm_remote.gloo_group import Meeting, join, receive
+from recipes.slots.spec import JSON
+from rollout.engines.vllm_remote.gloo_group import GlooGroup, Meeting, join, receive
 from rollout.engines.vllm_remote.worker import repack_tied_head
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+    from vllm.config import VllmConfig, WeightTransferConfig
 
 BACKEND = "gloo"
 
@@ -46,14 +51,20 @@ class GlooEngine:
     supports_draft_weight_update: ClassVar[bool] = False
     defers_processing: ClassVar[bool] = False
 
-    def __init__(self, config: Any, vllm_config: Any, device: torch.device, model: Any) -> None:
+    def __init__(
+        self,
+        config: "WeightTransferConfig",
+        vllm_config: "VllmConfig",
+        device: torch.device,
+        model: "PreTrainedModel",
+    ) -> None:
         self._parallel = vllm_config.parallel_config
         self._model_config = vllm_config.model_config
         self._device = device
         self._model = model
-        self._group: Any = None
+        self._group: GlooGroup | None = None
 
-    def parse_init_info(self, info: dict[str, Any]) -> GlooInit:
+    def parse_init_info(self, info: dict[str, JSON]) -> GlooInit:
         return GlooInit(**info)
 
     def init_transfer_engine(self, info: GlooInit) -> None:
@@ -73,8 +84,9 @@ class GlooEngine:
 
         initialize_layerwise_reload(self._model)
 
-    def update_weights(self, update_info: dict[str, Any]) -> None:
+    def update_weights(self, update_info: dict[str, JSON]) -> None:
         """Receive all tensors of one push and load them in a single call."""
+        assert self._group is not None, "the group is joined before the first push"
         info = GlooUpdate(**update_info)
         tensors = receive(self._group, info.names, info.dtype_names, info.shapes)
         self._model.load_weights((name, tensor.to(self._device)) for name, tensor in tensors)
@@ -101,13 +113,7 @@ class GlooWorker:
     """Adds no method to vLLM's worker: that the worker imports this file is all it is for."""
 
 
-def _register() -> None:
+if sys.modules.get("vllm") is not None:  # in vLLM's worker; elsewhere it is a long import
     from vllm.distributed.weight_transfer import WeightTransferEngineFactory
 
     WeightTransferEngineFactory.register_engine(BACKEND, GlooEngine)
-
-
-if (
-    sys.modules.get("vllm") is not None
-):  # imported by vLLM's worker; elsewhere it would cost a long import
-    _register()

@@ -11,10 +11,14 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import ProcessGroupGloo
+
+GlooGroup: TypeAlias = Any  # a ProcessGroupGloo, whose methods torch's stubs do not know
 _STORE = "temper-weights"
 
 
@@ -37,7 +41,7 @@ def open_socket(address: str) -> socket.socket:
     return listening
 
 
-def join(meeting: Meeting, rank: int, listening: socket.socket | None = None) -> Any:
+def join(meeting: Meeting, rank: int, listening: socket.socket | None = None) -> GlooGroup:
     """The group, once all members are there; rank 0 brings the socket of the meeting's port."""
     from torch._C._distributed_c10d import PrefixStore, ProcessGroupGloo, TCPStore
 
@@ -51,14 +55,14 @@ def join(meeting: Meeting, rank: int, listening: socket.socket | None = None) ->
         wait_for_workers=False,
         master_listen_fd=listening.detach() if listening else None,
     )
-    options: Any = vars(ProcessGroupGloo)["_Options"]()  # the stubs do not know it
+    options = vars(ProcessGroupGloo)["_Options"]()  # the stubs do not know it
     options._timeout = wait
     options._devices = [_device(meeting.address)]
     named = PrefixStore(_STORE, store)
     return ProcessGroupGloo(named, rank, meeting.world_size, options)
 
 
-def _device(address: str) -> Any:
+def _device(address: str) -> ProcessGroupGloo.Device:
     """Loopback meets on loopback alone; else the interface that the host's name stands for."""
     from torch._C._distributed_c10d import ProcessGroupGloo
 
@@ -71,14 +75,17 @@ def _device(address: str) -> Any:
     return ProcessGroupGloo.create_default_device()
 
 
-def send(group: Any, tensors: Iterable[torch.Tensor]) -> None:
+def send(group: GlooGroup, tensors: Iterable[torch.Tensor]) -> None:
     """Broadcast from rank 0, one after the other, as bytes: gloo need not know the dtype."""
     for tensor in tensors:
         _broadcast(group, _bytes(tensor.detach().cpu()))
 
 
 def receive(
-    group: Any, names: Sequence[str], dtypes: Sequence[str], shapes: Sequence[Sequence[int]]
+    group: GlooGroup,
+    names: Sequence[str],
+    dtypes: Sequence[str],
+    shapes: Sequence[Sequence[int]],
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """What `send` sends, by name, on the CPU."""
     for name, dtype, shape in zip(names, dtypes, shapes, strict=True):
@@ -91,7 +98,7 @@ def _bytes(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
-def _broadcast(group: Any, flat: torch.Tensor) -> None:
+def _broadcast(group: GlooGroup, flat: torch.Tensor) -> None:
     options = torch.distributed.BroadcastOptions()
     options.rootRank = 0
     group.broadcast([flat], options).wait()

@@ -26,8 +26,8 @@ from pydantic import Field, model_validator
 from recipes.errors import RecipeError
 from recipes.slots.spec import Spec
 from rewards.http.client import HttpClient, HttpTimeout, HttpUnreachable
-from rollout.engines.context import EngineContext
 from rollout.engines.vllm_embedded.start import ADAPTER_RANKS
+from rollout.generation import EngineContext
 
 _HOST = "127.0.0.1"
 _ROOT = Path(__file__).resolve().parents[3]

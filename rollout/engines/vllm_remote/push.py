@@ -9,16 +9,20 @@ comes back must not keep the process alive.
 """
 
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import torch
 
 from recipes.slots.spec import JSON
 from rewards.http.client import LoopTasks
 from rollout.engines.vllm_remote import gloo_group
+from rollout.engines.vllm_remote.gloo_group import GlooGroup
 from rollout.engines.vllm_remote.http import Servers
+
+if TYPE_CHECKING:
+    from vllm.distributed.weight_transfer.base import ParamMeta, TrainerWeightTransferEngine
 
 T = TypeVar("T")
 Named = Sequence[tuple[str, "torch.Tensor"]]
@@ -51,17 +55,17 @@ class _Control:
 
     def world_sizes(self) -> list[int]:
         """Workers of each server."""
-        asked: Coroutine[Any, Any, list[JSON]] = self._servers.all_get("/get_world_size")
+        asked: Coroutine[None, None, list[JSON]] = self._servers.all_get("/get_world_size")
         return [int(a["world_size"]) for a in self._tasks.submit(asked).result(self.timeout_s)]
 
     # -- vLLM's VLLMWeightSyncClient -------------------------------------------------------------
 
-    def init_weight_transfer_engine(self, init_info: dict[str, Any]) -> None:
+    def init_weight_transfer_engine(self, init_info: dict[str, JSON]) -> None:
         self.start("/init_weight_transfer_engine", self.init_bodies(init_info)).result(
             self.timeout_s
         )
 
-    def init_bodies(self, info: dict[str, Any]) -> list[JSON]:
+    def init_bodies(self, info: dict[str, JSON]) -> list[JSON]:
         """Each server's own copy: its workers come after those of the servers before it."""
         bodies: list[JSON] = []
         offset = 1
@@ -73,7 +77,7 @@ class _Control:
     def start_weight_update(self) -> None:
         self.order("/start_weight_update", None)
 
-    def update_weights(self, update_info: Any) -> None:
+    def update_weights(self, update_info: JSON) -> None:
         self.order("/update_weights", {"update_info": update_info})
 
     def finish_weight_update(self, weight_version: str | None = None) -> None:
@@ -87,7 +91,7 @@ class GlooPush:
     def __init__(self, control: _Control, address: str) -> None:
         self._control = control
         self._address = address
-        self._group: Any = None
+        self._group: GlooGroup | None = None
 
     def __call__(self, named: Named, version: int) -> None:
         control = self._control
@@ -104,7 +108,7 @@ class GlooPush:
         both(sent, told, control.timeout_s)
         control.finish_weight_update(str(version))
 
-    def _meet(self) -> Any:
+    def _meet(self) -> GlooGroup:
         control = self._control
         listening = gloo_group.open_socket(self._address)
         meeting = gloo_group.Meeting(
@@ -131,7 +135,7 @@ class NcclPush:
     def __init__(self, control: _Control, address: str) -> None:
         self._control = control
         self._address = address
-        self._engine: Any = None
+        self._engine: TrainerWeightTransferEngine | None = None
         self._named: Named = ()
         self._device = torch.accelerator.current_device_index()  # a new thread would get the first
 
@@ -144,7 +148,7 @@ class NcclPush:
         self._engine.send_weights()
         self._named = ()
 
-    def _meet(self) -> Any:
+    def _meet(self) -> "TrainerWeightTransferEngine":
         from vllm.distributed.weight_transfer import WeightTransferTrainerFactory
         from vllm.distributed.weight_transfer.nccl_engine import NCCLTrainerInitInfo
 
@@ -168,12 +172,12 @@ class _Source:
         self._named = named
         self._device = device
 
-    def metadata(self) -> list[Any]:
+    def metadata(self) -> "list[ParamMeta]":
         from vllm.distributed.weight_transfer.base import ParamMeta
 
         return [ParamMeta(name, t.dtype, tuple(t.shape)) for name, t in self._named()]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[tuple[str, torch.Tensor]]:
         for name, tensor in self._named():
             yield name, tensor.detach().to(f"cuda:{self._device}")
 
@@ -200,7 +204,7 @@ def in_thread(work: Callable[[], T]) -> "Future[T]":
     return future
 
 
-def both(one: "Future[Any]", other: "Future[Any]", timeout_s: float) -> None:
+def both(one: "Future[None]", other: "Future[None]", timeout_s: float) -> None:
     """Wait for two that need each other; the first error is raised though the other waits on."""
     done, waiting = wait([one, other], timeout_s, FIRST_EXCEPTION)
     for future in sorted(done, key=lambda f: f is one):  # the servers' words say more than ours

@@ -4,18 +4,21 @@ vLLM adds the class's methods to its worker (`worker_extension_cls`), in this pr
 another. The module must import in either without vLLM's help.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+    from transformers import PreTrainedModel
+    from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
 
 class PolicyWorker:
     """Methods that vLLM's worker gets; `model_runner` and `reload_weights` are its own."""
 
-    model_runner: Any
-    reload_weights: Any
+    model_runner: "GPUModelRunner"
+    reload_weights: Callable[..., None]
 
     def load_policy(self, weights: "Iterable[tuple[str, Tensor]] | None", folder: str) -> None:
         """Replace all weights, from tensors by checkpoint name or from a folder of safetensors.
@@ -29,7 +32,7 @@ class PolicyWorker:
         repack_tied_head(self.model_runner.get_model(), self.model_runner.device)
 
 
-def repack_tied_head(model: Any, device: Any) -> None:
+def repack_tied_head(model: "PreTrainedModel", device: "torch.device") -> None:
     """On the CPU a reload leaves the packed copy of a tied head at the old weights."""
     import torch
     from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm

@@ -9,8 +9,8 @@ from peft import LoraConfig, get_peft_model
 
 from recipes.errors import RecipeError
 from rollout.attention import ATTENTION
-from rollout.engines.context import EngineContext
 from rollout.engines.embedded.engine import HfEngine
+from rollout.generation import EngineContext
 from rollout.types import EngineDied, EngineError, Finish, Sampling
 from tests.support.models import (
     ARCHITECTURES,
@@ -228,6 +228,35 @@ def test_a_cancelled_call_leaves_the_batch(tmp_path):
     alone = answers(model, tmp_path, [(PROMPTS[1], Sampling(max_tokens=4), 2)], stop=())[0]
     for a, b in zip(asyncio.run(run()), alone, strict=True):
         assert a.token_ids.tolist() == b.token_ids.tolist()
+
+
+def test_what_was_cancelled_is_computed_no_further(tmp_path):
+    model = random_model("qwen2", attention=ATTENTION)
+    forwards = []
+    model.register_forward_hook(lambda *_: forwards.append(1))
+
+    async def run():
+        engine = HfEngine(context(tmp_path, stop=()), 3)
+        await engine.load_weights(shared(model, tmp_path), 1)
+        call = asyncio.create_task(engine.generate(PROMPTS[0], Sampling(max_tokens=100), 5))
+        while len(forwards) < 3:
+            await asyncio.sleep(0)
+        call.cancel()
+        for _ in range(200):
+            await asyncio.sleep(0)
+        await engine.close()
+
+    asyncio.run(run())
+    assert len(forwards) <= 4  # of 200: five samples of 100 tokens, three at once
+
+
+def test_a_long_completion_has_the_models_own_logprobs(tmp_path):
+    model = random_model("qwen2", attention=ATTENTION)
+    call = (PROMPTS[0], Sampling(max_tokens=100, seed=1), 2)  # past the 64 tokens cached at first
+    [drawn] = answers(model, tmp_path, [call], stop=())
+    for one in drawn:
+        assert len(one.token_ids) == 100
+        assert gap(model, PROMPTS[0], one) < 1e-4
 
 
 def test_ids_outside_the_vocabulary_fail_only_their_own_call(tmp_path):

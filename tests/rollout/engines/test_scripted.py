@@ -4,8 +4,8 @@ import pytest
 
 from recipes.slots.registry import build
 from rollout.engines import engine
-from rollout.engines.context import EngineContext
 from rollout.engines.scripted import Scripted, completion
+from rollout.generation import EngineContext
 from rollout.types import EngineDied, EngineError, Finish, Sampling
 from trainer.models.tiny import make_tokenizer
 

@@ -11,10 +11,10 @@ from peft import LoraConfig, get_peft_model
 
 from recipes.errors import RecipeError
 from rollout.attention import ATTENTION
-from rollout.engines.context import EngineContext
 from rollout.engines.hf import hf
 from rollout.engines.vllm import vllm
 from rollout.engines.vllm_embedded.start import Placement, check_placement
+from rollout.generation import EngineContext
 from rollout.types import EngineDied, EngineError, Finish, Sampling
 from tests.support.engines import gap, served
 from tests.support.models import END, VOCABULARY, WIDE, Source, random_model, tiny_model

@@ -15,12 +15,12 @@ from peft import LoraConfig, get_peft_model
 
 from recipes.errors import RecipeError
 from rollout.engines import engine
-from rollout.engines.context import EngineContext
 from rollout.engines.vllm_remote import guard
 from rollout.engines.vllm_remote.flight import Flight
 from rollout.engines.vllm_remote.http import Servers
 from rollout.engines.vllm_remote.launch import LaunchSpec, environment
 from rollout.engines.vllm_server import vllm_server
+from rollout.generation import EngineContext
 from rollout.types import EngineDied, EngineError, Sampling
 from tests.support.engines import gap, served
 from tests.support.models import END, VOCABULARY, WIDE, Source, random_model, tiny_model

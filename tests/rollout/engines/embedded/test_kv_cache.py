@@ -88,3 +88,29 @@ def test_new_tokens_stay_in_the_cache():
     out, second = one_more(cache, [3], seed=30)
     keys, values = torch.cat([key, first[1]]), torch.cat([value, first[2]])
     assert torch.allclose(out[0], whole(keys, values, second, 0), atol=1e-6)
+
+
+def test_decoding_goes_on_where_the_cache_has_to_grow():
+    cache = SlotCache()  # it grows by 64 tokens at least: from 64 to 128 in the middle of this
+    recording, _, key, value = recorded([62, 60])
+    cache.fill(recording, [0, 1], 0)
+    seen = [(key[:62], value[:62]), (key[62:], value[62:])]
+    for more in range(8):
+        out, new = one_more(cache, [62 + more, 60 + more], seed=20 + more)
+        for slot, (keys, values) in enumerate(seen):
+            assert torch.allclose(out[slot], whole(keys, values, new, slot), atol=1e-6)
+            pair = [x[slot : slot + 1] for x in new[1:]]
+            seen[slot] = torch.cat([keys, pair[0]]), torch.cat([values, pair[1]])
+
+
+def test_more_slots_of_the_same_length_and_longer_ones_of_the_same_number_both_find_room():
+    cache = SlotCache()
+    short, _, key, value = recorded([3])
+    cache.fill(short, [0], 0)
+    cache.fill(short, [0] * 5, 1)  # more slots
+    long, _, long_key, long_value = recorded([100], seed=5)
+    cache.fill(long, [0], 5)  # a longer one
+    out, new = one_more(cache, [3, 3, 3, 3, 3, 100])
+    for slot in range(5):
+        assert torch.allclose(out[slot], whole(key, value, new, slot), atol=1e-6)
+    assert torch.allclose(out[5], whole(long_key, long_value, new, 5), atol=1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recipes.errors import RecipeError
-from rollout.engines.stopping import StopStrings
+from rollout.generation import StopStrings
 from tests.support.models import save_words
 
 
