@@ -7,7 +7,7 @@ check_gold(problems, verify, spec)      would the right answers be scored as rig
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,10 +15,10 @@ import numpy as np
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError
-from recipes.slots.registry import SlotEntry, build, did_you_mean
+from recipes.slots.registry import SlotEntry, build, did_you_mean, entries_of
 from recipes.slots.spec import Spec
 from rewards.types import Message, Problem, Verdict
-from rewards.verifiers.by_row import names_for_rows
+from rewards.verifiers import verifier as verifiers
 from rollout.data.tables import is_local, refuse
 from rollout.render import Renderer
 from rollout.sources import source
@@ -79,33 +79,28 @@ def load_problems(spec: ProblemsSpec, verifier: SlotEntry | None = None) -> list
                 for fault in error.faults
             ]
         ) from error
-    _refuse_repeated_ids(rows)
-    _refuse_two_system_prompts(rows, spec)
-    if verifier is not None:
-        _refuse_unknown_verifiers(rows, names_for_rows(verifier))
-    return [
-        Problem(
-            id=row.id,
-            messages=_messages(row, spec),
-            answer=row.answer,
-            verifier=row.verifier,
-            columns=row.columns,
-        )
-        for row in rows
-    ]
-
-
-def _messages(row: Row, spec: ProblemsSpec) -> tuple[Message, ...]:
-    """The system prompt, then the row's messages with the template around the last one."""
-    given = row.prompt
-    messages = (Message(role="user", content=given),) if isinstance(given, str) else given
-    *before, last = messages
-    asked = Message(role=last.role, content=spec.template.replace("{prompt}", last.content))
+    _check_rows(rows, spec, verifier)
     first = [Message(role="system", content=spec.system_prompt)] if spec.system_prompt else []
-    return (*first, *before, asked)
+    problems: list[Problem] = []
+    for row in rows:  # the template goes around the last message
+        prompt = row.prompt
+        given = (Message(role="user", content=prompt),) if isinstance(prompt, str) else prompt
+        *before, last = given
+        asked = Message(role=last.role, content=spec.template.replace("{prompt}", last.content))
+        problems.append(
+            Problem(
+                id=row.id,
+                messages=(*first, *before, asked),
+                answer=row.answer,
+                verifier=row.verifier,
+                columns=row.columns,
+            )
+        )
+    return problems
 
 
-def _refuse_repeated_ids(rows: Sequence[Row]) -> None:
+def _check_rows(rows: Sequence[Row], spec: ProblemsSpec, judge: SlotEntry | None) -> None:
+    """Refuse ids that repeat, a second system prompt, and verifiers that the recipe lacks."""
     places: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         places[row.id].append(row.where)
@@ -120,12 +115,7 @@ def _refuse_repeated_ids(rows: Sequence[Row]) -> None:
             if len(where) > 1
         ]
     )
-
-
-def _refuse_two_system_prompts(rows: Sequence[Row], spec: ProblemsSpec) -> None:
-    if not spec.system_prompt:
-        return
-    for row in rows:
+    for row in rows if spec.system_prompt else ():
         if not isinstance(row.prompt, str) and row.prompt[0].role == "system":
             raise RecipeError.of(
                 "the row begins with a system message, and the recipe sets another",
@@ -133,14 +123,21 @@ def _refuse_two_system_prompts(rows: Sequence[Row], spec: ProblemsSpec) -> None:
                 path="system_prompt",
                 fix="leave system_prompt out, or take the system messages out of the data",
             )
-
-
-def _refuse_unknown_verifiers(rows: Sequence[Row], names: Collection[str]) -> None:
-    """Every row is judged by a verifier that there is."""
+    if judge is None:
+        return
+    choices = [
+        frozenset(bound.entry.row_verifiers(**bound.options))
+        for bound in entries_of(judge)
+        if bound.entry.row_verifiers is not None
+    ]
+    names = frozenset.intersection(*choices) if choices else frozenset({""})
+    if all(row.verifier in names for row in rows):
+        return
     known = sorted(name for name in names if name)
     listed = f"(known: {', '.join(known)})"
     if not known:
-        listed = "name them in the recipe, `verifier: {name: by_row, named: {...}}`"
+        able = [entry.name for entry in verifiers if entry.row_verifiers is not None]
+        listed = f"name them in the recipe, `verifier: {{name: {' or '.join(able)}, named: ...}}`"
     refuse(
         [
             Fault(
@@ -148,7 +145,7 @@ def _refuse_unknown_verifiers(rows: Sequence[Row], names: Collection[str]) -> No
                 path="verifier",
                 what=f"the row asks for the verifier '{row.verifier}', which has no entry"
                 if row.verifier
-                else "the row names no verifier, and `by_row` has none for such rows",
+                else "the row names no verifier, and the recipe has none for such rows",
                 fix=f"{did_you_mean(row.verifier, known)}{listed}"
                 if row.verifier
                 else f"name one {listed}, or set verifier.otherwise",
@@ -248,7 +245,7 @@ class GoldReport:
             what=f"{len(self.failures)} of {self.checked} gold answers do not pass their own "
             f"verifier (allowed: {max_fail_frac:.0%})",
             fix="let gold_response show what a right response looks like, choose another "
-            "verifier, or mend the data",
+            "verifier, or fix the data",
         )
         raise RecipeError([summary, *examples])
 

@@ -1,12 +1,14 @@
 """Messages to token ids and back. Ids are the truth: they are never made from text twice."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import JSON
 from rewards.types import Message
-from rollout.types import EnvError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class Renderer(Protocol):
@@ -21,8 +23,6 @@ class Renderer(Protocol):
         ...
 
 
-Tokenizer = Any  # a transformers tokenizer; transformers ships no types
-
 _MARK = "temper"  # a reply that no template changes; shows what a template writes after it
 
 
@@ -32,11 +32,12 @@ class ChatRenderer:
     plain: for base models without a template: the prompt is the messages' text alone, joined by
         blank lines, with the tokenizer's own begin token
     template_options: names the template itself reads, such as `enable_thinking`
+    stop_ids: ids that end a reply: the end token, and the one that the template closes a turn with
     """
 
     def __init__(
         self,
-        tokenizer: Tokenizer,
+        tokenizer: "PreTrainedTokenizerBase",
         *,
         plain: bool = False,
         template_options: Mapping[str, JSON] | None = None,
@@ -45,17 +46,30 @@ class ChatRenderer:
             raise RecipeError.of(
                 f"the tokenizer of {tokenizer.name_or_path or 'this model'} has no chat template",
                 fix="use a chat model, add a chat_template to the model folder, or set "
-                "`plain: true` to prompt a base model with the bare text",
+                "`model.plain: true` to prompt a base model with the bare text",
             )
         self._tokenizer = tokenizer
         self._plain = plain
         self._options = dict(template_options or {})
-        self._stop_ids = self._find_stop_ids()
-
-    @property
-    def stop_ids(self) -> tuple[int, ...]:
-        """Ids that end a reply: the end token, and the one that the template closes a turn with."""
-        return self._stop_ids
+        end = tokenizer.eos_token_id
+        stop_ids = [] if end is None else [int(end)]
+        if not plain:
+            turn = [Message(role="user", content=_MARK), Message(role="assistant", content=_MARK)]
+            closed: str = tokenizer.apply_chat_template(
+                _as_dicts(turn), tokenize=False, **self._options
+            )
+            after = closed.rpartition(_MARK)[2].strip()
+            known = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
+            closing = [token for token in known if after.startswith(token)]
+            if closing:
+                longest = max(closing, key=len)
+                stop_ids.append(int(tokenizer.convert_tokens_to_ids(longest)))
+        if not stop_ids:
+            raise RecipeError.of(
+                f"the tokenizer of {tokenizer.name_or_path or 'this model'} has no end token",
+                fix="set eos_token in its tokenizer_config.json, or no completion would ever end",
+            )
+        self.stop_ids = tuple(dict.fromkeys(stop_ids))
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """The ids that the policy continues."""
@@ -79,44 +93,6 @@ class ChatRenderer:
             ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return decoded
-
-    def _find_stop_ids(self) -> tuple[int, ...]:
-        end = self._tokenizer.eos_token_id
-        found = [] if end is None else [int(end)]
-        if not self._plain:
-            turn = [Message(role="user", content=_MARK), Message(role="assistant", content=_MARK)]
-            closed: str = self._tokenizer.apply_chat_template(
-                _as_dicts(turn), tokenize=False, **self._options
-            )
-            after = closed.rpartition(_MARK)[2].strip()
-            known = {*self._tokenizer.all_special_tokens, *self._tokenizer.get_added_vocab()}
-            closing = [token for token in known if after.startswith(token)]
-            if closing:
-                longest = max(closing, key=len)
-                found.append(int(self._tokenizer.convert_tokens_to_ids(longest)))
-        if not found:
-            raise RecipeError.of(
-                f"the tokenizer of {self._tokenizer.name_or_path or 'this model'} has no end token",
-                fix="set eos_token in its tokenizer_config.json, or no completion would ever end",
-            )
-        return tuple(dict.fromkeys(found))
-
-
-def check_extends(previous_ids: Sequence[int], next_ids: Sequence[int]) -> None:
-    """Raise EnvError unless the next turn's ids begin with all ids of the previous one.
-
-    Templates that rewrite history (dropping the reasoning of earlier turns) break this, and with
-    it every log-prob of the turns before.
-    """
-    if list(next_ids[: len(previous_ids)]) == list(previous_ids):
-        return
-    pairs = zip(previous_ids, next_ids, strict=False)
-    shared = next((i for i, (a, b) in enumerate(pairs) if a != b), len(next_ids))
-    raise EnvError(
-        f"turn does not extend the one before: the {len(previous_ids)} ids of the previous turn "
-        f"and the {len(next_ids)} of this one differ from position {shared}; "
-        "the chat template rewrites earlier turns (for example removes their reasoning)"
-    )
 
 
 def _as_dicts(messages: Sequence[Message]) -> list[dict[str, str]]:

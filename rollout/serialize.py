@@ -101,7 +101,7 @@ def _sample_from_dict(state: Mapping[str, JSON]) -> Sample:
     )
 
 
-def _array_to_dict(array: npt.NDArray[Any]) -> dict[str, str]:
+def _array_to_dict(array: npt.NDArray[np.generic]) -> dict[str, str]:
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     return {"dtype": little.dtype.str, "base64": base64.b64encode(little.tobytes()).decode()}
 
@@ -111,7 +111,7 @@ def _array_from_dict(state: Mapping[str, str]) -> npt.NDArray[Any]:
     return data.astype(data.dtype.newbyteorder("="))  # also makes it own its memory
 
 
-def _tag(value: Any) -> JSON:
+def _tag(value: object) -> JSON:
     """JSON for a column's value; tuples and odd keys are marked, anything else is our defect."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
@@ -126,7 +126,7 @@ def _tag(value: Any) -> JSON:
     raise AssertionError(f"a problem's column holds {type(value).__name__}; sources refuse these")
 
 
-def _untag(value: JSON) -> Any:
+def _untag(value: JSON) -> JSON:
     if isinstance(value, list):
         return [_untag(item) for item in value]
     if isinstance(value, Mapping):

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePath
@@ -35,6 +35,7 @@ class Registered:
     renamed: Mapping[str, str] = field(
         default_factory=dict
     )  # old option name -> the one it has now
+    row_verifiers: Callable[..., Collection[str]] | None = None  # names that a data row may give
 
     @property
     def summary(self) -> str:

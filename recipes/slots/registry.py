@@ -13,7 +13,7 @@ import importlib
 import inspect
 import json
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -94,6 +94,7 @@ class Registry(Generic[P, R]):
         on_run_start: Callable[..., None] | None = None,
         formerly: Sequence[str] = (),
         renamed: Mapping[str, str] | None = None,
+        row_verifiers: Callable[..., Collection[str]] | None = None,
     ) -> Callable[[F], F]:
         """Decorator: check the signature, build the options schema, file under the name.
 
@@ -105,6 +106,8 @@ class Registry(Generic[P, R]):
         all options when a run begins, before its model is loaded: it opens what they name (a key, a
         folder, a model), or raises RecipeError. `formerly` are names that the function had before,
         and `renamed` maps old option names to new ones: an old name is an error with the new one.
+        `row_verifiers`, of a verifier that chooses another one by the data row, is called with all
+        options and returns the names that a row may give, with '' where it need not give any.
         """
         expected = self.params if params is None else tuple(params)
 
@@ -135,6 +138,7 @@ class Registry(Generic[P, R]):
                     validate=validate,
                     on_run_start=on_run_start,
                     renamed=dict(renamed or {}),
+                    row_verifiers=row_verifiers,
                 )
             )
             self._former |= dict.fromkeys(formerly, function.__name__)

@@ -5,14 +5,20 @@ from typing import Annotated
 
 from pydantic import Field
 
-from recipes.slots.registry import SlotEntry, entries_of
+from recipes.slots.registry import SlotEntry
 from rewards.calling import call_verifier
 from rewards.composition import Component, values_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier, verifier
 
 
-@verifier.register()
+def _row_verifiers(
+    *, named: Mapping[str, SlotEntry], otherwise: SlotEntry | None
+) -> frozenset[str]:
+    return frozenset([*named, *([] if otherwise is None else [""])])
+
+
+@verifier.register(row_verifiers=_row_verifiers)
 async def by_row(
     problem: Problem,
     response: str,
@@ -47,17 +53,3 @@ async def by_row(
         answer=verdict.answer,
         components=components,
     )
-
-
-def names_for_rows(bound: SlotEntry) -> frozenset[str]:
-    """What a row may name as its verifier; with '' where it need not name any."""
-    choices = [
-        frozenset(_names(entry.options)) for entry in entries_of(bound) if entry.name == "by_row"
-    ]
-    return frozenset.intersection(*choices) if choices else frozenset({""})
-
-
-def _names(options: Mapping[str, SlotEntry | Mapping[str, SlotEntry] | None]) -> list[str]:
-    named = options["named"]
-    assert isinstance(named, Mapping), "checked by the schema"
-    return [*named, *([] if options["otherwise"] is None else [""])]

@@ -1,7 +1,7 @@
 """SLOT buffer: finished groups that wait for training. Factories `(*, options) -> Buffer`."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from recipes.slots.registry import Registry
 from recipes.slots.spec import JSON
@@ -25,4 +25,4 @@ class Buffer(Protocol):
     def load_state_dict(self, state: Mapping[str, JSON]) -> None: ...
 
 
-buffer: Registry[Any, Any] = Registry("buffer", params=(), packages=["rollout.buffers"])
+buffer: Registry[[], Buffer] = Registry("buffer", params=(), packages=["rollout.buffers"])

@@ -1,4 +1,5 @@
-"""Rows, preference pairs and tables as they are read from files and data sets.
+"""Data files and data sets of the hub, read as table lines, checked rows or preference pairs.
 
-Import `read_table` and the row types from their files; sources build on them.
+Import `read` from `tables`, `Columns` and `to_rows` from `rows`, and `PairsSpec` and `load_pairs`
+from `pairs`; the sources build on them.
 """

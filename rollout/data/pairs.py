@@ -2,12 +2,22 @@
 
 {"prompt": "...", "chosen": "...", "rejected": "..."}          texts, or lists of messages
 {"chosen": [...], "rejected": [...]}                           whole conversations, prompt: ''
+{"prompt": "...", "responses": [{"text": "...", "passed": 3, "words": 40}, ...]}
+
+The third form makes pairs of scored responses, by factors in order of importance (HERON). Of two
+responses to a prompt the one is preferred that is better in the first factor in which they differ
+by more than its margin; later factors are not looked at. No weights have to be found, and a
+factor's scale does not matter. Bukharin et al. 2023, https://arxiv.org/abs/2309.02632. The verifier
+`ranked` and the shaping function `heron` use such an order as a reward; this makes the pairs that
+a reward model is trained on, as the paper does. With margins the relation is not transitive.
 """
 
 import itertools
-from collections.abc import Sequence
+import math
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,9 +26,22 @@ from recipes.errors import Fault
 from recipes.slots.registry import did_you_mean
 from recipes.slots.spec import JSON, Spec
 from rewards.types import Message
-from rollout.data.ranked_pairs import FactorSpec, margins_of, preferred, scored_responses
 from rollout.data.rows import messages_of
 from rollout.data.tables import Line, Split, Subset, TablePath, read, refuse
+
+ScoredResponse = tuple[str, tuple[float, ...]]  # text, and its factors with larger ones better
+
+
+class FactorSpec(Spec):
+    """One measure of a response."""
+
+    column: Annotated[str, Field(min_length=1, description="its key in every response")]
+    better: Annotated[
+        Literal["higher", "lower"], Field(description="which end is the good one")
+    ] = "higher"
+    margin: Annotated[
+        float, Field(ge=0, description="difference that counts, in standard deviations of all")
+    ] = 0.0
 
 
 class PairColumns(Spec):
@@ -78,8 +101,8 @@ class Pairs:
 
 def load_pairs(spec: PairsSpec) -> Pairs:
     """Every pair of the file, split by prompt. Raises RecipeError with up to ten faults."""
-    found = read_pairs(spec)
-    pairs = [pair for pair in found if pair is not None and pair.chosen != pair.rejected]
+    listed = read_pairs(spec)
+    pairs = [pair for pair in listed if pair is not None and pair.chosen != pair.rejected]
     prompts = list(dict.fromkeys(pair.prompt for pair in pairs))
     order = np.random.default_rng((spec.seed, 2)).permutation(len(prompts))
     wanted, counts = spec.held_out * len(pairs), dict.fromkeys(prompts, 0)
@@ -95,7 +118,7 @@ def load_pairs(spec: PairsSpec) -> Pairs:
     split = Pairs(
         train=tuple(pair for pair in pairs if pair.prompt not in apart),
         held_out=tuple(pair for pair in pairs if pair.prompt in apart),
-        equal=len(found) - len(pairs),
+        equal=len(listed) - len(pairs),
     )
     if not split.train or not split.held_out:
         what = f"{len(pairs)} pairs over {len(prompts)} prompts leave nothing to "
@@ -111,48 +134,77 @@ def read_pairs(spec: PairsSpec) -> list[Pair | None]:
     """
     lines = read(spec.path, split=spec.split, subset=spec.subset)
     lines = lines[: spec.limit] if spec.limit else lines
-    _check_columns(lines, spec)
+    known = list(dict.fromkeys(key for line in lines for key in line.values))
+    wanted = ("prompt", "responses") if spec.factors else ("prompt", "chosen", "rejected")
+    refuse(
+        [
+            Fault(
+                path=f"pairs.columns.{role}",
+                what=f"{spec.path} has no column '{column}'",
+                fix=f"{did_you_mean(column, known)}say which column it is (columns: "
+                f"{', '.join(known)})"
+                + ("; '' where the pair holds whole conversations" if role == "prompt" else ""),
+            )
+            for role, column in spec.columns.model_dump(include=set(wanted)).items()
+            if column and column not in known
+        ]
+    )
     if spec.factors:
         return _compared(lines, spec)
-    made = [_pair(line, spec.columns) for line in lines]
-    refuse([fault for fault in made if isinstance(fault, Fault)])
-    return [pair for pair in made if isinstance(pair, Pair)]
+    pairs = [_pair(line, spec.columns) for line in lines]
+    refuse([fault for fault in pairs if isinstance(fault, Fault)])
+    return [pair for pair in pairs if isinstance(pair, Pair)]
 
 
 def _compared(lines: Sequence[Line], spec: PairsSpec) -> list[Pair | None]:
     """Every two responses to a prompt."""
-    rows = [scored_responses(line, spec.columns.responses, spec.factors) for line in lines]
+    rows = [_scored_responses(line, spec.columns.responses, spec.factors) for line in lines]
     prompts = [_messages(line, spec.columns.prompt, role="user") for line in lines]
     refuse([f for f in (*prompts, *(fault for _, fault in rows)) if isinstance(f, Fault)])
-    margins = margins_of([item for items, _ in rows for item in items], spec.factors)
+    columns = zip(*(values for responses, _ in rows for _, values in responses), strict=True)
+    spreads = [statistics.pstdev(column) for column in columns] or [0.0] * len(spec.factors)
+    margins = [f.margin * spread for f, spread in zip(spec.factors, spreads, strict=True)]
     pairs: list[Pair | None] = []
-    for prompt, (items, _) in zip(prompts, rows, strict=True):
+    for prompt, (responses, _) in zip(prompts, rows, strict=True):
         assert not isinstance(prompt, Fault), "refused above"
-        for first, second in itertools.combinations(items, 2):
+        for first, second in itertools.combinations(responses, 2):
             sign = preferred(first, second, margins)
             texts = (first[0], second[0])[:: sign or 1]
-            made = Pair(prompt=prompt, chosen=texts[0], rejected=texts[1])
-            pairs.append(made if sign else None)
+            pair = Pair(prompt=prompt, chosen=texts[0], rejected=texts[1])
+            pairs.append(pair if sign else None)
     return pairs
 
 
-def _check_columns(lines: Sequence[Line], spec: PairsSpec) -> None:
-    known = list(dict.fromkeys(key for line in lines for key in line.values))
-    wanted = ("prompt", "responses") if spec.factors else ("prompt", "chosen", "rejected")
-    columns = spec.columns.model_dump(include=set(wanted))
-    refuse(
-        [
-            Fault(
-                path=f"pairs.columns.{part}",
-                what=f"{spec.path} has no column '{column}'",
-                fix=f"{did_you_mean(column, known)}say which column it is (columns: "
-                f"{', '.join(known)})"
-                + ("; '' where the pair holds whole conversations" if part == "prompt" else ""),
-            )
-            for part, column in columns.items()
-            if column and column not in known
-        ]
-    )
+def _scored_responses(
+    line: Line, column: str, factors: Sequence[FactorSpec]
+) -> tuple[list[ScoredResponse], Fault | None]:
+    """The responses of a row that have every factor, or what is wrong with the row."""
+    listed: JSON = line.values.get(column)
+    if not isinstance(listed, list) or not listed:
+        what = f"column '{column}' holds {listed!r:.80}, expected a list of responses"
+        fix = "write objects with `text` and one number for each factor"
+        return [], Fault(where=line.where, what=what, fix=fix)
+    scored: list[ScoredResponse] = []
+    for number, entry in enumerate(listed):
+        text = entry.get("text") if isinstance(entry, Mapping) else None
+        if not isinstance(text, str) or not text:
+            what = f"response {number} is {entry!r:.80}"
+            return [], Fault(where=line.where, what=what, fix="it needs a `text`")
+        values = [entry.get(factor.column) for factor in factors]
+        if all(isinstance(value, int | float) and math.isfinite(value) for value in values):
+            signs = [1.0 if factor.better == "higher" else -1.0 for factor in factors]
+            scored.append((text, tuple(s * v for s, v in zip(signs, values, strict=True))))
+    return scored, None
+
+
+def preferred(first: ScoredResponse, second: ScoredResponse, margins: Sequence[float]) -> int:
+    """1 when the first is preferred, -1 when the second is, 0 when no factor decides."""
+    for mine, theirs, margin in zip(first[1], second[1], margins, strict=True):
+        if mine > theirs + margin:
+            return 1
+        if theirs > mine + margin:
+            return -1
+    return 0
 
 
 def _pair(line: Line, columns: PairColumns) -> Pair | Fault:

@@ -49,8 +49,8 @@ def to_rows(lines: Sequence[Line], columns: Columns, *, name: str) -> list[Row]:
         prompt = _prompt(line, columns.prompt)
         answer = _answer(line, columns.answer) if columns.answer else ""
         label = _label(line, columns.id) if has_ids else f"{name}-{line.number}"
-        judge = _judge(line, columns.verifier) if columns.verifier else ""
-        wrong = [part for part in (prompt, answer, label, judge) if isinstance(part, Fault)]
+        judge = _verifier(line, columns.verifier) if columns.verifier else ""
+        wrong = [cell for cell in (prompt, answer, label, judge) if isinstance(cell, Fault)]
         faults += wrong
         if wrong:
             continue
@@ -130,9 +130,9 @@ def _known(lines: Sequence[Line]) -> list[str]:
 def _prompt(line: Line, column: str) -> str | tuple[Message, ...] | Fault:
     value = line.values.get(column)
     if isinstance(value, str):
-        return value if value.strip() else _empty(line, column, "prompt")
+        return value if value.strip() else _empty(line, column, "a prompt")
     if value is None or value == []:
-        return _empty(line, column, "prompt")
+        return _empty(line, column, "a prompt")
     if not isinstance(value, list):
         return Fault(
             where=line.where,
@@ -168,22 +168,22 @@ def messages_of(line: Line, column: str, entries: Sequence[JSON]) -> tuple[Messa
 def _answer(line: Line, column: str) -> str | Fault:
     value = line.values.get(column)
     if value is None or (isinstance(value, str) and not value.strip()):
-        return _empty(line, column, "answer")
-    parts = value if isinstance(value, list) else [value]
-    if parts and all(_is_plain(part) for part in parts):
-        return ", ".join(str(part) for part in parts)
+        return _empty(line, column, "an answer")
+    answers = value if isinstance(value, list) else [value]
+    plain = [
+        bool(answer.strip()) if isinstance(answer, str)
+        else isinstance(answer, int | float)
+        and not isinstance(answer, bool)
+        and math.isfinite(answer)
+        for answer in answers
+    ]  # fmt: skip
+    if plain and all(plain):
+        return ", ".join(str(answer) for answer in answers)
     return Fault(
         where=line.where,
         what=f"column '{column}' holds {value!r:.80}, expected text or a number",
         fix="write the gold answer as a string",
     )
-
-
-def _is_plain(value: JSON) -> bool:
-    """Text that is not empty, or a finite number."""
-    if isinstance(value, str):
-        return bool(value.strip())
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _label(line: Line, column: str) -> str | Fault:
@@ -197,7 +197,7 @@ def _label(line: Line, column: str) -> str | Fault:
     )
 
 
-def _judge(line: Line, column: str) -> str | Fault:
+def _verifier(line: Line, column: str) -> str | Fault:
     value = line.values.get(column)
     if value is None or isinstance(value, str):
         return (value or "").strip()
@@ -208,10 +208,6 @@ def _judge(line: Line, column: str) -> str | Fault:
     )
 
 
-def _empty(line: Line, column: str, part: str) -> Fault:
+def _empty(line: Line, column: str, needed: str) -> Fault:
     what = f"column '{column}' is empty" if column in line.values else f"no column '{column}'"
-    return Fault(where=line.where, what=what, fix=f"every row needs {_article(part)} {part}")
-
-
-def _article(word: str) -> str:
-    return "an" if word[0] in "aeiou" else "a"
+    return Fault(where=line.where, what=what, fix=f"every row needs {needed}")

@@ -10,7 +10,7 @@ import mimetypes
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -43,9 +43,13 @@ def read(path: str, *, split: str, subset: str) -> list[Line]:
     `<split>-*`. Raises RecipeError.
     """
     if is_local(path):
-        _refuse_subset(path, subset)
-        local = Path(path).expanduser()
-        files = _files_of_split(local, split) if local.is_dir() else [_file(local, split)]
+        if subset:
+            raise RecipeError.of(
+                f"{path} is local, and only a data set on the hub has subsets (got '{subset}')",
+                path="subset",
+                fix="leave subset out",
+            )
+        files = _files(Path(path).expanduser(), split)
         lines = [line for file in files for line in _read_file(file)]
     else:
         lines = list(_read_hub(path, split, subset))
@@ -78,48 +82,39 @@ def refuse(faults: list[Fault]) -> None:
         raise RecipeError(faults)
 
 
-def _refuse_subset(path: str, subset: str) -> None:
-    if subset:
+def _files(path: Path, split: str) -> list[Path]:
+    """The file itself, or those of a folder's split."""
+    if path.is_dir():
+        files = sorted(f for f in path.iterdir() if f.is_file() and f.suffix in SUFFIXES)
+        chosen = [f for f in files if f.stem == split or f.stem.startswith(f"{split}-")]
+        if not chosen:
+            there = ", ".join(f.name for f in files[:MAX_FAULTS])
+            raise RecipeError.of(
+                f"folder '{path}' has no files of the split '{split}' (found: "
+                f"{there or 'no .jsonl, .json or .parquet file'})",
+                path="split",
+                fix=f"set split, or name a file, for example {split}.jsonl",
+            )
+        return chosen
+    if not path.is_file():
         raise RecipeError.of(
-            f"{path} is local, and only a data set on the hub has subsets (got '{subset}')",
-            path="subset",
-            fix="leave subset out",
-        )
-
-
-def _file(file: Path, split: str) -> Path:
-    if not file.is_file():
-        raise RecipeError.of(
-            f"no file or folder '{file}' (relative paths start at {Path.cwd()})",
+            f"no file or folder '{path}' (relative paths start at {Path.cwd()})",
             path="path",
             fix="correct the path; a data set on the hub is named `owner/name`",
         )
-    if file.suffix not in SUFFIXES:
+    if path.suffix not in SUFFIXES:
         raise RecipeError.of(
-            f"'{file}' ends in '{file.suffix}'; readable are {', '.join(SUFFIXES)}",
+            f"'{path}' ends in '{path.suffix}'; readable are {', '.join(SUFFIXES)}",
             path="path",
             fix="convert it to JSON lines: one object a line",
         )
     if split != "train":
         raise RecipeError.of(
-            f"'{file}' is one file, which has no split '{split}'",
+            f"'{path}' is one file, which has no split '{split}'",
             path="split",
             fix="leave split out, or name a folder with files called after their split",
         )
-    return file
-
-
-def _files_of_split(folder: Path, split: str) -> list[Path]:
-    files = sorted(f for f in folder.iterdir() if f.is_file() and f.suffix in SUFFIXES)
-    chosen = [f for f in files if f.stem == split or f.stem.startswith(f"{split}-")]
-    if not chosen:
-        found = ", ".join(f.name for f in files[:MAX_FAULTS]) or "no .jsonl, .json or .parquet file"
-        raise RecipeError.of(
-            f"folder '{folder}' has no files of the split '{split}' (found: {found})",
-            path="split",
-            fix=f"set split, or name a file, for example {split}.jsonl",
-        )
-    return chosen
+    return [path]
 
 
 def _read_file(file: Path) -> list[Line]:
@@ -127,8 +122,23 @@ def _read_file(file: Path) -> list[Line]:
         return _read_parquet(file)
     with file.open("rb") as stream:
         first = next((raw.strip() for raw in stream if raw.strip()), b"")
-    is_array = file.suffix == ".json" and first.removeprefix(codecs.BOM_UTF8)[:1] == b"["
-    return _read_array(file) if is_array else _read_json_lines(file)
+    if file.suffix != ".json" or first.removeprefix(codecs.BOM_UTF8)[:1] != b"[":
+        return _read_json_lines(file)
+    try:
+        values = _parse(file.read_bytes())
+    except _Unreadable as error:
+        raise RecipeError.of(
+            error.what,
+            where=f"{file}:{error.line}",
+            fix=f"{error.fix}; a file that begins with '[' must be one array of objects",
+        ) from None
+    faults = [
+        Fault(where=f"{file}[{i}]", what=f"expected a JSON object, found {_kind(value)}")
+        for i, value in enumerate(values)
+        if not isinstance(value, dict)
+    ]
+    refuse(faults)
+    return [Line(where=f"{file}[{i}]", number=0, values=v) for i, v in enumerate(values)]
 
 
 def _read_parquet(file: Path) -> list[Line]:
@@ -198,24 +208,6 @@ def _read_json_lines(file: Path) -> list[Line]:
     return lines
 
 
-def _read_array(file: Path) -> list[Line]:
-    try:
-        values = _parse(file.read_bytes())
-    except _Unreadable as error:
-        raise RecipeError.of(
-            error.what,
-            where=f"{file}:{error.line}",
-            fix=f"{error.fix}; a file that begins with '[' must be one array of objects",
-        ) from None
-    faults = [
-        Fault(where=f"{file}[{i}]", what=f"expected a JSON object, found {_kind(value)}")
-        for i, value in enumerate(values)
-        if not isinstance(value, dict)
-    ]
-    refuse(faults)
-    return [Line(where=f"{file}[{i}]", number=0, values=v) for i, v in enumerate(values)]
-
-
 def _read_hub(name: str, split: str, subset: str) -> Iterator[Line]:
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
@@ -233,7 +225,7 @@ def _read_hub(name: str, split: str, subset: str) -> Iterator[Line]:
     yield from _plain_lines(table, name)
 
 
-def _plain_lines(table: Iterable[Mapping[str, Any]], name: str) -> Iterator[Line]:
+def _plain_lines(table: Iterable[Mapping[str, object]], name: str) -> Iterator[Line]:
     for number, row in enumerate(table):
         where = f"{name}[{number}]"
         yield Line(
@@ -243,7 +235,7 @@ def _plain_lines(table: Iterable[Mapping[str, Any]], name: str) -> Iterator[Line
         )
 
 
-def _plain(value: Any, column: str, where: str) -> JSON:
+def _plain(value: object, column: str, where: str) -> JSON:
     """A cell as JSON; dates become text, what has no JSON form (images, bytes) is refused."""
     if value is None or isinstance(value, str | bool | int | float):
         return value

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from recipes.slots.registry import Registry
 from rewards.types import Problem, Verdict
@@ -13,7 +13,7 @@ from rollout.types import Sample, Sampling
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutContext:
-    """What an environment may use. `verify` never raises; a failure of its own is MISSING."""
+    """What an environment may use. `verify` never raises; a failed verifier gives MISSING."""
 
     engine: Engine
     renderer: Renderer
@@ -32,7 +32,7 @@ class Environment(Protocol):
     ) -> list[Sample]: ...
 
 
-environment: Registry[Any, Any] = Registry(
+environment: Registry[[Problem, RolloutContext, Sampling, int], Awaitable[list[Sample]]] = Registry(
     "environment",
     params=("problem", "context", "sampling", "n"),
     packages=["rollout.environments"],

@@ -9,12 +9,24 @@ from rewards.types import Problem, Verdict
 from rollout.environments import RolloutContext, environment
 from rollout.types import Completion, EngineError, Finish, Sample, Sampling, Status
 
+_NOTHING = Completion(  # what a failed request leaves of each of its samples
+    token_ids=np.zeros(0, dtype=np.int32),
+    logprobs=np.zeros(0, dtype=np.float32),
+    policy_version=np.zeros(0, dtype=np.int32),
+    finish=Finish.ABORT,
+)
+_STATUS = {
+    Finish.STOP: Status.COMPLETED,
+    Finish.LENGTH: Status.TRUNCATED_TOKENS,
+    Finish.ABORT: Status.ERROR_ENGINE,
+}
+
 
 @environment.register()
 async def single_turn(
     problem: Problem, context: RolloutContext, sampling: Sampling, n: int
 ) -> list[Sample]:
-    """Draws `n` replies to the problem's prompt and asks the verifier about each.
+    """Draws `n` replies to the problem's prompt and verifies each of them.
 
     A reply that hit the token limit is TRUNCATED_TOKENS and is judged as it stands. A failed
     request gives `n` samples, and an aborted reply one, with status ERROR_ENGINE and a missing
@@ -24,8 +36,8 @@ async def single_turn(
     try:
         completions = await context.engine.generate(prompt_ids, sampling, n)
     except EngineError as error:
-        failed = _nothing(f"{type(error).__name__}: {error}")
-        return [_sample(prompt_ids, *failed, index) for index in range(n)]
+        verdict = Verdict.missing(f"{type(error).__name__}: {error}")
+        return [_sample(prompt_ids, _NOTHING, verdict, index) for index in range(n)]
     judged = await asyncio.gather(*(_judge(problem, context, c) for c in completions))
     return [
         _sample(prompt_ids, completion, verdict, index)
@@ -37,24 +49,6 @@ async def _judge(problem: Problem, context: RolloutContext, completion: Completi
     if completion.finish is Finish.ABORT:
         return Verdict.missing("the engine gave up on this completion")
     return await context.verify(problem, context.renderer.text(completion.token_ids.tolist()))
-
-
-def _nothing(reason: str) -> tuple[Completion, Verdict]:
-    """What a failed request leaves of each of its samples."""
-    completion = Completion(
-        token_ids=np.zeros(0, dtype=np.int32),
-        logprobs=np.zeros(0, dtype=np.float32),
-        policy_version=np.zeros(0, dtype=np.int32),
-        finish=Finish.ABORT,
-    )
-    return completion, Verdict.missing(reason)
-
-
-_STATUS = {
-    Finish.STOP: Status.COMPLETED,
-    Finish.LENGTH: Status.TRUNCATED_TOKENS,
-    Finish.ABORT: Status.ERROR_ENGINE,
-}
 
 
 def _sample(

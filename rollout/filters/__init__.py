@@ -1,6 +1,6 @@
 """SLOT filter: `(group) -> Keep(group) | Drop(reason, bucket)`, pure. One file each."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from recipes.slots.registry import Registry
 from rollout.types import Decision, Group
@@ -12,4 +12,6 @@ class Filter(Protocol):
     def __call__(self, group: Group) -> Decision: ...
 
 
-filter_: Registry[Any, Any] = Registry("filter", params=("group",), packages=["rollout.filters"])
+filter_: Registry[[Group], Decision] = Registry(
+    "filter", params=("group",), packages=["rollout.filters"]
+)

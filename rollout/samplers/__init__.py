@@ -1,7 +1,7 @@
 """SLOT sampler: which problem comes next. Factories `(problems, seed, *, options) -> Sampler`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from recipes.slots.registry import Registry
 from recipes.slots.spec import JSON
@@ -18,6 +18,6 @@ class Sampler(Protocol):
     def load_state_dict(self, state: Mapping[str, JSON]) -> None: ...
 
 
-sampler: Registry[Any, Any] = Registry(
+sampler: Registry[[Sequence[Problem], int], Sampler] = Registry(
     "sampler", params=("problems", "seed"), packages=["rollout.samplers"]
 )

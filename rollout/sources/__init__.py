@@ -1,7 +1,8 @@
 """SLOT source: where problems come from. Factories `(*, options) -> list[Row]`. One file each."""
 
-from typing import Any
-
 from recipes.slots.registry import Registry
+from rollout.types import Row
 
-source: Registry[Any, Any] = Registry("problem source", params=(), packages=["rollout.sources"])
+source: Registry[[], list[Row]] = Registry(
+    "problem source", params=(), packages=["rollout.sources"]
+)

@@ -32,20 +32,18 @@ def mbpp(
     program fails. The tests are the column `test_list`, in the row or in its column `meta`; the
     paper shows three (Austin et al. 2021).
     """
-    rows = dataset(path=path, split=split, subset=subset, columns=columns, limit=limit)
-    return [replace(row, prompt=_with_tests(row, tests_shown)) for row in rows]
-
-
-def _with_tests(row: Row, shown: int) -> str:
-    meta = row.columns.get("meta")
-    found = row.columns.get("test_list") or (meta if isinstance(meta, Mapping) else {}).get(
-        "test_list"
-    )
-    if not isinstance(found, list) or not found or not isinstance(row.prompt, str):
-        raise RecipeError.of(
-            "expected a prompt as text, and a list of asserts in the column 'test_list'",
-            where=row.where,
-            fix="use the source `dataset` for data without such tests",
-        )
-    tests = "\n".join(str(test) for test in found[:shown])
-    return f"{row.prompt}\nYour code should pass these tests:\n\n{tests}"
+    rows: list[Row] = []
+    for row in dataset(path=path, split=split, subset=subset, columns=columns, limit=limit):
+        meta = row.columns.get("meta")
+        nested = meta if isinstance(meta, Mapping) else {}
+        tests = row.columns.get("test_list") or nested.get("test_list")
+        if not isinstance(tests, list) or not tests or not isinstance(row.prompt, str):
+            raise RecipeError.of(
+                "expected a prompt as text, and a list of asserts in the column 'test_list'",
+                where=row.where,
+                fix="use the source `dataset` for data without such tests",
+            )
+        listed = "\n".join(str(test) for test in tests[:tests_shown])
+        prompt = f"{row.prompt}\nYour code should pass these tests:\n\n{listed}"
+        rows.append(replace(row, prompt=prompt))
+    return rows

@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
@@ -10,8 +10,8 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from recipes.slots.registry import did_you_mean
 from recipes.slots.spec import JSON
+from rollout.data.train_test_split import SHARE, TrainTestSplit, is_held_out
 from rollout.sources import source
-from rollout.sources.train_test_split import SHARE, Split, belongs
 from rollout.types import Row
 
 _DEFAULTS: dict[str, JSON] = {}
@@ -24,7 +24,8 @@ def reasoning_gym(
     size: Annotated[int, Field(gt=0, description="problems to generate")],
     seed: Annotated[int, Field(ge=0, description="another seed gives other problems")] = 0,
     split: Annotated[
-        Split, Field(description="train or heldout: one question in eight, by a hash of its text")
+        TrainTestSplit,
+        Field(description="train or heldout: one question in eight, by a hash of its text"),
     ] = "all",
     config: Annotated[
         Mapping[str, JSON], Field(description="options of the task itself, `{max_terms: 3}`")
@@ -37,34 +38,15 @@ def reasoning_gym(
     Tasks that accept many answers give none; their rows have an empty answer.
     https://github.com/open-thought/reasoning-gym
     """
-    from reasoning_gym.factory import DATASETS, create_dataset
-
-    if task not in DATASETS:
-        raise RecipeError.of(
-            f"reasoning-gym has no task called '{task}'",
-            path="task",
-            fix=_near(task, DATASETS),
-        )
-    fields = [f.name for f in dataclasses.fields(DATASETS[task][1])]
-    known = [name for name in fields if name not in ("size", "seed")]  # those are ours
-    for option in config:
-        if option not in known:
-            raise RecipeError.of(
-                f"the task {task} has no such option",
-                path=f"config.{option}",
-                fix=f"{did_you_mean(option, known)}(options of {task}: {', '.join(known)})",
-            )
-    drawn = size if split == "all" else _enough(size, split)
-    try:
-        entries = list(create_dataset(task, size=drawn, seed=seed, **config))
-    except (AssertionError, TypeError, ValueError) as error:
-        raise RecipeError.of(
-            f"the task {task} refuses {dict(config)}: {error or type(error).__name__}",
-            path="config",
-            fix="change the option it names",
-        ) from error
-    if split != "all":
-        entries = _of_split(entries, split)[:size]
+    if split == "all":
+        entries = _generate(task, size, seed, config)
+    else:  # so many that the split very likely has `size` different ones
+        drawn = (size * SHARE if split == "heldout" else size) * 3 // 2 + 64
+        questions: dict[str, Mapping[str, JSON]] = {}
+        for entry in _generate(task, drawn, seed, config):
+            if is_held_out(entry["question"]) == (split == "heldout"):
+                questions.setdefault(entry["question"], entry)
+        entries = list(questions.values())[:size]
     if len(entries) < size:
         raise RecipeError.of(
             f"the task {task} gave {len(entries)} different questions of split {split}, not {size}",
@@ -83,25 +65,36 @@ def reasoning_gym(
     ]
 
 
-def _enough(size: int, split: Split) -> int:
-    """Questions to draw so that the split very likely has `size` different ones."""
-    return (size * SHARE if split == "heldout" else size) * 3 // 2 + 64
+def _generate(
+    task: str, size: int, seed: int, config: Mapping[str, JSON]
+) -> list[Mapping[str, JSON]]:
+    """`size` records of the task, repeated questions included. Raises RecipeError."""
+    from reasoning_gym.factory import DATASETS, create_dataset
 
-
-def _of_split(entries: Sequence[Mapping[str, JSON]], split: Split) -> list[Mapping[str, JSON]]:
-    """The split's questions, each once, in the order drawn."""
-    once = {entry["question"]: entry for entry in reversed(entries)}
-    return [
-        entry
-        for entry in entries
-        if belongs(entry["question"], split) and once[entry["question"]] is entry
-    ]
-
-
-def _near(task: str, known: Iterable[str]) -> str:
-    """The names most like `task`, those that contain it first."""
-    names = sorted(known)
-    near = [name for name in names if task in name]
-    near += difflib.get_close_matches(task, names, n=5, cutoff=0.5)
-    listed = ", ".join(dict.fromkeys(near)) or ", ".join(names)
-    return f"near names: {listed}" if near else f"known: {listed}"
+    if task not in DATASETS:
+        names = sorted(DATASETS)
+        near = [name for name in names if task in name]
+        near += difflib.get_close_matches(task, names, n=5, cutoff=0.5)
+        listed = f"near names: {', '.join(dict.fromkeys(near))}"
+        raise RecipeError.of(
+            f"reasoning-gym has no task called '{task}'",
+            path="task",
+            fix=listed if near else f"known: {', '.join(names)}",
+        )
+    fields = [f.name for f in dataclasses.fields(DATASETS[task][1])]
+    known = [name for name in fields if name not in ("size", "seed")]  # options of the source
+    for option in config:
+        if option not in known:
+            raise RecipeError.of(
+                f"the task {task} has no such option",
+                path=f"config.{option}",
+                fix=f"{did_you_mean(option, known)}(options of {task}: {', '.join(known)})",
+            )
+    try:
+        return list(create_dataset(task, size=size, seed=seed, **config))
+    except (AssertionError, TypeError, ValueError) as error:
+        raise RecipeError.of(
+            f"the task {task} refuses {dict(config)}: {error or type(error).__name__}",
+            path="config",
+            fix="change the option it names",
+        ) from error

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from rollout.data.train_test_split import is_held_out
 from rollout.sources import source
-from rollout.sources.train_test_split import is_held_out
 from rollout.types import Row
 
 _SLIP = 0.03  # chance that a worked step is wrong

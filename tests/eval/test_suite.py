@@ -8,8 +8,8 @@ import pytest
 from eval.suite import SHIPPED, load_suite, suite_names
 from recipes.errors import RecipeError
 from recipes.slots.registry import function_of
+from rollout.data.train_test_split import is_held_out
 from rollout.problems import check_gold, load_problems
-from rollout.sources.train_test_split import is_held_out
 
 MINE = """\
 name: mine

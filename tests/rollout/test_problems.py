@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -72,6 +73,35 @@ def test_a_verifier_that_there_is_not_is_refused_with_its_line(tmp_path):
         )
         == 3
     )
+
+
+@pytest.mark.parametrize(
+    ("entry", "names"),
+    [
+        ("exact", {""}),
+        ({"name": "by_row", "named": {"maths": "exact"}}, {"maths"}),
+        ({"name": "by_row", "named": {"maths": "exact"}, "otherwise": "numeric"}, {"maths", ""}),
+        (
+            {
+                "name": "weighted",
+                "components": {
+                    "a": {"name": "by_row", "named": {"maths": "exact", "code": "exact"}},
+                    "b": {"name": "by_row", "named": {"maths": "numeric"}, "otherwise": "exact"},
+                },
+            },
+            {"maths"},
+        ),
+    ],
+)
+def test_a_row_may_name_what_every_verifier_that_chooses_by_row_has(entry, names, tmp_path):
+    accepted = set()
+    for name in ("", "maths", "code"):
+        row = {"prompt": "1+1?", "answer": "2", "kind": name}
+        one = spec(tmp_path, [row], source={"columns": {"verifier": "kind"}})
+        with contextlib.suppress(RecipeError):
+            load_problems(one, verifier.bind(entry))
+            accepted.add(name)
+    assert accepted == names
 
 
 def test_a_name_is_refused_where_one_verifier_judges_all(tmp_path):

@@ -4,8 +4,7 @@ from transformers import PreTrainedTokenizerFast
 
 from recipes.errors import RecipeError
 from rewards.types import Message
-from rollout.render import ChatRenderer, check_extends
-from rollout.types import EnvError
+from rollout.render import ChatRenderer
 
 SPECIAL = ["<eos>", "<user>", "<bot>", "<end>"]
 TEMPLATE = (
@@ -60,7 +59,7 @@ def test_stop_ids_name_a_token_once():
 
 
 def test_no_template_is_an_error_that_names_the_way_out():
-    with pytest.raises(RecipeError, match=r"no chat template.*plain: true"):
+    with pytest.raises(RecipeError, match=r"no chat template.*`model.plain: true`"):
         ChatRenderer(tokenizer("", eos_token="<eos>"))
 
 
@@ -74,14 +73,3 @@ def test_plain_joins_the_bare_text():
 def test_no_end_token_at_all_is_an_error():
     with pytest.raises(RecipeError, match="no end token"):
         ChatRenderer(tokenizer(""), plain=True)
-
-
-@pytest.mark.parametrize("following", [[1, 2, 3], [1, 2, 3, 4]])
-def test_a_turn_may_extend_the_one_before(following):
-    check_extends([1, 2, 3], following)
-
-
-@pytest.mark.parametrize(("following", "position"), [([1, 9, 3, 4], 1), ([1, 2], 2), ([], 0)])
-def test_a_turn_that_rewrites_the_one_before_is_refused(following, position):
-    with pytest.raises(EnvError, match=f"differ from position {position};"):
-        check_extends([1, 2, 3], following)

@@ -1,7 +1,5 @@
 import pytest
 
-from rewards.verifiers import verifier
-from rewards.verifiers.by_row import names_for_rows
 from tests.support.verifiers import broken, judge, pays, raises
 
 NAMED = {"maths": pays(0.25, answer="7", components={"style": 0.5}), "code": pays(1.0)}
@@ -28,25 +26,3 @@ def test_an_unknown_name_is_missing_and_never_another_verifiers_business():
 @pytest.mark.parametrize("component", [broken("out of order"), raises])
 def test_a_verifier_without_a_verdict_gives_none(component):
     assert judge("by_row", row="code", named={"code": component}).is_missing
-
-
-@pytest.mark.parametrize(
-    ("entry", "names"),
-    [
-        ("exact", {""}),
-        ({"name": "by_row", "named": {"maths": "exact"}}, {"maths"}),
-        ({"name": "by_row", "named": {"maths": "exact"}, "otherwise": "numeric"}, {"maths", ""}),
-        (
-            {
-                "name": "weighted",
-                "components": {
-                    "a": {"name": "by_row", "named": {"maths": "exact", "code": "exact"}},
-                    "b": {"name": "by_row", "named": {"maths": "numeric"}, "otherwise": "exact"},
-                },
-            },
-            {"maths"},
-        ),
-    ],
-)
-def test_what_a_row_may_name(entry, names):
-    assert names_for_rows(verifier.bind(entry)) == names

@@ -3,8 +3,7 @@ import json
 import pytest
 
 from recipes.errors import RecipeError
-from rollout.data.pairs import Pair, PairsSpec, load_pairs, read_pairs
-from rollout.data.ranked_pairs import FactorSpec, preferred
+from rollout.data.pairs import FactorSpec, Pair, PairsSpec, load_pairs, preferred, read_pairs
 
 PASSED = FactorSpec(column="passed")
 SHORT = FactorSpec(column="words", better="lower")

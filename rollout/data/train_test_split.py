@@ -3,15 +3,10 @@
 import hashlib
 from typing import Literal, TypeAlias
 
-Split: TypeAlias = Literal["all", "train", "heldout"]
+TrainTestSplit: TypeAlias = Literal["all", "train", "heldout"]
 SHARE = 8  # one prompt in this many is held out
 
 
 def is_held_out(prompt: str) -> bool:
     """The same prompts in every run, for every seed, and on every machine."""
     return hashlib.sha256(prompt.encode()).digest()[0] % SHARE == 0
-
-
-def belongs(prompt: str, split: Split) -> bool:
-    """Whether the prompt is of the split."""
-    return split == "all" or is_held_out(prompt) == (split == "heldout")
