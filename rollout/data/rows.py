@@ -170,20 +170,20 @@ def _answer(line: Line, column: str) -> str | Fault:
     if value is None or (isinstance(value, str) and not value.strip()):
         return _empty(line, column, "an answer")
     answers = value if isinstance(value, list) else [value]
-    plain = [
-        bool(answer.strip()) if isinstance(answer, str)
-        else isinstance(answer, int | float)
-        and not isinstance(answer, bool)
-        and math.isfinite(answer)
-        for answer in answers
-    ]  # fmt: skip
-    if plain and all(plain):
+    if answers and all(_is_plain(answer) for answer in answers):
         return ", ".join(str(answer) for answer in answers)
     return Fault(
         where=line.where,
         what=f"column '{column}' holds {value!r:.80}, expected text or a number",
         fix="write the gold answer as a string",
     )
+
+
+def _is_plain(value: JSON) -> bool:
+    """Text that is not empty, or a finite number."""
+    if isinstance(value, str):
+        return bool(value.strip())
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _label(line: Line, column: str) -> str | Fault:

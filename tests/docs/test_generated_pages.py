@@ -12,7 +12,7 @@ from tools.docs_words import Docstring, markdown, type_words
 from trainer.losses import loss
 
 MARKDOWN = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-REGISTRY = re.compile(r"^\w+(?:: Registry\[Any, Any\])? = (?:Schedule)?Registry\(", re.MULTILINE)
+REGISTRY = re.compile(r"^\w+(?:: Registry\[.*\])? = (?:Schedule)?Registry\(", re.MULTILINE)
 
 
 def anchors(file: Path) -> list[str]:

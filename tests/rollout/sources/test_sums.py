@@ -8,7 +8,6 @@ from recipes.slots.registry import build
 from rollout.data.train_test_split import is_held_out
 from rollout.sources import source
 from rollout.sources.sums import _lazy, _worked
-from rollout.sources.train_test_split import is_held_out
 
 EXAMPLES = [{"size": 4}, {"size": 4, "demonstrations": True}]
 
