@@ -1,9 +1,11 @@
 """`temper export RUN FOLDER`: a checkpoint as a Hugging Face model folder."""
 
+import sys
 from pathlib import Path
 
 from recipes.errors import RecipeError
 from recipes.loading.load import load
+from trainer.monitor.checkpoint import MANIFEST, newest_whole, verify
 from trainer.policy.policy import Policy
 from trainer.recipe.config import read
 
@@ -34,12 +36,15 @@ def export_checkpoint(run: Path, to: Path, *, merge: bool, critic: bool = False)
 
 def _checkpoint(run: Path) -> Path:
     run = run.resolve()
-    if (run / "manifest.json").exists():
+    if (run / MANIFEST).exists():
+        verify(run)
         return run
-    complete = sorted(p.parent for p in run.glob("checkpoints/step_*/manifest.json"))
-    if not complete:
+    newest, damaged = newest_whole(run / "checkpoints")
+    for checkpoint, fault in damaged.items():
+        print(f"the checkpoint {checkpoint} is damaged: {fault}", file=sys.stderr)
+    if newest is None:
         raise RecipeError.of(
             f"{run} holds no complete checkpoint",
             fix="name the folder of a run (its recipe's `output`) or one of its checkpoints",
         )
-    return complete[-1]
+    return newest

@@ -24,7 +24,7 @@ from rollout.types import Bucket, Group
 from trainer.batch.pack import pack
 from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import Mean, Metrics
-from trainer.monitor.checkpoint import load_host
+from trainer.monitor.checkpoint import load_host, verify
 from trainer.monitor.record import Recording
 from trainer.monitor.step_metrics import outcomes
 from trainer.policy.policy import Policy
@@ -119,6 +119,8 @@ class Bench:
         """Both recipes on one step."""
         folder = run / "checkpoints" / recording.checkpoint
         begin = folder / "policy" if recording.checkpoint else self._initial
+        if recording.checkpoint:
+            verify(folder)
         host = load_host(folder)["algorithm"] if recording.checkpoint else {}
         self._policy.load(begin)
         whole = pack(recording.groups)

@@ -20,9 +20,11 @@ from trainer.models.logprob_model import LogprobModel
 from trainer.models.value_model import ValueModel
 from trainer.parallel.optimizer import Optimizers, reset_idle_steps, set_rates
 from trainer.parallel.ranks import Processes, Update
+from trainer.parallel.state_files import Seals
 from trainer.recipe.sections import ShardingSpec
 
 _TAG = "zero"
+_SCRIPTS = "zero_to_*.py"
 _BUCKET = 2 * 10**8  # elements that travel together at most
 
 
@@ -149,7 +151,12 @@ class DeepSpeedModule:
             model=module, optimizer=moved, config=config, dist_init_required=False
         )[0]
         self._gathered: Callable[..., Any] = deepspeed.zero.GatheredParameters
+        from trainer.parallel.deepspeed_state import PlainCheckpointEngine
+
+        self._files = PlainCheckpointEngine(self._engine.optimizer)
+        self._engine.checkpoint_engine = self._files
         self._world_size = processes.world_size
+        self._is_main = processes.is_main
         self.whole = sharding.zero < 3
 
     def __call__(self, *args: object) -> tuple[Tensor, ...]:
@@ -178,10 +185,14 @@ class DeepSpeedModule:
         with self._gathered(list(parameters), enabled=not self.whole):
             yield
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path) -> Seals:
         self._engine.save_checkpoint(
             str(folder), tag=_TAG, save_latest=False, exclude_frozen_parameters=self._frozen
         )
+        if self._is_main:  # a checkpoint holds data; DeepSpeed adds a script that unpickles it
+            for script in folder.glob(_SCRIPTS):
+                script.unlink()
+        return self._files.take_seals()
 
     def load(self, folder: Path) -> None:
         self._engine.load_checkpoint(

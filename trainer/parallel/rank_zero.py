@@ -4,12 +4,14 @@ An exception on rank 0 only would leave the others waiting in their next collect
 piece of work is announced: they receive its value, or stop with it.
 """
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from rollout.types import Interrupted
 
 T = TypeVar("T")
+_RANK_NAMES = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
 
 class Ranks(Protocol):
@@ -22,6 +24,15 @@ class Ranks(Protocol):
 
 class MainRankFailed(Exception):
     """Rank 0 stopped; its own output says why."""
+
+
+def launched_as_main() -> bool:
+    """Whether this process will be rank 0; before the ranks have met, and so before a model loads.
+
+    The variables are those that accelerate goes by when it starts the ranks.
+    """
+    ranks = [os.environ[name] for name in _RANK_NAMES if name in os.environ]
+    return not ranks or int(ranks[0]) == 0
 
 
 async def on_main(ranks: Ranks, work: Callable[[], Awaitable[T]]) -> T:

@@ -21,6 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from trainer.parallel.state_files import Seals
 from trainer.recipe.sections import ShardingSpec
 
 T = TypeVar("T")
@@ -62,8 +63,13 @@ class ParallelModule(Protocol):
         """Within it the parameters are whole; all ranks enter together."""
         ...
 
-    def save(self, folder: Path) -> None: ...
-    def load(self, folder: Path) -> None: ...
+    def save(self, folder: Path) -> Seals:
+        """Write weights and optimizer; the seals of the files that this rank wrote."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Go on from what `save` wrote; no code is run that the files may hold."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from trainer.parallel.optimizer import MasterWeights, Optimizers, reset_idle_steps, set_rates
 from trainer.parallel.ranks import Processes, Update
+from trainer.parallel.state_files import Seals, read_state, write_state
 
 _FILE = "replica.pt"
 _BUCKET = 2**26  # elements summed over the ranks at once: 256 MB
@@ -72,14 +73,15 @@ class ReplicatedModule:
     def gathered(self, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
         yield
 
-    def save(self, folder: Path) -> None:
-        if self._processes.is_main:
-            masters = dict(zip(self._trained, self._masters.all, strict=True))
-            state = {"weights": masters, "optimizer": self._optimizer.state_dict()}
-            torch.save(state, folder / _FILE)
+    def save(self, folder: Path) -> Seals:
+        if not self._processes.is_main:
+            return {}
+        masters = dict(zip(self._trained, self._masters.all, strict=True))
+        state = {"weights": masters, "optimizer": self._optimizer.state_dict()}
+        return {folder / _FILE: write_state(state, folder / _FILE)}
 
     def load(self, folder: Path) -> None:
-        state = torch.load(folder / _FILE, map_location=self._processes.device, weights_only=True)
+        state = read_state(folder / _FILE, self._processes.device)
         with torch.no_grad():
             for name, master in zip(self._trained, self._masters.all, strict=True):
                 master.copy_(state["weights"][name])

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import torch
 
+from trainer.parallel.state_files import Seals, read_state, write_state
+
 log = logging.getLogger(__name__)
 
 
-def save_random_state(folder: Path, rank: int) -> None:
+def save_random_state(folder: Path, rank: int) -> Seals:
     """Write this rank's generators to `folder`."""
     state = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
-    torch.save(state, folder / f"random_{rank}.pt")
+    path = folder / f"random_{rank}.pt"
+    return {path: write_state(state, path)}
 
 
 def load_random_state(folder: Path, rank: int) -> None:
@@ -27,7 +30,7 @@ def load_random_state(folder: Path, rank: int) -> None:
     if not (folder / f"random_{rank}.pt").exists():
         log.warning("no random state of rank %d in %s: its dropout starts afresh", rank, folder)
         return
-    state = torch.load(folder / f"random_{rank}.pt", weights_only=True)
+    state = read_state(folder / f"random_{rank}.pt")
     torch.set_rng_state(state["cpu"])
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"])

@@ -28,6 +28,7 @@ from trainer.parallel.deepspeed import DeepSpeedModule, gathered, loaded_in_part
 from trainer.parallel.optimizer import Optimizers
 from trainer.parallel.ranks import ParallelModule, Processes, Update
 from trainer.parallel.replicated import ReplicatedModule
+from trainer.parallel.state_files import Seals
 from trainer.policy.forward import LogprobFn, freeze
 from trainer.policy.weights import collected
 from trainer.recipe.sections import CriticSpec, ModelSpec, ShardingSpec
@@ -96,11 +97,12 @@ class Critic:
         assert self._module is not None, "a frozen critic was told to step"
         return self._module.step(lr)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path) -> Seals:
         """Weights and optimizer, below a policy's checkpoint; a frozen critic has no state."""
-        if self._module is not None:
-            (folder / _FOLDER).mkdir(exist_ok=True)
-            self._module.save(folder / _FOLDER)
+        if self._module is None:
+            return {}
+        (folder / _FOLDER).mkdir(exist_ok=True)
+        return self._module.save(folder / _FOLDER)
 
     def load(self, folder: Path) -> None:
         if self._module is not None:

@@ -32,6 +32,7 @@ from trainer.parallel.optimizer import Optimizers
 from trainer.parallel.ranks import ParallelModule, Processes, Update
 from trainer.parallel.replicated import ReplicatedModule
 from trainer.parallel.rng_state import load_random_state, save_random_state
+from trainer.parallel.state_files import Seals
 from trainer.policy.critic import Critic, split_values
 from trainer.policy.forward import LogprobFn, forward_microbatch, freeze, load_causal_lm
 from trainer.policy.weight_export import WeightExporter
@@ -123,6 +124,10 @@ class Policy:
     def broadcast(self, value: T) -> T:
         """Rank 0's value, on every rank."""
         return self._processes.broadcast(value)
+
+    def gather(self, value: T) -> list[T]:
+        """Every rank's value, in the order of the ranks, on every rank."""
+        return self._processes.gather(value)
 
     # -- loading ---------------------------------------------------------------------------------
 
@@ -322,15 +327,18 @@ class Policy:
 
     # -- state -----------------------------------------------------------------------------------
 
-    def save(self, folder: Path) -> None:
-        """Weights, optimizer and random state of every rank; all ranks write into `folder`."""
+    def save(self, folder: Path) -> Seals:
+        """Weights, optimizer and random state of every rank; all ranks write into `folder`.
+
+        Returns the seals of the state files that this rank wrote.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         if self.is_main:
             (folder / "layout.json").write_text(json.dumps(self._layout))
-        self._module.save(folder)
+        seals = {**self._module.save(folder)}
         if self._critic is not None:
-            self._critic.save(folder)
-        save_random_state(folder, self._processes.rank)
+            seals |= self._critic.save(folder)
+        return seals | save_random_state(folder, self._processes.rank)
 
     def load(self, folder: Path) -> None:
         """Go on exactly where `save` was called. Raises RecipeError for another layout of ranks."""

@@ -5,7 +5,6 @@ data is read, data before a model is loaded.
 """
 
 import asyncio
-import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,13 +33,19 @@ from rollout.types import EngineDied, Interrupted, RolloutError, Sampling
 from rollout.verification import BreakerTripped, VerifierRunner
 from trainer.loggers import Logger, LoggerContext
 from trainer.loop import train
-from trainer.metrics import Max
 from trainer.models.load import load_tokenizer, readable_model
-from trainer.monitor.checkpoint import Checkpoints, latest, load_host
+from trainer.monitor.checkpoint import (
+    MANIFEST,
+    Checkpoints,
+    load_host,
+    newest_whole,
+    numbered,
+    set_aside,
+)
 from trainer.monitor.evaluation import Evaluation
 from trainer.monitor.progress import RESUME_ME, Progress, StopSignal
 from trainer.monitor.record import Recorder, named_checkpoints
-from trainer.parallel.rank_zero import MainRankFailed
+from trainer.parallel.rank_zero import MainRankFailed, launched_as_main
 from trainer.policy.policy import Policy
 from trainer.policy.publish import ProbeFailed, Publisher
 from trainer.recipe.check import load_recipe
@@ -117,7 +122,7 @@ def _stopped(run: Run, cause: str) -> int:
 def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     """Everything that the recipe names, put together; on a resume, with its state restored."""
     folder = recipe.folder
-    newest = _newest(folder, resume)
+    newest, damaged = _newest(folder, resume) if launched_as_main() else (None, {})
     if newest is not None:
         _refuse_another_recipe(load_host(newest)["recipe"], to_plain(recipe), newest)
         _say(refuse_another_verifier(recipe, load_host(newest)["reward_monitor"]))
@@ -147,11 +152,11 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         folder=folder / "checkpoints",
         keep=recipe.checkpoint.keep,
         is_main=policy.is_main,
-        any_rank=lambda said: policy.merge({"said": Max(said)}).numbers()["said"] > 0,
+        gather=policy.gather,
         sharded=recipe.sharding.zero > 0 and policy.world_size > 1,
         spared=lambda: named_checkpoints(folder),
     )
-    _refuse_split_folders(policy, newest)
+    newest = _seen_by_all(policy, newest)
     progress = Progress(recipe.steps)
     stop = StopSignal()
     engine = collector = None
@@ -159,6 +164,8 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     reward_monitor: RewardMonitor | None = None
     loggers: list[Logger] = []
     if policy.is_main:
+        for checkpoint in damaged:
+            _say(f"{checkpoint.name} is kept as {set_aside(checkpoint)}")
         reward_monitor = build_reward_monitor(recipe)
         write_origin(recipe, loaded, folder, reward_monitor.provenance)
         shutil.rmtree(folder / "adapters", ignore_errors=True)  # of weights that are gone
@@ -209,7 +216,7 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
 
 def _try_verifier(recipe: Recipe, loaded: Loaded, problems: Sequence[Problem]) -> None:
     """What verifiers name is opened, and one is tried, on the first rank, before a model loads."""
-    if os.environ.get("RANK", "0") != "0":
+    if not launched_as_main():
         return
     keep_answers_in(recipe.folder / "answers")
     announce_step(0, recipe.steps)
@@ -223,21 +230,28 @@ def _try_verifier(recipe: Recipe, loaded: Loaded, problems: Sequence[Problem]) -
         asyncio.run(preflight_verifier(function, recipe.verifier.name, problems, gold))
 
 
-def _newest(folder: Path, resume: bool) -> Path | None:
-    """The checkpoint to go on from; a folder in use is never written over by accident."""
-    newest = latest(folder / "checkpoints")
-    if newest is None:
+def _newest(folder: Path, resume: bool) -> tuple[Path | None, Mapping[Path, str]]:
+    """The checkpoint to go on from, and the damaged ones that are newer than it.
+
+    A folder in use is never written over by accident.
+    """
+    there = numbered(folder / "checkpoints")
+    if not there:
         _refuse_what_is_no_run(folder)
-    if resume:
-        _say("" if newest else f"no checkpoint in {folder}: starting from the first step")
-        return newest
-    if newest is not None:
+    elif not resume:
         raise RecipeError.of(
-            f"{folder} already holds a run, saved at {newest.name}",
+            f"{folder} already holds a run, saved at {there[-1].name}",
             path="output",
             fix="go on with --resume, or write elsewhere with --set output=<folder>",
         )
-    return None
+    newest, damaged = newest_whole(folder / "checkpoints")
+    if resume and newest is None:
+        _say(f"no checkpoint in {folder}: starting from the first step")
+    for checkpoint, fault in damaged.items():
+        _say(f"the checkpoint {checkpoint} is damaged: {fault}")
+    if newest is not None and damaged:
+        _say(f"resuming from {newest.name}, the newest checkpoint that is whole")
+    return newest, damaged
 
 
 def _refuse_what_is_no_run(folder: Path) -> None:
@@ -282,15 +296,18 @@ def _at(tree: JSON, path: str) -> JSON:
     return tree
 
 
-def _refuse_split_folders(policy: Policy, newest: Path | None) -> None:
-    """Every rank must see the checkpoint that rank 0 goes on from."""
+def _seen_by_all(policy: Policy, newest: Path | None) -> Path | None:
+    """The checkpoint that rank 0 goes on from; raises on every rank where one does not see it."""
     main: Path | None = policy.broadcast(newest)
-    if main != newest:
+    seen = policy.gather(main is None or (main / MANIFEST).is_file())
+    blind = [rank for rank, sees in enumerate(seen) if not sees]
+    if blind:
         raise RecipeError.of(
-            f"rank 0 goes on from {main or 'the first step'}, this rank sees {newest or 'nothing'}",
+            f"rank 0 goes on from {main}, which rank {', '.join(map(str, blind))} does not see",
             path="output",
             fix="put the run's folder on storage that every node shares",
         )
+    return main
 
 
 def _prompt_room(recipe: Recipe) -> int:

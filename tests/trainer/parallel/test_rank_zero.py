@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from rollout.types import Interrupted
-from trainer.parallel.rank_zero import MainRankFailed, on_main
+from trainer.parallel.rank_zero import MainRankFailed, launched_as_main, on_main
 
 
 class Main:
@@ -59,3 +59,16 @@ def test_a_stop_request_is_one_on_every_rank():
         asyncio.run(on_main(main, stopped))
     with pytest.raises(Interrupted):
         asyncio.run(on_main(Other(main.said), seven))
+
+
+@pytest.mark.parametrize(
+    ("variables", "main"),
+    [({}, True), ({"RANK": "0"}, True), ({"RANK": "2"}, False),
+     ({"OMPI_COMM_WORLD_RANK": "1"}, False), ({"PMI_RANK": "0"}, True)],
+)  # fmt: skip
+def test_rank_0_is_known_before_the_ranks_have_met(monkeypatch, variables, main):
+    for name in ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert launched_as_main() is main
