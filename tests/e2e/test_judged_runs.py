@@ -17,7 +17,7 @@ from tests.support.openai_server import Answer, Request, serve
 from tests.support.reward_models import tiny_reward_model
 from tests.support.runs import ROOT, environment, launch, numbers, smoke, tiny_base
 from trainer.models.tiny import TinySpec, make_tiny
-from trainer.run.compose import STOPPED
+from trainer.monitor.progress import STOPPED
 
 KEY = "sk-0123456789-nobody-may-see-this"
 

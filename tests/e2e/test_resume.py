@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from tests.support.runs import command, environment, launch, numbers, smoke, tiny_base
-from trainer.monitor.progress import RESUME_ME
-from trainer.run.compose import STOPPED
+from trainer.monitor.progress import RESUME_ME, STOPPED
 
 KILLS = int(os.environ.get("TEMPER_KILLS", "4"))
 STEPS = 4 * KILLS  # more than a killed run gets through, so that every kill finds it alive

@@ -23,6 +23,7 @@ from rollout.problems import ProblemsSpec, load_problems
 from trainer.commands.muon import MuonWithAdamW
 from trainer.models.load import model_folder
 from trainer.models.tiny import TinySpec, make_tiny
+from trainer.monitor.run_lock import locked
 from trainer.recipe.sections import ModelSpec
 
 
@@ -57,12 +58,13 @@ def run_sft(name: str, overrides: Sequence[str]) -> None:
     """Train on the recipe's demonstrations and write a Hugging Face model folder."""
     recipe = validate(SftRecipe, load(find(name), overrides))
     output = Path(recipe.output)
-    source = str(output / "initial")
-    if recipe.model:
-        source = str(model_folder(ModelSpec(path=recipe.model, context_length=1)))
-    if not recipe.model:
-        make_tiny(recipe.tiny, Path(source), seed=recipe.seed)
-    warm_start(recipe, source, load_problems(recipe.problems))
+    with locked(output):
+        source = str(output / "initial")
+        if recipe.model:
+            source = str(model_folder(ModelSpec(path=recipe.model, context_length=1)))
+        if not recipe.model:
+            make_tiny(recipe.tiny, Path(source), seed=recipe.seed)
+        warm_start(recipe, source, load_problems(recipe.problems))
 
 
 def warm_start(recipe: SftRecipe, source: str, problems: Sequence[Problem]) -> None:

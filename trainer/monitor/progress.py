@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 PATIENCE_S = 2.0  # a launcher that forwards a signal sends it twice within this
+STOPPED = 3  # exit code of a run that ended itself with a cause
 RESUME_ME = 75  # exit code of a run that saved itself and wants to be started again
 
 

@@ -27,6 +27,7 @@ from recipes.loading.validate import validate
 from recipes.slots.spec import Spec
 from rollout.data.pairs import Pair, PairsSpec, load_pairs
 from trainer.models.tiny import TinySpec, make_tiny
+from trainer.monitor.run_lock import locked
 from trainer.reward_models.conversation import (
     conversation_ids,
     own_pad_token,
@@ -103,7 +104,8 @@ def run_reward_training(name: str, overrides: Sequence[str], console: Console) -
 
     recipe = validate(RewardRecipe, load(find(name), overrides))
     logging.disable_progress_bar()
-    report = train_reward_model(recipe, console)
+    with locked(Path(recipe.output)):
+        report = train_reward_model(recipe, console)
     console.print(report.words, highlight=False, soft_wrap=True)
     console.print(f"reward model: {recipe.output}", highlight=False, soft_wrap=True)
 

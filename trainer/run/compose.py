@@ -43,8 +43,9 @@ from trainer.monitor.checkpoint import (
     set_aside,
 )
 from trainer.monitor.evaluation import Evaluation
-from trainer.monitor.progress import RESUME_ME, Progress, StopSignal
+from trainer.monitor.progress import RESUME_ME, STOPPED, Progress, StopSignal
 from trainer.monitor.record import Recorder, named_checkpoints
+from trainer.monitor.run_lock import locked
 from trainer.parallel.rank_zero import MainRankFailed, launched_as_main
 from trainer.policy.policy import Policy
 from trainer.policy.publish import ProbeFailed, Publisher
@@ -65,7 +66,6 @@ _MEMORY = (
     "Lower max_tokens_per_microbatch or the engine's gpu_memory_utilization, or set "
     "model.gradient_checkpointing: true or sharding.zero higher"
 )
-STOPPED = 3  # exit code of a run that ended itself with a cause
 
 
 def run_training(name: str, overrides: Sequence[str], *, resume: bool) -> int:
@@ -74,12 +74,14 @@ def run_training(name: str, overrides: Sequence[str], *, resume: bool) -> int:
 
     recipe, loaded = load_recipe(name, overrides)
     logging.disable_progress_bar()
-    run = compose(recipe, loaded, resume=resume)
-    with run.stop.watching():
-        code = asyncio.run(_carry(run))
-        if code in (0, RESUME_ME):  # every rank came this far
-            run.policy.leave()
-        return code
+    _refuse_what_is_no_run(recipe.folder)
+    with locked(recipe.folder):
+        run = compose(recipe, loaded, resume=resume)
+        with run.stop.watching():
+            code = asyncio.run(_carry(run))
+            if code in (0, RESUME_ME):  # every rank came this far
+                run.policy.leave()
+            return code
 
 
 async def _carry(run: Run) -> int:
@@ -236,9 +238,7 @@ def _newest(folder: Path, resume: bool) -> tuple[Path | None, Mapping[Path, str]
     A folder in use is never written over by accident.
     """
     there = numbered(folder / "checkpoints")
-    if not there:
-        _refuse_what_is_no_run(folder)
-    elif not resume:
+    if there and not resume:
         raise RecipeError.of(
             f"{folder} already holds a run, saved at {there[-1].name}",
             path="output",
@@ -259,7 +259,7 @@ def _refuse_what_is_no_run(folder: Path) -> None:
     found = ""
     if folder.exists() and not folder.is_dir():
         found = "a file"
-    elif (folder / "config.json").exists():
+    elif (folder / "config.json").exists() and not numbered(folder / "checkpoints"):
         found = "a folder with a model in it"
     if found:
         raise RecipeError.of(
