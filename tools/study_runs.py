@@ -16,8 +16,8 @@ from statistics import fmean
 from recipes.errors import RecipeError
 from recipes.loading.load import PACKAGE, find
 from trainer.loggers.jsonl import FILE, read_metrics
+from trainer.monitor.progress import STOPPED
 from trainer.recipe.check import load_recipe
-from trainer.run.compose import STOPPED
 
 LEDGER = "runs.jsonl"
 AFTER, BEFORE = 10, 5  # steps over which the training reward's end and start are averaged

@@ -191,3 +191,29 @@ def test_an_evaluation_that_fails_costs_no_step(tmp_path):
     (tmp_path / "broken").unlink()
     assert launch(evaluated(base, stopped, plugin), resume=True).returncode == 0
     assert_equal_runs(undisturbed, stopped, steps=4)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_the_newest_checkpoint_that_is_whole(tmp_path):
+    base = tiny_base(tmp_path / "base")
+    whole, damaged = tmp_path / "whole", tmp_path / "damaged"
+    assert launch(smoke(base, whole, steps=4)).returncode == 0
+    for steps, file in ((3, "policy/replica.pt"), (4, "manifest.json")):
+        assert launch(smoke(base, damaged, steps=steps), resume=True).returncode == 0
+        path = damaged / "checkpoints" / f"step_{steps:06d}" / file
+        content = path.read_bytes()
+        path.write_bytes(content[:-60] + bytes([content[-60] ^ 1]) + content[-59:])
+        done = launch(smoke(base, damaged, steps=4), resume=True)
+        assert done.returncode == 0, done.stderr
+        fault = "changed after it was written: policy/replica.pt"
+        assert (fault if steps == 3 else "manifest.json ") in done.stderr
+        assert f"resuming from step_{steps - 1:06d}, the newest checkpoint that is whole" in (
+            done.stderr
+        )
+        assert (damaged / "checkpoints" / f"damaged-1-step_{steps:06d}").is_dir()
+        assert_equal_runs(whole, damaged, steps=4)
+    for checkpoint in (damaged / "checkpoints").glob("step_*"):
+        (checkpoint / "host.pt").write_bytes(b"")
+    refused = launch(smoke(base, damaged, steps=6), resume=True)
+    assert refused.returncode == 1 and "Traceback" not in refused.stderr
+    assert "none of the checkpoints" in refused.stderr and "host.pt has 0 bytes" in refused.stderr
