@@ -132,7 +132,7 @@ def test_only_rank_0_takes_the_lock(tmp_path, monkeypatch):
         assert names(tmp_path) == []
 
 
-SFT = ["problems.source={name: sums, part: train, size: 8, seed: 0}", "steps=1"]
+SFT = ["problems.source={name: sums, split: train, size: 8, seed: 0}", "steps=1"]
 COMMANDS = {
     "train": lambda folder: run_training("smoke/grpo", smoke(folder, folder), resume=False),
     "sft": lambda folder: run_sft("quickstart_sft", [f"output={folder}", *SFT]),
