@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from recipes.slots.spec import JSON
+from recipes.slots.spec import JSON, Requires
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +24,11 @@ class Registered:
     numbers: frozenset[str]  # options that may be schedules or controllers
     counts: frozenset[str]  # those of them that are rounded to int
     needs: tuple[str, ...]  # batch fields to compute first; "{to}_logprobs" follows option `to`
-    provides: tuple[str, ...]  # what it fills or promises, for cross-slot checks
     paper: str  # link; empty when it has none
     file: str
     line: int
     tags: frozenset[str]
+    requires: tuple[Requires, ...]  # of other slots of the recipe
     minibatch_stats: Callable[..., Any] | None  # what it must know of the whole minibatch
     validate: Callable[..., None] | None  # looks at all options at once, if they must agree
     on_run_start: Callable[..., None] | None = None  # looks for what the options name, before a run

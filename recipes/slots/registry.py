@@ -38,7 +38,7 @@ from recipes.slots.options import (
     option_path,
     options_schema,
 )
-from recipes.slots.spec import JSON, Entry
+from recipes.slots.spec import JSON, Entry, Requires
 
 __all__ = [
     "Registry", "Registered", "SlotEntry", "build", "function_of", "to_plain", "entries_of",
@@ -85,9 +85,9 @@ class Registry(Generic[P, R]):
         self,
         *,
         needs: Sequence[str] = (),
-        provides: Sequence[str] = (),
         paper: str = "",
         tags: Sequence[str] = (),
+        requires: Sequence[Requires] = (),
         params: Sequence[str] | None = None,
         minibatch_stats: Callable[..., Any] | None = None,
         validate: Callable[..., None] | None = None,
@@ -98,6 +98,8 @@ class Registry(Generic[P, R]):
     ) -> Callable[[F], F]:
         """Decorator: check the signature, build the options schema, file under the name.
 
+        `tags` are what `check` and other functions go by, never the name; `requires` says which
+        tags another slot must have, or must not.
         `params` replaces the slot's positional parameters, for a slot with two kinds of functions.
         `minibatch_stats` is a function `(minibatch, *, options) -> [T, K]` of a loss or term that
         depends on the whole minibatch; its options are some of the function's own.
@@ -129,11 +131,11 @@ class Registry(Generic[P, R]):
                     numbers=numbers,
                     counts=counts,
                     needs=tuple(needs),
-                    provides=tuple(provides),
                     paper=paper,
                     file=code.co_filename,
                     line=code.co_firstlineno,
                     tags=frozenset(tags),
+                    requires=tuple(requires),
                     minibatch_stats=minibatch_stats,
                     validate=validate,
                     on_run_start=on_run_start,

@@ -14,7 +14,7 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from recipes.slots.options import ScheduledHook
 from recipes.slots.registry import F, Registry
-from recipes.slots.spec import JSON
+from recipes.slots.spec import JSON, Requires
 
 
 class Controller(Protocol):
@@ -33,12 +33,18 @@ class ScheduleRegistry(Registry[Any, Any]):
         self,
         *,
         paper: str = "",
+        requires: Sequence[Requires] = (),
         validate: Callable[..., None] | None = None,
         formerly: Sequence[str] = (),
     ) -> Callable[[F], F]:
         """Decorator for a factory of a Controller."""
         return self.register(
-            paper=paper, tags=("controller",), params=(), validate=validate, formerly=formerly
+            paper=paper,
+            tags=("controller",),
+            requires=requires,
+            params=(),
+            validate=validate,
+            formerly=formerly,
         )
 
     @property

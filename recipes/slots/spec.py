@@ -1,6 +1,7 @@
 """Shapes shared by every part of a recipe: the strict base model, slot entries, JSON, Scheduled."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
@@ -67,6 +68,34 @@ class NotHashed:
 
 class HashFiles:
     """Marks an option that is a path, and stands for what lies there."""
+
+
+@dataclass(frozen=True)
+class BelowGroupSize:
+    """Marks an option that must be below the recipe's `group_size`.
+
+    why: what is wrong otherwise, after the function's name; {value} and {group_size} are filled in
+    """
+
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requires:
+    """What a function needs of another slot of the recipe, or cannot do with there.
+
+    slot: path of that slot in the recipe
+    tag: with which the function there must be registered; with `absent`, must not be
+    why: what is wrong otherwise, after the function's name; {name} is the function there
+    when: option values under which this holds; always when empty
+    """
+
+    slot: str
+    tag: str
+    absent: bool = False
+    why: str
+    fix: str
+    when: Mapping[str, JSON] = field(default_factory=dict)
 
 
 class ScheduledMarker:

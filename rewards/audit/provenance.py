@@ -150,7 +150,7 @@ def _plugged_in(bound: SlotEntry) -> set[Path]:
     """The files of the user's own functions."""
     files: set[Path] = set()
     for inner in entries_of(bound):
-        if inner.name == "plugin":
+        if "plugin" in inner.entry.tags:
             for spec in specs_of(inner.options):
                 found = inspect_plugin(spec, inner.options["environment"])
                 files |= plugin_files(Path(found.file)) if found.file else set()

@@ -8,7 +8,7 @@ from rollout.engines import engine
 from rollout.generation import Engine, EngineContext
 
 
-@engine.register()
+@engine.register(tags=("trainer_arithmetic",))
 def hf(
     context: EngineContext,
     *,

@@ -74,7 +74,7 @@ def completion(
     )
 
 
-@engine.register()
+@engine.register(tags=("trainer_arithmetic",))
 def scripted(
     context: EngineContext,
     *,

@@ -20,6 +20,10 @@ NEEDED = {  # what the preset's own comment asks to be set with the run
     "d3s": [f"selections.0.frac.steps={STEPS}", f"masks.0.frac.steps={STEPS}"],
     "dapo": ["shaping.0.limit=8", "shaping.0.buffer=4"],
     "dr_grpo": ["reduction.length=8"],
+    "stratified_grpo": [
+        "verifier={name: weighted, components: {digit: {name: format, pattern: '[0-4]'}}}",
+        "advantage.by=digit",
+    ],
     "top_entropy": ["shaping.0.limit=8", "shaping.0.buffer=4"],
     "vapo": ["critic.pretrain_steps=1"],
 }

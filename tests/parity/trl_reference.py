@@ -86,18 +86,18 @@ def reference(
     trainer = _build(folder, kind, named, settings)
     trainer.current_gradient_accumulation_steps = 1
     rows = [{"prompt": prompt} for prompt in PROMPTS for _ in range(GROUP)]
-    first = _logprobs(trainer.models.load)
-    _perturb(trainer.models.load, seed=1)
-    old = _logprobs(trainer.models.load)
+    first = _logprobs(trainer.model)
+    _perturb(trainer.model, seed=1)
+    old = _logprobs(trainer.model)
     if kind != "rloo":  # weigh the engine's log-probs as it would with an engine of its own
         trainer.use_vllm = trainer.vllm_importance_sampling_correction
         trainer._last_loaded_step = trainer.state.global_step
     scored = trainer._generate_and_score_completions(rows)
-    _perturb(trainer.models.load, seed=2)
-    trainer.models.load.zero_grad()
-    value = trainer._compute_loss(trainer.models.load, scored)
+    _perturb(trainer.model, seed=2)
+    trainer.model.zero_grad()
+    value = trainer._compute_loss(trainer.model, scored)
     value.backward()
-    gradient = {n: p.grad.clone() for n, p in trainer.models.load.named_parameters()}
+    gradient = {n: p.grad.clone() for n, p in trainer.model.named_parameters()}
     batch = pack(_groups(trainer.processing_class, named))
     return Reference(
         trainer=trainer,
@@ -105,7 +105,7 @@ def reference(
         loss=float(value.detach()),
         gradient=gradient,
         batch=batch.replace(old_logprobs=old.detach(), ref_logprobs=first.detach()),
-        forward=lambda: _output(trainer.models.load),
+        forward=lambda: _output(trainer.model),
     )
 
 

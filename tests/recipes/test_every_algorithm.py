@@ -1,11 +1,15 @@
 """Every fragment of recipes/algorithms: it reads, passes the checks, and takes two updates."""
 
+import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 
+from recipes.errors import RecipeError
 from recipes.loading.load import PACKAGE, Loaded, load
+from recipes.slots.registry import SlotEntry
 from tests.contracts.ragged import complete, policy
 from tests.support.builders import batch
 from trainer.batch.token_batch import TokenBatch
@@ -29,9 +33,19 @@ def laid_over_smoke(fragment: Path, folder: Path) -> tuple[Recipe, Loaded]:
     return read(loaded), loaded
 
 
-def test_passes_the_checks(fragment: Path, tmp_path: Path):
+def test_passes_the_checks_in_an_environment_of_several_turns(fragment: Path, tmp_path: Path):
     recipe, loaded = laid_over_smoke(fragment, tmp_path)
-    check(recipe, loaded)
+    entry = dataclasses.replace(recipe.environment.entry, tags=frozenset({"multi_turn"}))
+    check(recipe.model_copy(update={"environment": SlotEntry(entry=entry)}), loaded)
+
+
+def test_only_what_compares_turns_is_refused_in_an_environment_of_one(
+    fragment: Path, tmp_path: Path
+):
+    recipe, loaded = laid_over_smoke(fragment, tmp_path)
+    refusal = pytest.raises(RecipeError, match="stratified by turns equals grpo")
+    with refusal if fragment.stem == "stratified_grpo" else nullcontext():
+        check(recipe, loaded)
 
 
 def test_names_its_paper_and_fills_the_three_slots_itself(fragment: Path, tmp_path: Path):

@@ -20,7 +20,7 @@ from torch import Tensor
 from rewards.types import JSON, Message, Problem, Verdict
 from rollout.types import Group, Sample, Status
 from trainer.batch.outputs import PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch.token_batch import COMPUTED_BY, TokenBatch
 
 VOCABULARY = 32
 PROMPT = (5, 6)  # token ids of a prompt where a test does not care
@@ -222,8 +222,7 @@ def annotated(of: TokenBatch, *, seed: int = 0, terms: int = 1) -> TokenBatch:
     weights = acts / acts.sum().clamp(min=1)
     filled = {
         "old_logprobs": of.behavior_logprobs,
-        "ref_logprobs": (of.behavior_logprobs + 0.1 * normal[0]).clamp(max=-1e-3) * acts,
-        "teacher_logprobs": (of.behavior_logprobs + 0.1 * normal[1]).clamp(max=-1e-3) * acts,
+        "current_logprobs": of.behavior_logprobs,
         "values": 0.5 + 0.1 * normal[2],
         "next_values": 0.5 + 0.1 * normal[3],
         "entropy": -_negative(rng, of.num_tokens) * acts,
@@ -232,9 +231,12 @@ def annotated(of: TokenBatch, *, seed: int = 0, terms: int = 1) -> TokenBatch:
         "importance_weights": acts.float(),
         "loss_weights": weights,
         "term_weights": weights[:, None].repeat(1, terms),
-        "baseline": torch.full((of.num_sequences,), 0.25),
         "greedy_rewards": torch.full((of.num_sequences,), 0.5),
     }
+    models = [name for name in COMPUTED_BY if name.endswith("_logprobs") and name not in filled]
+    for index, name in enumerate(models):
+        noise = 0.1 * normal[index % 2]
+        filled[name] = (of.behavior_logprobs + noise).clamp(max=-1e-3) * acts
     return of.replace(**{name: value for name, value in filled.items() if not of.has(name)})
 
 

@@ -5,6 +5,7 @@ policy(folder, lora=LoraSpec(rank=2))          a policy on it; keywords go to th
 update(policy, batch)                          one step on a policy loss and an entropy bonus
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -33,7 +34,7 @@ def policy(
     folder: Path,
     *,
     critic: CriticSpec | None = None,
-    teacher: ModelSpec | None = None,
+    fixed: Mapping[str, ModelSpec] | None = None,
     zero: int = 0,
     offload: str = "none",
     needs: frozenset[str] = frozenset(),
@@ -51,7 +52,7 @@ def policy(
         ),
         ShardingSpec(zero=zero, offload=offload, timeout_s=timeout_s),
         critic=critic,
-        teacher=teacher,
+        fixed=fixed,
         needs=needs,
         max_tokens=max_tokens,
         adapters=adapters,

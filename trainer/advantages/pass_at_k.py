@@ -8,7 +8,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import ScheduledInt
+from recipes.slots.spec import BelowGroupSize, ScheduledInt
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.segments import group_count, group_sum, to_tokens
@@ -18,7 +18,14 @@ from trainer.ops.segments import group_count, group_sum, to_tokens
 def pass_at_k(
     batch: TokenBatch,
     *,
-    k: Annotated[ScheduledInt, Field(gt=0, description="draws of which one must be correct")] = 4,
+    k: Annotated[
+        ScheduledInt,
+        Field(gt=0, description="draws of which one must be correct"),
+        BelowGroupSize(
+            "counts sets of {value} samples out of a group of {group_size}: there is one such set, "
+            "and nothing to tell its samples apart"
+        ),
+    ] = 4,
 ) -> torch.Tensor:
     """What a correct, or a wrong, sample adds to pass@k, averaged over all sets of k samples.
 

@@ -7,14 +7,27 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Scheduled
+from recipes.slots.spec import Requires, Scheduled
 from trainer.advantages import advantage
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.components import component
 from trainer.ops.segments import group_mean, group_std, to_tokens
 
 
-@advantage.register(paper="https://arxiv.org/abs/2510.06214", tags=("group_baseline",))
+@advantage.register(
+    paper="https://arxiv.org/abs/2510.06214",
+    tags=("group_baseline",),
+    requires=[
+        Requires(
+            slot="environment",
+            tag="multi_turn",
+            why="by turns equals grpo: {name} plays one turn, so a group is one stratum",
+            fix="name an environment of several turns, or the reward component that names the "
+            "stratum, advantage.by",
+            when={"by": "turns"},
+        )
+    ],
+)
 def stratified(
     batch: TokenBatch,
     *,
@@ -41,8 +54,7 @@ def stratified(
     own; equal groups get zero.
     Returns advantages [T], in standard deviations; zero where `action_mask` is False.
     """
-    is_turns = by == "turns" and by not in batch.component_names
-    label = (_turns(batch) if is_turns else component(batch, by)).clamp(max=cap)
+    label = (_turns(batch) if by == "turns" else component(batch, by)).clamp(max=cap)
     alone = -1.0 - torch.arange(len(label))  # a stratum of one for each sample without a label
     label = torch.where(label.isnan(), alone, label)
     pairs = torch.stack([batch.group_ids.double(), label.double()], dim=1)

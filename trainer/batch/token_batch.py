@@ -15,9 +15,9 @@ Example, two samples of one problem, three and two sampled tokens after a prompt
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import torch
 
@@ -37,11 +37,15 @@ class _Absent:
 ABSENT: Any = _Absent()
 
 
-class _Field:
-    """Descriptor of a field that a later stage fills; reading it early is an error with a cause."""
+class _LaterField:
+    """Descriptor of a field that is filled later; reading it early is an error with a cause.
 
-    def __init__(self, hint: str) -> None:
+    source: what computes the field where a slot function needs it; empty for a stage's own field
+    """
+
+    def __init__(self, hint: str, *, source: str = "") -> None:
         self._hint = hint
+        self.source = source
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -63,91 +67,64 @@ class _Field:
         instance.__dict__[self._name] = value
 
 
-def _needed() -> Any:
-    return _Field("no slot of this recipe declared needs=('{name}',)")
+def _computed(source: str) -> Any:
+    return _LaterField("no slot of this recipe declared needs=('{name}',)", source=source)
 
 
 def _stage(stage: str) -> Any:
-    return _Field(f"filled by the {stage} stage, which has not run yet")
+    return _LaterField(f"filled by the {stage} stage, which has not run yet")
 
 
-TOKEN_FIELDS = (
-    "token_ids",
-    "position_ids",
-    "seq_ids",
-    "turn_ids",
-    "action_mask",
-    "behavior_logprobs",
-    "policy_version",
-    "old_logprobs",
-    "current_logprobs",
-    "ref_logprobs",
-    "values",
-    "next_values",
-    "entropy",
-    "teacher_logprobs",
-    "advantages",
-    "train_mask",
-    "importance_weights",
-    "loss_weights",
-    "term_weights",
-    "minibatch_stats",
-)
-SEQUENCE_FIELDS = (
-    "group_ids",
-    "rewards",
-    "correct",
-    "lengths",
-    "status",
-    "components",
-    "sample_ids",
-    "baseline",
-    "greedy_rewards",
-    "pass_rates",
-)
+PerToken: TypeAlias = "Tensor"  # [T, ...]
+PerSequence: TypeAlias = "Tensor"  # [S, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class TokenBatch:
-    """Frozen; stages make a new one with `replace`. Shapes and units beside each field."""
+    """Frozen; stages make a new one with `replace`. Types and units beside each field.
+
+    A computed field names its source: the rollout, the policy, or another model of the recipe. This
+    is the one place that knows what a slot function may declare as `needs`, see `COMPUTED_BY`.
+    """
 
     # always there
-    token_ids: Tensor  # [T] int64
-    position_ids: Tensor  # [T] int64, from 0 in each sequence
-    seq_ids: Tensor  # [T] int64 in [0, S), non-decreasing
-    turn_ids: Tensor  # [T] int64, from 0 in each sequence
-    action_mask: Tensor  # [T] bool, True where the policy sampled the token
-    behavior_logprobs: Tensor  # [T] f32, nats, under the sampling distribution; 0 off action_mask
-    policy_version: Tensor  # [T] int64; -1 off action_mask
-    group_ids: Tensor  # [S] int64, equal for samples of one problem
-    rewards: Tensor  # [S] f32, reward units
-    correct: Tensor  # [S] bool, the verifier's word, untouched by shaping
-    lengths: Tensor  # [S] int64, all tokens of the sequence
-    status: Tensor  # [S] int64, a rollout.types.Status
-    components: Tensor  # [S, K] f32, named components of the reward; nan where absent
+    token_ids: PerToken  # int64
+    position_ids: PerToken  # int64, from 0 in each sequence
+    seq_ids: PerToken  # int64 in [0, S), non-decreasing
+    turn_ids: PerToken  # int64, from 0 in each sequence
+    action_mask: PerToken  # bool, True where the policy sampled the token
+    behavior_logprobs: PerToken  # f32, nats, under the sampling distribution; 0 off action_mask
+    policy_version: PerToken  # int64; -1 off action_mask
+    group_ids: PerSequence  # int64, equal for samples of one problem
+    rewards: PerSequence  # f32, reward units
+    correct: PerSequence  # bool, the verifier's word, untouched by shaping
+    lengths: PerSequence  # int64, all tokens of the sequence
+    status: PerSequence  # int64, a rollout.types.Status
+    components: PerSequence  # [S, K] f32, named components of the reward; nan where absent
     component_names: tuple[str, ...]  # K names
-    sample_ids: Tensor  # [S] int64, group_id * 2**16 + index: the same in every run
+    sample_ids: PerSequence  # int64, group_id * 2**16 + index: the same in every run
+
+    # computed where a slot needs them
+    old_logprobs: PerToken = _computed("policy")  # f32 at the start of the step
+    current_logprobs: PerToken = _computed("policy")  # f32 at the start of the update
+    entropy: PerToken = _computed("policy")  # f32, nats, of the distribution that gave the token
+    ref_logprobs: PerToken = _computed("reference")  # f32 of the frozen reference
+    teacher_logprobs: PerToken = _computed("teacher")  # f32 under a teacher model
+    values: PerToken = _computed("critic")  # f32, expected return before the token
+    next_values: PerToken = _computed("critic")  # f32, expected return after the token
+    greedy_rewards: PerSequence = _computed("rollout")  # f32, of the problem's greedy sample
+    pass_rates: PerSequence = _computed("rollout")  # f32 in [0, 1], correct share of the group
 
     # filled by stages
-    old_logprobs: Tensor = _needed()  # [T] f32 at the start of the step
-    current_logprobs: Tensor = _needed()  # [T] f32 at the start of the update, for minibatch_stats
-    ref_logprobs: Tensor = _needed()  # [T] f32 of the frozen reference
-    values: Tensor = _needed()  # [T] f32, expected return before the token
-    next_values: Tensor = _needed()  # [T] f32, expected return after the token
-    entropy: Tensor = _needed()  # [T] f32, nats, of the distribution that gave the token
-    teacher_logprobs: Tensor = _needed()  # [T] f32 under a teacher model
-    advantages: Tensor = _stage("advantage")  # [T] f32; 0 off action_mask
-    train_mask: Tensor = _stage("mask")  # [T] bool, which tokens learn
-    importance_weights: Tensor = _stage("correction")  # [T] f32; 0 drops a token from the numerator
-    loss_weights: Tensor = _stage("reduction")  # [T] f32; the objective is their weighted sum
-    term_weights: Tensor = _stage("reduction")  # [T, number of terms] f32, coef not included
-    minibatch_stats: Tensor = _stage("minibatch_stats")  # [T, K] f32, of the loss or a term
-    baseline: Tensor = _needed()  # [S] f32, reward units, from a controller
-    greedy_rewards: Tensor = _needed()  # [S] f32, of the problem's greedy sample
-    pass_rates: Tensor = _needed()  # [S] f32 in [0, 1], correct share of the sample's whole group
+    advantages: PerToken = _stage("advantage")  # f32; 0 off action_mask
+    train_mask: PerToken = _stage("mask")  # bool, which tokens learn
+    importance_weights: PerToken = _stage("correction")  # f32; 0 drops a token from the numerator
+    loss_weights: PerToken = _stage("reduction")  # f32; the objective is their weighted sum
+    term_weights: PerToken = _stage("reduction")  # [T, number of terms] f32, coef not included
+    minibatch_stats: PerToken = _stage("minibatch_stats")  # [T, K] f32, of the loss or a term
 
     def __repr__(self) -> str:
-        filled = ", ".join(f for f in (*TOKEN_FIELDS, *SEQUENCE_FIELDS) if self.has(f))
+        filled = ", ".join(name for name in (*_PER_TOKEN, *_PER_SEQUENCE) if self.has(name))
         return f"<TokenBatch of {self.num_sequences} sequences, {self.num_tokens} tokens: {filled}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
@@ -189,10 +166,10 @@ class TokenBatch:
         offset = torch.arange(total) - (counts.cumsum(0) - counts)[seq_ids]
         tokens = starts[chosen][seq_ids] + offset
         fields: dict[str, Any] = {"component_names": self.component_names}
-        for name in TOKEN_FIELDS:
+        for name in _PER_TOKEN:
             value = self.__dict__[name]
             fields[name] = value if value is ABSENT else value[tokens]
-        for name in SEQUENCE_FIELDS:
+        for name in _PER_SEQUENCE:
             value = self.__dict__[name]
             fields[name] = value if value is ABSENT else value[chosen]
         fields["seq_ids"] = seq_ids
@@ -219,3 +196,15 @@ class TokenBatch:
         order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed))
         for part in torch.tensor_split(groups[order], count):
             yield self.select(torch.isin(self.group_ids, part).nonzero().squeeze(1))
+
+
+_PER_TOKEN = [f.name for f in dataclasses.fields(TokenBatch) if f.type == "PerToken"]
+_PER_SEQUENCE = [f.name for f in dataclasses.fields(TokenBatch) if f.type == "PerSequence"]
+
+COMPUTED_BY: Mapping[str, str] = {
+    name: later.source
+    for name, later in vars(TokenBatch).items()
+    if isinstance(later, _LaterField) and later.source
+}
+"""Field that a slot function may need -> what computes it: rollout, policy, reference, or a section
+of the recipe, critic or teacher."""

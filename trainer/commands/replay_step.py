@@ -103,7 +103,7 @@ class Bench:
             recipe.optimizer,
             recipe.sharding,
             critic=recipe.critic,
-            teacher=recipe.teacher_model,
+            fixed=recipe.fixed_models,
             needs=needs,
             seed=recipe.seed,
             max_tokens=recipe.max_tokens_per_microbatch,

@@ -7,10 +7,21 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recipes.slots.schedules import Controller, number
-from recipes.slots.spec import JSON
+from recipes.slots.spec import JSON, Requires
 
 
-@number.controller(formerly=("appeal_rate",), paper="https://arxiv.org/abs/2510.00915")
+@number.controller(
+    formerly=("appeal_rate",),
+    paper="https://arxiv.org/abs/2510.00915",
+    requires=[
+        Requires(
+            slot="verifier",
+            tag="double_checked",
+            why="estimates nothing: the verdicts of {name} are never checked again",
+            fix="set verifier: {name: double_checked, first: ..., second: ...}, or set a rate",
+        )
+    ],
+)
 def verifier_error_rate(
     *,
     of: Annotated[

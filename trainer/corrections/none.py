@@ -8,7 +8,7 @@ from trainer.batch.token_batch import TokenBatch
 from trainer.corrections import correction
 
 
-@correction.register()
+@correction.register(tags=("uncorrected",))
 def none(batch: TokenBatch) -> torch.Tensor:
     """Weight 1 on every sampled token.
 

@@ -11,7 +11,6 @@
 
 import json
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -22,7 +21,7 @@ from torch import Tensor
 from recipes.errors import RecipeError
 from trainer.batch.microbatches import share_out, trained_sequences
 from trainer.batch.outputs import PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch.token_batch import COMPUTED_BY, TokenBatch
 from trainer.metrics import AnyMetric, Mean, Metrics, Sum
 from trainer.models.load import add_adapter, model_folder, path_of, same_vocabulary
 from trainer.models.logprob_model import LogprobModel, check_output_head
@@ -43,9 +42,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 T = TypeVar("T")
-_OF_POLICY = frozenset({"old_logprobs", "current_logprobs", "entropy"})
-_OF_CRITIC = frozenset({"values", "next_values"})
-COMPUTED = _OF_POLICY | _OF_CRITIC | {"ref_logprobs", "teacher_logprobs"}
+_REFERENCE = "reference"  # the policy's own model before training, as a source of fields
 
 
 class Policy:
@@ -58,7 +55,7 @@ class Policy:
         sharding: ShardingSpec,
         *,
         critic: CriticSpec | None = None,
-        teacher: ModelSpec | None = None,
+        fixed: Mapping[str, ModelSpec] | None = None,
         needs: frozenset[str] = frozenset(),
         seed: int = 0,
         max_tokens: int = 16384,
@@ -67,7 +64,8 @@ class Policy:
         """Join the ranks and load the model.
 
         critic: what gives `values`
-        teacher: the model whose log-probs are `teacher_logprobs`; same vocabulary
+        fixed: models that are never trained, by the source of the batch's fields that they compute
+            (`teacher`); same vocabulary
         needs: batch fields that `annotate` will be asked for; ref_logprobs keeps a second model
             unless an adapter can be switched off
         seed: of the adapter's first weights and of its dropout
@@ -93,14 +91,13 @@ class Policy:
             folder=self.folder,
             adapters=adapters,
         )
-        self._reference: LogprobFn | None = None
-        if "ref_logprobs" in needs and self._adapted is None:
-            self._reference = self._fixed(model)
-        self._teacher: LogprobFn | None = None
-        if teacher is not None:
-            with path_of("teacher"):
-                same_vocabulary(model, teacher)
-                self._teacher = self._fixed(teacher)
+        self._fixed: dict[str, LogprobFn] = {}
+        if _REFERENCE in {COMPUTED_BY[need] for need in needs} and self._adapted is None:
+            self._fixed[_REFERENCE] = self._load_fixed(model)
+        for source, spec in (fixed or {}).items():
+            with path_of(source):
+                same_vocabulary(model, spec)
+                self._fixed[source] = self._load_fixed(spec)
         self._critic: Critic | None = None
         if critic is not None and critic.backbone == "separate":
             self._critic = Critic(critic, model, sharding, self._processes)
@@ -147,8 +144,8 @@ class Policy:
         dtype, processes = self._model.torch_dtype, self._processes
         return DeepSpeedModule(self._scorer, optimizers, self._sharding, dtype, processes)
 
-    def _fixed(self, model: ModelSpec) -> LogprobFn:
-        """A language model that is only asked."""
+    def _load_fixed(self, model: ModelSpec) -> LogprobFn:
+        """A language model that is never trained."""
         sharding, processes = self._sharding, self._processes
         scorer = LogprobModel(load_causal_lm(model, sharding, processes))
         if sharding.zero < 3 and model.path != self._model.path:
@@ -159,11 +156,11 @@ class Policy:
 
     @torch.no_grad()
     def annotate(self, batch: TokenBatch, needs: frozenset[str], temperature: float) -> TokenBatch:
-        """The batch with what `needs` names of COMPUTED.
+        """The batch with those of `needs` that a model computes.
 
         Every rank passes a share through the model and every rank gets all of it.
         """
-        wanted = needs & COMPUTED
+        wanted = {name for name in needs if COMPUTED_BY[name] != "rollout"}
         if not wanted:
             return batch
         fields = {name: torch.zeros(batch.num_tokens) for name in sorted(wanted)}
@@ -181,42 +178,33 @@ class Policy:
         return batch.replace(**fields)
 
     def _annotations(
-        self, micro: TokenBatch, wanted: frozenset[str], temperature: float
+        self, micro: TokenBatch, wanted: set[str], temperature: float
     ) -> dict[str, Tensor]:
+        sources = {COMPUTED_BY[name] for name in wanted}
         found: dict[str, Tensor] = {}
-        of_policy = _OF_POLICY if self._scorer.value_head is None else _OF_POLICY | _OF_CRITIC
-        if wanted & of_policy:
+        shared_critic = self._scorer.value_head is not None
+        if "policy" in sources or ("critic" in sources and shared_critic):
             out, outputs = forward_microbatch(self._module, micro, temperature)
             found = {"old_logprobs": out.logprobs, "current_logprobs": out.logprobs}
             found["entropy"] = out.entropy
             found |= {} if outputs is None else self._states(micro, outputs)
-        if wanted & _OF_CRITIC - of_policy:
+        if "critic" in sources and not shared_critic:
             assert self._critic is not None, "values without a critic"
             found |= self._states(micro, self._critic(micro))
-        if "ref_logprobs" in wanted:
-            with self._without_adapter():
-                said, _ = forward_microbatch(self._reference_score, micro, temperature)
-            found["ref_logprobs"] = said.logprobs
-        if "teacher_logprobs" in wanted:
-            assert self._teacher is not None, "teacher_logprobs without a teacher"
-            said, _ = forward_microbatch(self._teacher, micro, temperature)
-            found["teacher_logprobs"] = said.logprobs
+        for source in sorted(sources - {"policy", "critic"}):  # in one order on every rank
+            if source == _REFERENCE and self._adapted is not None:
+                with self._adapted.disable_adapter():
+                    out, _ = forward_microbatch(self._module, micro, temperature)
+            else:
+                assert source in self._fixed, f"the {source} was not loaded: no slot needed it"
+                out, _ = forward_microbatch(self._fixed[source], micro, temperature)
+            found |= {name: out.logprobs for name, by in COMPUTED_BY.items() if by == source}
         return {name: found[name] for name in wanted}
 
     def _states(self, micro: TokenBatch, outputs: Tensor) -> dict[str, Tensor]:
         assert self._values is not None, "outputs of a critic that nobody asked for"
         before, after, _ = split_values(micro, outputs, self._values)
         return {"values": before, "next_values": after}
-
-    @property
-    def _reference_score(self) -> LogprobFn:
-        if self._adapted is not None:
-            return self._module
-        assert self._reference is not None, "needs=('ref_logprobs',) was not said at the start"
-        return self._reference
-
-    def _without_adapter(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._adapted is None else self._adapted.disable_adapter()
 
     def _share(self, lengths: list[int], max_tokens: int) -> list[list[int]]:
         """This rank's microbatches, as sequence numbers."""

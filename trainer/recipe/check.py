@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from recipes.errors import Fault, RecipeError
 from recipes.loading.load import Loaded, add_locations, find, load
 from recipes.slots.registry import SlotEntry, tags_of
+from recipes.slots.spec import BelowGroupSize
+from trainer.batch.token_batch import COMPUTED_BY
 from trainer.recipe.config import Recipe, read
 
 Rule = Callable[[Recipe], Iterator[Fault]]
-
-ALWAYS = frozenset({"old_logprobs", "ref_logprobs", "entropy", "greedy_rewards", "pass_rates"})
-SECTIONS = {"values": "critic", "next_values": "critic", "teacher_logprobs": "teacher"}
 
 
 def check(recipe: Recipe, loaded: Loaded) -> None:
@@ -57,7 +56,7 @@ def training_samples_need_noise(recipe: Recipe) -> Iterator[Fault]:
 
 def stale_samples_need_a_correction(recipe: Recipe) -> Iterator[Fault]:
     """A clip compares with the trainer's own weights; only a correction knows who sampled."""
-    if recipe.max_staleness > 0 and recipe.correction.name == "none":
+    if recipe.max_staleness > 0 and "uncorrected" in recipe.correction.entry.tags:
         yield Fault(
             path="max_staleness",
             what=f"samples may be {recipe.max_staleness} versions old, and no correction weighs "
@@ -80,24 +79,12 @@ def kl_is_placed_once(recipe: Recipe) -> Iterator[Fault]:
         )
 
 
-def terms_have_a_gradient(recipe: Recipe) -> Iterator[Fault]:
-    """On the policy's own samples the expected gradient of the k1 estimator is zero."""
-    for index, bound in enumerate(recipe.terms):
-        if "zero_gradient" in bound.entry.tags:
-            yield Fault(
-                path=f"terms.{index}",
-                what=f"{bound.name} in the loss has an expected gradient of zero, and adds noise",
-                fix="use kl_k2 (reverse KL) or kl_k3 (forward KL) in the loss, "
-                "or a k1 penalty in the reward",
-            )
-
-
 def needs_are_met(recipe: Recipe) -> Iterator[Fault]:
     """A slot may only read what some part of the run computes."""
     for path, bound in recipe.slots.items():
-        for need in sorted(set(bound.needs) - ALWAYS):
-            section = SECTIONS.get(need)
-            if section is None or section not in _sections(recipe):
+        for need in sorted(set(bound.needs)):
+            section = _section_of(need)
+            if need not in COMPUTED_BY or (section and not vars(recipe)[section]):
                 cure = f"add a {section}: section, or " if section else ""
                 yield Fault(
                     path=path,
@@ -106,18 +93,18 @@ def needs_are_met(recipe: Recipe) -> Iterator[Fault]:
                 )
 
 
-def _sections(recipe: Recipe) -> list[str]:
-    """The optional models that this recipe has."""
-    given = {"critic": recipe.critic, "teacher": recipe.teacher}
-    return [name for name, section in given.items() if section is not None]
+def _section_of(need: str) -> str:
+    """The optional section of the recipe that computes the field; empty where none is needed."""
+    source = COMPUTED_BY.get(need, "")
+    return source if source in Recipe.model_fields else ""
 
 
 def a_section_is_read(recipe: Recipe) -> Iterator[Fault]:
     """A critic or a teacher that nobody asks costs a model's memory for nothing."""
     read = {need for _, bound in recipe.slots.items() for need in bound.needs}
-    for section in _sections(recipe):
-        gives = {need for need, giver in SECTIONS.items() if giver == section}
-        if not gives & read:
+    for section in sorted({_section_of(need) for need in COMPUTED_BY} - {""}):
+        gives = {need for need in COMPUTED_BY if _section_of(need) == section}
+        if vars(recipe)[section] and not gives & read:
             yield Fault(
                 path=section,
                 what=f"there is a {section}, and no function of this recipe reads "
@@ -188,40 +175,35 @@ def one_function_has_minibatch_stats(recipe: Recipe) -> Iterator[Fault]:
         )
 
 
-def a_draw_is_smaller_than_the_group(recipe: Recipe) -> Iterator[Fault]:
-    """All of a group are one set of draws: each has the same share in its success."""
-    k = recipe.advantage.options.get("k")
-    if recipe.advantage.name == "pass_at_k" and isinstance(k, int) and k >= recipe.group_size:
-        yield Fault(
-            path="advantage.k",
-            what=f"pass_at_k counts sets of {k} samples out of a group of {recipe.group_size}: "
-            "there is one such set, and nothing to tell its samples apart",
-            fix="set k below group_size",
-        )
+def other_slots_are_as_required(recipe: Recipe) -> Iterator[Fault]:
+    """What a function was registered with as `requires`."""
+    for path, bound in (*recipe.slots.items(), *recipe.slots.schedules()):
+        for required in bound.entry.requires:
+            other: SlotEntry = vars(recipe)[required.slot]
+            applies = all(bound.options[name] == value for name, value in required.when.items())
+            if applies and (required.tag in tags_of(other)) == required.absent:
+                yield Fault(
+                    path=path,
+                    what=f"{bound.name} {required.why.format(name=other.name)}",
+                    fix=required.fix,
+                )
 
 
-def a_selection_leaves_something_out(recipe: Recipe) -> Iterator[Fault]:
-    """So many samples of each group are kept; a group that has no more loses none."""
-    for index, bound in enumerate(recipe.selections):
-        if bound.name == "max_variance" and bound.options["keep"] >= recipe.group_size:
-            yield Fault(
-                path=f"selections.{index}.keep",
-                what=f"max_variance keeps {bound.options['keep']} samples of a group of "
-                f"{recipe.group_size}: nothing is left out",
-                fix="set keep below group_size, or draw more with a larger group_size",
-            )
-
-
-def a_correction_of_rewards_survives(recipe: Recipe) -> Iterator[Fault]:
-    """Debiasing is affine in the verdict: a group's mean, and spread, take it out again."""
-    for index, bound in enumerate(recipe.shaping):
-        if bound.name == "debias_reward" and "group_baseline" in recipe.advantage.entry.tags:
-            yield Fault(
-                path=f"shaping.{index}",
-                what=f"{bound.name} is cancelled by {recipe.advantage.name}: it shifts and scales "
-                "all rewards alike, and the group's own mean and spread undo that",
-                fix="use advantage: reinforce or minus_baseline, or leave the correction out",
-            )
+def options_are_below_the_group_size(recipe: Recipe) -> Iterator[Fault]:
+    """A part of a group is smaller than the group."""
+    for path, bound in recipe.slots.items():
+        for option, field in bound.entry.schema.model_fields.items():
+            value = bound.options[option]
+            for mark in field.metadata:
+                if isinstance(mark, BelowGroupSize) and isinstance(value, int):
+                    if value < recipe.group_size:
+                        continue
+                    why = mark.why.format(value=value, group_size=recipe.group_size)
+                    yield Fault(
+                        path=f"{path}.{option}",
+                        what=f"{bound.name} {why}",
+                        fix=f"set {option} below group_size, or raise group_size",
+                    )
 
 
 def the_first_update_is_not_the_only_one(recipe: Recipe) -> Iterator[Fault]:
@@ -240,11 +222,11 @@ def a_sequence_counts_once(recipe: Recipe) -> Iterator[Fault]:
     """One ratio for a sequence stands on each of its tokens; a mean over tokens repeats it."""
     ratios = [(p, b) for p, b in recipe.slots.items() if "sequence_value" in b.entry.tags]
     for path, bound in ratios:
-        if recipe.reduction.name == "token_mean":
+        if "mean_over_tokens" in recipe.reduction.entry.tags:
             yield Fault(
                 path=path,
-                what=f"{bound.name} has one value for a sample, and token_mean counts it once for "
-                "each of its tokens: long samples would weigh more",
+                what=f"{bound.name} has one value for a sample, and {recipe.reduction.name} counts "
+                "it once for each of its tokens: long samples would weigh more",
                 fix="set reduction: sequence_mean",
             )
 
@@ -326,32 +308,18 @@ def recorded_steps_have_their_weights(recipe: Recipe) -> Iterator[Fault]:
         )
 
 
-def error_rates_are_estimated(recipe: Recipe) -> Iterator[Fault]:
-    """Only a double-checked verifier estimates its own error rates."""
-    for path, bound in recipe.slots.schedules():
-        if bound.name == "verifier_error_rate" and "double_checked" not in tags_of(recipe.verifier):
-            yield Fault(
-                path=path,
-                what=f"{bound.name} estimates nothing: the verdicts of {recipe.verifier.name} are "
-                "never checked again",
-                fix="set verifier: {name: double_checked, first: ..., second: ...}, or set a rate",
-            )
-
-
 RULES: tuple[Rule, ...] = (
     group_baseline_needs_a_group,
     nucleus_cuts_the_engine_only,
     training_samples_need_noise,
     stale_samples_need_a_correction,
     kl_is_placed_once,
-    terms_have_a_gradient,
     needs_are_met,
     a_section_is_read,
     a_critic_that_learns_has_a_loss,
     one_function_has_minibatch_stats,
-    a_draw_is_smaller_than_the_group,
-    a_selection_leaves_something_out,
-    a_correction_of_rewards_survives,
+    other_slots_are_as_required,
+    options_are_below_the_group_size,
     the_first_update_is_not_the_only_one,
     a_sequence_counts_once,
     schedules_end_within_the_run,
@@ -359,7 +327,6 @@ RULES: tuple[Rule, ...] = (
     context_holds_the_completion,
     evaluations_can_run,
     recorded_steps_have_their_weights,
-    error_rates_are_estimated,
 )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from eval.evaluate import EvalSpec
+from recipes.errors import RecipeError
 from recipes.loading.load import Loaded
 from recipes.loading.validate import validate
 from recipes.slots.registry import SlotEntry
@@ -47,8 +48,6 @@ from trainer.selections import selection
 from trainer.shaping import shaping
 from trainer.terms import term
 from trainer.verifiers import verifier
-
-LOCAL_ENGINES = ("hf", "scripted")  # sample with the trainer's own arithmetic
 
 # Named apart from the fields: a class body sees a field's default under the registry's name.
 VerifierEntry = Annotated[SlotEntry, verifier.nested]
@@ -131,12 +130,15 @@ class Recipe(Spec):
         return self.group_size * self.groups_per_step
 
     @property
-    def teacher_model(self) -> ModelSpec | None:
-        """The teacher, loaded as the policy is."""
-        if self.teacher is None:
-            return None
-        changes = {"path": self.teacher.path, "dtype": self.teacher.dtype, "lora": None}
-        return self.model.model_copy(update=changes)
+    def fixed_models(self) -> dict[str, ModelSpec]:
+        """Models that are never trained, by section, loaded as the policy is."""
+        return {
+            name: self.model.model_copy(
+                update={"path": section.path, "dtype": section.dtype, "lora": None}
+            )
+            for name, section in self
+            if isinstance(section, TeacherSpec)
+        }
 
     @property
     def slots(self) -> Slots:
@@ -171,11 +173,15 @@ def with_derived(tree: dict[str, Any]) -> dict[str, Any]:
 
     An engine with other arithmetic than the trainer's gets a correction unless one is named.
     """
-    named = tree.get("engine", "hf")
-    name = named.get("name") if isinstance(named, dict) else named
-    if name not in LOCAL_ENGINES and "correction" not in tree:
-        return {**tree, "correction": {"name": "truncated_is"}}
-    return tree
+    if "correction" in tree:
+        return tree
+    try:
+        chosen = engine.bind(tree.get("engine", "hf"))
+    except RecipeError:  # the whole recipe is about to be validated, with the place of each fault
+        return tree
+    if "trainer_arithmetic" in chosen.entry.tags:
+        return tree
+    return {**tree, "correction": {"name": "truncated_is"}}
 
 
 def differences(left: JSON, right: JSON, path: str = "") -> Iterator[str]:

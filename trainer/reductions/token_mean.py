@@ -8,7 +8,7 @@ from trainer.batch.token_batch import TokenBatch
 from trainer.reductions import reduction
 
 
-@reduction.register(paper="https://arxiv.org/abs/2503.14476")
+@reduction.register(paper="https://arxiv.org/abs/2503.14476", tags=("mean_over_tokens",))
 def token_mean(batch: TokenBatch) -> torch.Tensor:
     """One over the number of trained tokens of the minibatch.
 

@@ -144,7 +144,7 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
             recipe.optimizer,
             recipe.sharding,
             critic=recipe.critic,
-            teacher=recipe.teacher_model,
+            fixed=recipe.fixed_models,
             needs=algorithm.needs,
             seed=recipe.seed,
             max_tokens=recipe.max_tokens_per_microbatch,

@@ -35,7 +35,7 @@ from trainer.recipe.config import Recipe
 from trainer.run.reward_monitor import RewardMonitor
 from trainer.update.algorithm import Algorithm, StepAlgorithm
 
-_OF_POLICY = ("policy/", "loss/", "term/")  # areas of metrics that its update moves
+_POLICY_AREAS = ("policy/", "loss/", "term/")  # areas of metrics that its update moves
 _POLL_S = 0.1  # how often an evaluation is asked whether it must stop
 
 
@@ -157,7 +157,9 @@ class Run:
         numbers = self._metrics.numbers()
         if not critic_only:
             return numbers
-        return {name: value for name, value in numbers.items() if not name.startswith(_OF_POLICY)}
+        return {
+            name: value for name, value in numbers.items() if not name.startswith(_POLICY_AREAS)
+        }
 
     async def _evaluate_and_log(self) -> None:
         """On rank 0: what is due once these steps are done, and the step's line of metrics."""

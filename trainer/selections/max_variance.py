@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from recipes.slots.spec import BelowGroupSize
 from trainer.batch.token_batch import TokenBatch
 from trainer.ops.max_variance import max_variance_subset
 from trainer.selections import selection
@@ -16,7 +17,11 @@ from trainer.selections import selection
 def max_variance(
     batch: TokenBatch,
     *,
-    keep: Annotated[int, Field(ge=2, description="samples of each group that are trained")] = 4,
+    keep: Annotated[
+        int,
+        Field(ge=2, description="samples of each group that are trained"),
+        BelowGroupSize("keeps {value} samples of a group of {group_size}: nothing is left out"),
+    ] = 4,
 ) -> torch.Tensor:
     """The `keep` samples of each group whose rewards have the largest variance.
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Scheduled
+from recipes.slots.spec import Requires, Scheduled
 from trainer.batch.token_batch import TokenBatch
 from trainer.shaping import shaping
 
@@ -25,7 +25,19 @@ def _rates(*, false_positive: object, false_negative: object, **_: object) -> No
 
 
 @shaping.register(
-    paper="https://arxiv.org/abs/2510.00915", tags=("affine", "replaces_reward"), validate=_rates
+    paper="https://arxiv.org/abs/2510.00915",
+    tags=("affine", "replaces_reward"),
+    requires=[
+        Requires(
+            slot="advantage",
+            tag="group_baseline",
+            absent=True,
+            why="is cancelled by {name}: it shifts and scales all rewards alike, and the group's "
+            "mean and spread undo that",
+            fix="use advantage: reinforce or minus_baseline, or leave the correction out",
+        )
+    ],
+    validate=_rates,
 )
 def debias_reward(
     batch: TokenBatch,

@@ -24,9 +24,9 @@ def kl_penalty(
     """Reward minus `coef` times the sum over the sample's tokens of log-prob minus reference.
 
     The k1 estimate: in the reward its gradient, through the advantage, is exactly that of the
-    reverse KL of whole samples; in the loss (`kl_k1`) it would be none. Ouyang et al. 2022, and
-    RLOO. Departure: one number for the sample, not one a token, so earlier tokens are credited
-    with later ones' KL as well. An empty completion pays nothing.
+    reverse KL of whole samples; as a term of the loss it would have no expected gradient. Ouyang et
+    al. 2022, and RLOO. Departure: one number for the sample, not one a token, so earlier tokens are
+    credited with later ones' KL as well. An empty completion pays nothing.
     Returns rewards [S], reward units.
     """
     per_token = log_ratio(batch.old_logprobs, batch.ref_logprobs, batch)

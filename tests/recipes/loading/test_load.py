@@ -278,7 +278,7 @@ def overridden(tmp_path: Path, *overrides: str) -> dict[str, object]:
         (["terms.0.coef=0.1"], "terms", [{"name": "kl_k3", "coef": 0.1}, "entropy_bonus"]),
         (["terms.1.coef=0.1"], "terms",
          [{"name": "kl_k3", "coef": 0.01}, {"name": "entropy_bonus", "coef": 0.1}]),
-        (["terms.1=kl_k1"], "terms", [{"name": "kl_k3", "coef": 0.01}, "kl_k1"]),
+        (["terms.1=kl_k2"], "terms", [{"name": "kl_k3", "coef": 0.01}, "kl_k2"]),
         (["terms=[]"], "terms", []),
         (["steps=3", "steps=4"], "steps", 4),
     ],

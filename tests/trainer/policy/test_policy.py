@@ -69,7 +69,7 @@ def test_annotations_equal_the_forward_pass(tmp_path):
 
 def test_nothing_is_computed_that_nobody_needs(tmp_path):
     data = batch()
-    said = policy(model_folder(tmp_path)).annotate(data, frozenset({"baseline"}), 1.0)
+    said = policy(model_folder(tmp_path)).annotate(data, frozenset({"pass_rates"}), 1.0)
     assert said is data
 
 
@@ -271,7 +271,7 @@ def test_whole_replicas_are_read_by_any_number_of_ranks(tmp_path):
 def test_a_teacher_is_asked_about_the_policys_samples_at_their_temperature(tmp_path):
     ours, theirs = model_folder(tmp_path / "ours"), model_folder(tmp_path / "theirs", seed=1)
     data, asked = batch(REWARDS, LENGTHS), frozenset({"teacher_logprobs"})
-    taught = policy(ours, teacher=ModelSpec(path=str(theirs), context_length=128))
+    taught = policy(ours, fixed={"teacher": ModelSpec(path=str(theirs), context_length=128)})
     itself = policy(theirs)
     expected = itself.annotate(data, frozenset({"old_logprobs"}), 0.7).old_logprobs
     torch.testing.assert_close(taught.annotate(data, asked, 0.7).teacher_logprobs, expected)
@@ -283,13 +283,13 @@ def test_a_teacher_with_another_vocabulary_is_refused(tmp_path):
     ours, theirs = model_folder(tmp_path / "ours"), model_folder(tmp_path / "theirs")
     make_tokenizer("0123456789+-", 128).save_pretrained(theirs)
     with pytest.raises(RecipeError, match=r"teacher\.path: .* give 12 tokens different ids, '-'"):
-        policy(ours, teacher=ModelSpec(path=str(theirs), context_length=128))
+        policy(ours, fixed={"teacher": ModelSpec(path=str(theirs), context_length=128)})
 
 
 def test_a_teacher_that_is_no_model_is_named_as_the_teachers(tmp_path):
     gone = ModelSpec(path=str(tmp_path / "gone"), context_length=128)
     with pytest.raises(RecipeError, match=r"^teacher\.path: no model folder"):
-        policy(model_folder(tmp_path), teacher=gone)
+        policy(model_folder(tmp_path), fixed={"teacher": gone})
 
 
 def test_a_teacher_whose_head_does_something_unknown_is_refused(tmp_path):
@@ -305,5 +305,5 @@ def test_a_teacher_whose_head_does_something_unknown_is_refused(tmp_path):
     with pytest.raises(RecipeError, match=r"^teacher\.path: the log-probs of MiniCPM3ForCausalLM"):
         policy(
             model_folder(tmp_path / "ours"),
-            teacher=ModelSpec(path=str(theirs), context_length=128),
+            fixed={"teacher": ModelSpec(path=str(theirs), context_length=128)},
         )

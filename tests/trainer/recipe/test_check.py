@@ -29,7 +29,8 @@ BINS = "terms: [{name: value_hl_gauss, low: 0.0, high: 1.0}]\n"
 CLASSIFIES = "critic: {bins: 51, low: 0.0, high: 1.0, optimizer: {lr: 1e-3}}\n"
 DISTILLS = "terms: [{name: teacher_kl}]\n"
 TEACHER = "teacher: {path: teacher}\n"
-K1 = "terms: [{name: kl_k1, coef: 0.1}]\n"
+BY_TURNS = "advantage: {name: stratified}\n"
+BY_CALLS = "advantage: {name: stratified, by: calls}\n"
 SUMS = "evaluate:\n  - {suite: sums}\n"
 
 
@@ -97,7 +98,7 @@ def checked(folder: Path, settings: str) -> None:
             "critic: {optimizer: {lr: 1e-3}, pretrain_steps: 3}\n" + ERROR,
             r"critic\.pretrain_steps: 3 steps for the critic alone, in a run of 2",
         ),
-        (K1, r"terms\.0: kl_k1 in the loss has an expected gradient of zero"),
+        (BY_TURNS, r"run\.yaml:2: advantage: stratified by turns equals grpo: .*single_turn"),
         (
             "shaping: [{name: kl_penalty}]\nterms: [{name: kl_k2, coef: 0.1}]\n",
             r"terms: KL is penalised in the reward \(kl_penalty\) and in the loss \(kl_k2\)",
@@ -124,6 +125,7 @@ def test_a_combination_that_cannot_work_is_refused(tmp_path: Path, settings: str
         KL_COV + TWO,
         GSPO,
         "advantage: {name: pass_at_k, k: 3}\n",
+        BY_CALLS,
         "selections: [{name: max_variance, keep: 3}]\n",
         "terms: [{name: kl_k2, coef: 0.01}]\n",
         "shaping: [{name: kl_penalty}]\nterms: [{name: kl_k2, coef: 0.1, to: old}]\n" + TWO,
