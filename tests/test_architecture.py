@@ -1,8 +1,11 @@
-"""The rules that hold the layers apart, read from the sources.
+"""The rules that keep layers and rooms apart, read from the sources.
 
-Imports go one way; torch stays in the trainer and the engines; one registered function per slot
-module, under the module's name, with a test file of its own. Filling the slots below the trainer
-loads no heavy library. A failure reads `rewards/a.py:1: rewards may not import rollout.types`.
+Imports go one way, between layers and between the rooms of a layer; torch is imported only in the
+trainer and the engines; a slot's module has one registered function, named as the file, and a test
+file. Folders are small and explain themselves, and no class or file name has two meanings. Filling
+the slots below the trainer loads no heavy library.
+
+A failure reads `rewards/a.py:1: rewards may not import rollout.types`.
 """
 
 import ast
@@ -10,12 +13,41 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from tools import structure
+
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("recipes", "rewards", "rollout", "eval", "trainer")  # each may import those before it
+ROOMS = {  # a room (folder or file) may import those to the left of it, and the slots' registries
+    "recipes": "errors < slots < loading",
+    "rewards": "types < seeded < answers < math < sandbox < workers < http < judging < plugins"
+    " < calling < composition < verifiers < audit",
+    "rollout": "types < attention < pass_rates < render < serialize < data < verification"
+    " < filters buffers environments samplers < engines < sources < problems < collector",
+    "eval": "estimators < intervals < report < diff < suite < suites < progress < evaluate",
+    "trainer": "metrics < batch < ops < shaping advantages selections masks corrections reductions"
+    " losses terms controllers loggers < recipe < models < parallel < policy < update < monitor"
+    " < reward_models < verifiers < run < loop < commands < __main__",
+}
+MOST_ENTRIES = 14  # in a folder, slots not counted
+SHARED_STEMS = {
+    "types",  # the plain records of a layer
+}
+NOT_YET = (  # faults that begin so are known, and to be removed
+    "trainer/run/compose.py", "trainer: imports go in a circle: loop",
+    "rewards/sandbox/inside: 19 entries",
+    *(f"class {name} is" for name in (
+        "Bench", "Loaded", "Outcome", "Recording", "Report", "Request", "Row", "Scored", "Suite",
+        "Trial", "Unreadable", "Update",
+    )),
+    *(f"{stem}.py exists" for stem in (
+        "evaluate", "load", "process", "progress", "verify", "worker",
+    )),
+)  # fmt: skip
 TORCH = {"torch", "vllm", "deepspeed", "accelerate", "peft", "trl"}
 TORCH_ALLOWED = {("rollout", "engines"), ("rollout", "attention.py"), ("rollout", "generation.py")}
 HEAVY = {"transformers", "datasets", "sympy", "math_verify", "reasoning_gym", "matplotlib"}
@@ -77,12 +109,96 @@ def slot_faults(root: Path) -> Iterator[str]:
             yield f"{path}:1: has no test file {test}"
 
 
-RULES = (layer_faults, torch_faults, slot_faults)
+def room_faults(root: Path) -> Iterator[str]:
+    """Imports between rooms of a layer that do not go to the left."""
+    files = structure.sources(root)
+    registries = {source.module for source in files if source.is_slot}
+    modules = {source.module for source in files}
+    for source in files:
+        layer, *rest = source.module.split(".")
+        stages = [stage.split() for stage in ROOMS[layer].split("<")]
+        place = {room: number for number, stage in enumerate(stages) for room in stage}
+        if not rest:
+            continue
+        if rest[0] not in place:
+            yield f"{source.path}:1: the room {rest[0]} is not in ROOMS"
+            continue
+        for line, name in imports_of_modules(source.tree, modules):
+            other = name.split(".")[1] if name.startswith(f"{layer}.") else rest[0]
+            if name in registries or other == rest[0]:
+                continue
+            if place.get(other, len(stages)) >= place[rest[0]]:
+                yield f"{source.path}:{line}: {rest[0]} may not import {name}"
+
+
+def circle_faults(root: Path) -> Iterator[str]:
+    """Files and subfolders of one folder that import each other in a circle."""
+    files = structure.sources(root)
+    registries = {source.module for source in files if source.is_slot}
+    modules = {source.module for source in files}
+    edges: dict[tuple[str, ...], dict[str, set[str]]] = {}  # folder -> entry -> entries it imports
+    for source in files:
+        here = source.module.split(".")
+        for _, name in imports_of_modules(source.tree, modules - registries):
+            there = name.split(".")
+            same = [one == other for one, other in zip(here, there, strict=False)]
+            common = same.index(False) if False in same else len(same)
+            if common < min(len(here), len(there)):
+                imported = edges.setdefault(tuple(here[:common]), {})
+                imported.setdefault(here[common], set()).add(there[common])
+    for folder, imported in edges.items():
+        try:
+            tuple(TopologicalSorter(imported).static_order())
+        except CycleError as error:
+            yield f"{'/'.join(folder)}: imports go in a circle: {' -> '.join(error.args[1])}"
+
+
+def imports_of_modules(tree: ast.AST, modules: set[str]) -> Iterator[tuple[int, str]]:
+    """Line and module of every import of ours; `from package import module` names the module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, a.name) for a in node.names if a.name in modules)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = {name if name in modules else node.module for name in inner}
+            yield from ((node.lineno, name) for name in sorted(names & modules))
+
+
+def folder_faults(root: Path) -> Iterator[str]:
+    """Folders that hold too much, say nothing of themselves, or that tests mirror wrongly."""
+    files = structure.sources(root)
+    for folder, count in structure.entries(files).items():
+        if count > MOST_ENTRIES:
+            yield f"{folder}: {count} entries beside the slots, {MOST_ENTRIES} at most"
+    for source in files:
+        if source.path.name == "__init__.py" and not ast.get_docstring(source.tree):
+            yield f"{source.path}:1: has no docstring that says what the folder holds"
+    for layer in LAYERS:
+        for path in sorted((root / "tests" / layer).rglob("test_*.py")):
+            folder = path.parent.relative_to(root / "tests")
+            if not (root / folder).is_dir():
+                yield f"{path.relative_to(root)}:1: there is no folder {folder}"
+
+
+def name_faults(root: Path) -> Iterator[str]:
+    """Class names and file stems with two meanings; a slot tells its functions apart."""
+    files = structure.sources(root)
+    slots = {source.path.parent for source in files if source.is_slot}
+    for name in structure.repeated_classes(files):
+        yield f"class {name} is defined twice"
+    for stem in structure.repeated_stems([s for s in files if s.path.parent not in slots]):
+        if stem not in SHARED_STEMS:
+            yield f"{stem}.py exists twice"
+
+
+RULES = (
+    layer_faults, torch_faults, slot_faults, room_faults, circle_faults, folder_faults, name_faults,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_repository_keeps_its_rules(rule) -> None:
-    faults = list(rule(ROOT))
+    faults = [fault for fault in rule(ROOT) if not fault.startswith(NOT_YET)]
     assert not faults, "\n".join(["", *faults])
 
 
@@ -119,6 +235,72 @@ def test_a_broken_rule_names_the_line(tmp_path: Path, file: str, text: str, faul
     (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).write_text(text)
     assert "\n".join(line for rule in RULES for line in rule(tmp_path)) == fault
+
+
+ROOM_FILES = {
+    "trainer/__init__.py": "'''The trainer.'''",
+    "trainer/metrics.py": "",
+    "trainer/losses/__init__.py": "'''A slot.'''\nloss = Registry('loss')",
+    "trainer/losses/ppo.py": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "fault"),
+    [
+        ("trainer/metrics.py", "from trainer.losses.ppo import clip\n",
+         "trainer/metrics.py:1: metrics may not import trainer.losses.ppo"),
+        ("trainer/metrics.py", "from trainer.losses import ppo\n",
+         "trainer/metrics.py:1: metrics may not import trainer.losses.ppo"),
+        ("trainer/cellar.py", "", "trainer/cellar.py:1: the room cellar is not in ROOMS"),
+        ("trainer/losses/gspo.py", "from trainer.masks.actions import x\n", ""),  # no such module
+        ("trainer/losses/gspo.py", "from trainer.metrics import Mean\n", ""),
+        ("trainer/metrics.py", "from trainer.losses import loss\n", ""),  # a registry
+    ],
+)  # fmt: skip
+def test_a_room_imports_only_rooms_to_its_left(tmp_path, file, text, fault) -> None:
+    write(tmp_path, {**ROOM_FILES, file: text})
+    assert "\n".join(room_faults(tmp_path)) == fault
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+def test_a_circle_below_the_rooms_is_found(tmp_path) -> None:
+    circle = {
+        "rewards/__init__.py": "", "rewards/math/__init__.py": "",
+        "rewards/math/forms.py": "from rewards.math.parse.lexer import x\n",
+        "rewards/math/parse/__init__.py": "",
+        "rewards/math/parse/lexer.py": "def f():\n    from rewards.math import forms\n",
+    }  # fmt: skip
+    write(tmp_path, circle)
+    (fault,) = circle_faults(tmp_path)
+    assert fault.startswith("rewards/math: imports go in a circle: ")
+    assert fault.endswith(("forms -> parse -> forms", "parse -> forms -> parse"))
+
+
+def test_folders_are_small_explained_and_mirrored(tmp_path) -> None:
+    many = {f"eval/file{number}.py": "" for number in range(MOST_ENTRIES + 1)}
+    write(tmp_path, {"eval/__init__.py": "x = 1", **many, "tests/eval/gone/test_a.py": ""})
+    assert list(folder_faults(tmp_path)) == [
+        f"eval: {MOST_ENTRIES + 1} entries beside the slots, {MOST_ENTRIES} at most",
+        "eval/__init__.py:1: has no docstring that says what the folder holds",
+        "tests/eval/gone/test_a.py:1: there is no folder eval/gone",
+    ]
+
+
+def test_a_name_has_one_meaning_but_in_slots(tmp_path) -> None:
+    names = {
+        "eval/__init__.py": "", "eval/report.py": "class Row: ...\n",
+        "rewards/__init__.py": "", "rewards/report.py": "class Row: ...\n", "rewards/gae.py": "",
+        "trainer/__init__.py": "", "trainer/losses/__init__.py": "loss = Registry('loss')",
+        "trainer/losses/gae.py": "",
+    }  # fmt: skip
+    write(tmp_path, names)
+    assert list(name_faults(tmp_path)) == ["class Row is defined twice", "report.py exists twice"]
 
 
 def test_every_folder_that_ships_is_listed_as_a_package() -> None:

@@ -5,8 +5,8 @@ One column per checkout, so that an older tree can be compared with this one. Th
 files, lines    Python files of the installed packages: top-level folders with an `__init__.py`,
                 tests and tools excluded. Lines are physical lines; the median skips empty files.
 entries         Python files and folders with Python files directly in a folder, except
-                `__init__.py`. A slot is a folder whose `__init__.py` creates a registry: neither
-                the files in it nor its place in the parent folder are counted.
+                `__init__.py`. A slot is a folder whose `__init__.py` creates or extends a
+                registry: neither its files nor its place in the parent folder are counted.
 helpers         Functions and methods named `_x` (no dunders, none nested in a function) that are
                 referenced exactly once outside their own body, by name or attribute, in their own
                 file or in a file of the same package that imports from it. Per 1000 lines.
@@ -115,11 +115,15 @@ class Source:
 
     @property
     def is_slot(self) -> bool:
-        """Whether it creates a registry of slot functions, at the top of a package's `__init__`."""
-        values = [n.value for n in self.tree.body if isinstance(n, ast.Assign | ast.AnnAssign)]
-        calls = [v.func for v in values if isinstance(v, ast.Call)]
-        names = [call.id for call in calls if isinstance(call, ast.Name)]
-        return self.path.name == "__init__.py" and any(n.endswith("Registry") for n in names)
+        """Whether it is a package's `__init__` that creates or extends a registry."""
+        statements = (ast.Assign, ast.AnnAssign, ast.Expr)
+        values = [n.value for n in self.tree.body if isinstance(n, statements)]
+        calls = [value.func for value in values if isinstance(value, ast.Call)]
+        return self.path.name == "__init__.py" and any(
+            (isinstance(call, ast.Name) and call.id.endswith("Registry"))
+            or (isinstance(call, ast.Attribute) and call.attr == "extend")
+            for call in calls
+        )
 
 
 def sources(checkout: Path) -> list[Source]:
