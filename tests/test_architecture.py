@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -109,9 +110,14 @@ def slot_faults(root: Path) -> Iterator[str]:
             yield f"{path}:1: has no test file {test}"
 
 
+@cache
+def parsed(root: Path) -> list[structure.Source]:
+    return structure.sources(root)
+
+
 def room_faults(root: Path) -> Iterator[str]:
     """Imports between rooms of a layer that do not go to the left."""
-    files = structure.sources(root)
+    files = parsed(root)
     registries = {source.module for source in files if source.is_slot}
     modules = {source.module for source in files}
     for source in files:
@@ -133,7 +139,7 @@ def room_faults(root: Path) -> Iterator[str]:
 
 def circle_faults(root: Path) -> Iterator[str]:
     """Files and subfolders of one folder that import each other in a circle."""
-    files = structure.sources(root)
+    files = parsed(root)
     registries = {source.module for source in files if source.is_slot}
     modules = {source.module for source in files}
     edges: dict[tuple[str, ...], dict[str, set[str]]] = {}  # folder -> entry -> entries it imports
@@ -150,7 +156,10 @@ def circle_faults(root: Path) -> Iterator[str]:
         try:
             tuple(TopologicalSorter(imported).static_order())
         except CycleError as error:
-            yield f"{'/'.join(folder)}: imports go in a circle: {' -> '.join(error.args[1])}"
+            circle = error.args[1][:-1]
+            first = circle.index(min(circle))
+            named = [*circle[first:], *circle[:first], circle[first]]
+            yield f"{'/'.join(folder)}: imports go in a circle: {' -> '.join(named)}"
 
 
 def imports_of_modules(tree: ast.AST, modules: set[str]) -> Iterator[tuple[int, str]]:
@@ -166,7 +175,7 @@ def imports_of_modules(tree: ast.AST, modules: set[str]) -> Iterator[tuple[int, 
 
 def folder_faults(root: Path) -> Iterator[str]:
     """Folders that hold too much, say nothing of themselves, or that tests mirror wrongly."""
-    files = structure.sources(root)
+    files = parsed(root)
     for folder, count in structure.entries(files).items():
         if count > MOST_ENTRIES:
             yield f"{folder}: {count} entries beside the slots, {MOST_ENTRIES} at most"
@@ -182,7 +191,7 @@ def folder_faults(root: Path) -> Iterator[str]:
 
 def name_faults(root: Path) -> Iterator[str]:
     """Class names and file stems with two meanings; a slot tells its functions apart."""
-    files = structure.sources(root)
+    files = parsed(root)
     slots = {source.path.parent for source in files if source.is_slot}
     for name in structure.repeated_classes(files):
         yield f"class {name} is defined twice"
@@ -278,8 +287,7 @@ def test_a_circle_below_the_rooms_is_found(tmp_path) -> None:
     }  # fmt: skip
     write(tmp_path, circle)
     (fault,) = circle_faults(tmp_path)
-    assert fault.startswith("rewards/math: imports go in a circle: ")
-    assert fault.endswith(("forms -> parse -> forms", "parse -> forms -> parse"))
+    assert fault == "rewards/math: imports go in a circle: forms -> parse -> forms"
 
 
 def test_folders_are_small_explained_and_mirrored(tmp_path) -> None:
