@@ -27,8 +27,8 @@ ROOMS = {  # a room (folder or file) may import those to the left of it, and the
     "recipes": "errors < slots < loading",
     "rewards": "types < seeded < answers < math < sandbox < workers < http < judging < plugins"
     " < calling < composition < verifiers < audit",
-    "rollout": "types < attention < generation < pass_rates < render < serialize < data < verification"
-    " < filters buffers environments samplers < engines < sources < problems < collector",
+    "rollout": "types < attention < generation < pass_rates < render < serialize < data"
+    " < verification < filters buffers environments samplers < engines < sources < problems < collector",
     "eval": "estimators < intervals < report < diff < suite < suites < progress < evaluate",
     "trainer": "metrics < batch < ops < shaping advantages selections masks corrections reductions"
     " losses terms controllers loggers < recipe < models < parallel < policy < update < monitor"
@@ -46,7 +46,7 @@ NOT_YET = (  # faults that begin so are known, and to be removed
         "Trial", "Unreadable", "Update",
     )),
     *(f"{stem}.py exists" for stem in (
-        "evaluate", "load", "process", "progress", "verify", "worker",
+        "evaluate", "launch", "load", "process", "progress", "rows", "verify", "worker",
     )),
 )  # fmt: skip
 TORCH = {"torch", "vllm", "deepspeed", "accelerate", "peft", "trl"}
