@@ -28,7 +28,8 @@ ROOMS = {  # a room (folder or file) may import those to the left of it, and the
     "rewards": "types < seeded < answers < math < sandbox < workers < http < judging < plugins"
     " < calling < composition < verifiers < audit",
     "rollout": "types < attention < generation < pass_rates < render < serialize < data"
-    " < verification < filters buffers environments samplers < engines < sources < problems < collector",
+    " < verification < filters buffers environments samplers < engines < sources < problems"
+    " < collector",
     "eval": "estimators < intervals < report < diff < suite < suites < progress < evaluate",
     "trainer": "metrics < batch < ops < shaping advantages selections masks corrections reductions"
     " losses terms controllers loggers < recipe < models < parallel < policy < update < monitor"
