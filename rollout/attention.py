@@ -91,18 +91,25 @@ def packing_of(lengths: Sequence[int] | Tensor, device: torch.device | str = "cp
     """The layout of sequences with these lengths, laid end to end in this order."""
     sizes = [int(n) for n in lengths]
     assert sizes and min(sizes) > 0, "a packing needs sequences of at least one token"
-    blocks, members = _blocks(sizes)
+    members: list[list[int]] = []  # of each block, longest first
+    widest = 0
+    for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        if not members or (widest > _SHORT and 2 * sizes[index] < widest):
+            members.append([])
+            widest = sizes[index]
+        members[-1].append(index)
+    blocks = [(len(member), sizes[member[0]]) for member in members]
     count = torch.tensor(sizes)
     start = count.cumsum(0) - count
     padded_from: list[Tensor] = []
     place = torch.empty(len(sizes), dtype=torch.long)  # [S] where a sequence's row starts
     base = 0
     for (rows, width), chosen in zip(blocks, members, strict=True):
-        index = torch.tensor(chosen)
+        block = torch.tensor(chosen)
         column = torch.arange(width).expand(rows, width)
-        inside = column.minimum(count[index, None] - 1)
-        padded_from.append((start[index, None] + inside).flatten())
-        place[index] = base + torch.arange(rows) * width
+        inside = column.minimum(count[block, None] - 1)
+        padded_from.append((start[block, None] + inside).flatten())
+        place[block] = base + torch.arange(rows) * width
         base += rows * width
     total = sum(sizes)
     sequence = torch.repeat_interleave(torch.arange(len(sizes)), count, output_size=total)
@@ -114,18 +121,6 @@ def packing_of(lengths: Sequence[int] | Tensor, device: torch.device | str = "cp
         token_at=(torch.arange(total) + (place - start)[sequence]).to(device),
         blocks=tuple(blocks),
     )
-
-
-def _blocks(sizes: list[int]) -> tuple[list[tuple[int, int]], list[list[int]]]:
-    """Sequences in blocks, longest first: (rows, width) and members of each."""
-    members: list[list[int]] = []
-    width = 0
-    for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
-        if not members or (width > _SHORT and 2 * sizes[index] < width):
-            members.append([])
-            width = sizes[index]
-        members[-1].append(index)
-    return [(len(block), sizes[block[0]]) for block in members], members
 
 
 class _Gather(torch.autograd.Function):
@@ -186,28 +181,22 @@ def masked(query: Tensor, key: Tensor, value: Tensor, visible: Tensor, rule: Rul
 
     query [S, H, L, D], key and value [S, H_kv, N, D], visible broadcasts to [S, 1, L, N].
     """
-    if rule.softcap is not None:
-        return _capped(query, key, value, visible, rule, rule.softcap)
-    return F.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=visible,
-        dropout_p=rule.dropout,
-        scale=rule.scale,
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
-
-
-def _capped(
-    query: Tensor, key: Tensor, value: Tensor, visible: Tensor, rule: Rule, softcap: float
-) -> Tensor:
-    """Like `masked`, score by score: no fused kernel knows soft-caps."""
+    if rule.softcap is None:
+        return F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=visible,
+            dropout_p=rule.dropout,
+            scale=rule.scale,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
+    # score by score: no fused kernel knows soft-caps
     scale = 1 / math.sqrt(query.shape[-1]) if rule.scale is None else rule.scale
     rows, heads, length, width = query.shape
     grouped = query.reshape(rows, key.shape[1], heads // key.shape[1], length, width)
     scores = grouped @ key.unsqueeze(2).transpose(-1, -2) * scale
-    scores = torch.tanh(scores / softcap) * softcap
+    scores = torch.tanh(scores / rule.softcap) * rule.softcap
     if visible.dim() == 4:
         visible = visible.unsqueeze(2)
     weights = scores.float().masked_fill(~visible, -torch.inf).softmax(-1).to(value.dtype)
@@ -230,7 +219,7 @@ def attention(
     s_aux: Tensor | None = None,
     position_bias: Tensor | None = None,
     is_causal: bool | None = None,
-    **_unused: Any,
+    **_unused: object,
 ) -> tuple[Tensor, None]:
     """Attention as transformers' interface calls it: query [B, H, L, D]; returns [B, L, H, D].
 
@@ -253,7 +242,7 @@ def attention(
 
 
 def no_mask(
-    *, attention_mask: Tensor | None = None, use_vmap: bool = False, **_unused: Any
+    *, attention_mask: Tensor | None = None, use_vmap: bool = False, **_unused: object
 ) -> None:
     """The mask that a model builds for this attention: none; padding and overlays are refused."""
     if attention_mask is not None or use_vmap:

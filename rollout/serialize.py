@@ -23,7 +23,31 @@ def group_to_dict(group: Group) -> dict[str, JSON]:
     return {
         "group_id": group.group_id,
         "problem": problem_to_dict(group.problem),
-        "samples": [_sample_to_dict(sample) for sample in group.samples],
+        "samples": [
+            {
+                "token_ids": _array_to_dict(sample.token_ids),
+                "action_mask": _array_to_dict(sample.action_mask),
+                "behavior_logprobs": _array_to_dict(sample.behavior_logprobs),
+                "policy_version": _array_to_dict(sample.policy_version),
+                "turn_ids": _array_to_dict(sample.turn_ids),
+                "role": sample.role,
+                "verdict": {
+                    "status": sample.verdict.status.value,
+                    "reward": float(sample.verdict.reward),
+                    "correct": bool(sample.verdict.correct),
+                    "parts": {
+                        name: float(value) for name, value in sample.verdict.components.items()
+                    },
+                    "reason": sample.verdict.reason,
+                    "answer": sample.verdict.answer,
+                    "verifier": sample.verdict.verifier,
+                },
+                "answer": sample.answer,
+                "status": int(sample.status),
+                "index": sample.index,
+            }
+            for sample in group.samples
+        ],
     }
 
 
@@ -58,30 +82,6 @@ def problem_from_dict(state: Mapping[str, JSON]) -> Problem:
         tags=frozenset(state["tags"]),
         columns=_untag(state["columns"]),
     )
-
-
-def _sample_to_dict(sample: Sample) -> dict[str, JSON]:
-    verdict = sample.verdict
-    return {
-        "token_ids": _array_to_dict(sample.token_ids),
-        "action_mask": _array_to_dict(sample.action_mask),
-        "behavior_logprobs": _array_to_dict(sample.behavior_logprobs),
-        "policy_version": _array_to_dict(sample.policy_version),
-        "turn_ids": _array_to_dict(sample.turn_ids),
-        "role": sample.role,
-        "verdict": {
-            "status": verdict.status.value,
-            "reward": float(verdict.reward),
-            "correct": bool(verdict.correct),
-            "parts": {name: float(value) for name, value in verdict.components.items()},
-            "reason": verdict.reason,
-            "answer": verdict.answer,
-            "verifier": verdict.verifier,
-        },
-        "answer": sample.answer,
-        "status": int(sample.status),
-        "index": sample.index,
-    }
 
 
 def _sample_from_dict(state: Mapping[str, JSON]) -> Sample:

@@ -49,7 +49,15 @@ def to_rows(lines: Sequence[Line], columns: Columns, *, name: str) -> list[Row]:
         prompt = _prompt(line, columns.prompt)
         answer = _answer(line, columns.answer) if columns.answer else ""
         label = _label(line, columns.id) if has_ids else f"{name}-{line.number}"
-        judge = _verifier(line, columns.verifier) if columns.verifier else ""
+        judge: JSON = line.values.get(columns.verifier) if columns.verifier else ""
+        if judge is not None and not isinstance(judge, str):
+            judge = Fault(
+                where=line.where,
+                what=f"column '{columns.verifier}' holds {judge!r:.80}, expected the name of a "
+                "verifier",
+                fix="write the name as a string, or nothing where the recipe has one for all "
+                "other rows",
+            )
         wrong = [cell for cell in (prompt, answer, label, judge) if isinstance(cell, Fault)]
         faults += wrong
         if wrong:
@@ -62,7 +70,7 @@ def to_rows(lines: Sequence[Line], columns: Columns, *, name: str) -> list[Row]:
                 id=str(label),
                 prompt=prompt,
                 answer=str(answer),
-                verifier=str(judge),
+                verifier=(judge or "").strip(),
                 where=line.where,
                 columns=rest,
             )
@@ -194,17 +202,6 @@ def _label(line: Line, column: str) -> str | Fault:
         where=line.where,
         what=f"column '{column}' holds {value!r:.80}, expected an id",
         fix="give every row an id, or name no id column",
-    )
-
-
-def _verifier(line: Line, column: str) -> str | Fault:
-    value = line.values.get(column)
-    if value is None or isinstance(value, str):
-        return (value or "").strip()
-    return Fault(
-        where=line.where,
-        what=f"column '{column}' holds {value!r:.80}, expected the name of a verifier",
-        fix="write the name as a string, or nothing where the recipe has one for all other rows",
     )
 
 

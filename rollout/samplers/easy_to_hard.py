@@ -61,19 +61,15 @@ class _EasyToHard:
             if self._stage_of is None and untried.any():
                 problems.append(self._known.hand_out(self._known.longest_ago(untried)))
                 continue
-            if self._stage_of is None:
-                self._stage_of = self._rank()
+            if self._stage_of is None:  # the round is over: stages by pass rate
+                rates = np.where(self._known.seen, self._known.rates, 0.0)
+                ranked = np.lexsort((self._known.order, -rates))
+                parts = np.array_split(ranked, min(self._stage_count, len(ranked)))
+                self._stage_of = np.empty(len(ranked), dtype=np.int64)
+                for stage, members in enumerate(parts):
+                    self._stage_of[members] = stage
             problems.append(self._stages.next_problem(self._stage_of))
         return problems
-
-    def _rank(self) -> npt.NDArray[np.int64]:
-        """Each problem's stage by its pass rate, [N]."""
-        rates = np.where(self._known.seen, self._known.rates, 0.0)
-        ranked = np.lexsort((self._known.order, -rates))
-        stage_of = np.empty(len(ranked), dtype=np.int64)
-        for stage, part in enumerate(np.array_split(ranked, min(self._stage_count, len(ranked)))):
-            stage_of[part] = stage
-        return stage_of
 
     def observe(self, groups: Sequence[Group]) -> None:
         rates = self._known.observe(groups)

@@ -94,7 +94,21 @@ class HfEngine:
             if self._model is None:
                 self._adopt(_replica(weights.folder, self._context.dtype))
             assert self._model is not None
-            _copy(weights.named_tensors(), self._model)
+            state = self._model.state_dict()
+            written: set[int] = set()
+            for name, tensor in weights.named_tensors():
+                if name not in state:
+                    raise RecipeError.of(
+                        f"engine hf knows no weight '{name}' of {type(self._model).__name__}: its "
+                        "files and its layers name weights differently",
+                        path="engine",
+                        fix="use engine vllm",
+                    )
+                state[name].copy_(tensor)
+                written.add(state[name].data_ptr())
+            missing = [name for name, x in state.items() if x.data_ptr() not in written]
+            if missing:
+                raise EngineDied(f"weights that never arrived: {', '.join(missing)}")
         self._version = version
         assert self._batch is not None
         with self._sampling():
@@ -191,22 +205,3 @@ def _replica(folder: Path, dtype: str) -> "PreTrainedModel":
         loaded.set_attn_implementation(ATTENTION)
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     return loaded.to(device).eval()
-
-
-def _copy(named: Iterator[tuple[str, Tensor]], model: "PreTrainedModel") -> None:
-    """Write weights into the model by name; all of them must arrive."""
-    state = model.state_dict()
-    written: set[int] = set()
-    for name, tensor in named:
-        if name not in state:
-            raise RecipeError.of(
-                f"engine hf knows no weight '{name}' of {type(model).__name__}: its files and its "
-                "layers name weights differently",
-                path="engine",
-                fix="use engine vllm",
-            )
-        state[name].copy_(tensor)
-        written.add(state[name].data_ptr())
-    missing = [name for name, tensor in state.items() if tensor.data_ptr() not in written]
-    if missing:
-        raise EngineDied(f"weights that never arrived: {', '.join(missing)}")
