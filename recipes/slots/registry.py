@@ -94,6 +94,7 @@ class Registry(Generic[P, R]):
         on_run_start: Callable[..., None] | None = None,
         formerly: Sequence[str] = (),
         renamed: Mapping[str, str] | None = None,
+        slot_defaults: Mapping[str, JSON] | None = None,
         row_verifiers: Callable[..., Collection[str]] | None = None,
     ) -> Callable[[F], F]:
         """Decorator: check the signature, build the options schema, file under the name.
@@ -108,6 +109,7 @@ class Registry(Generic[P, R]):
         all options when a run begins, before its model is loaded: it opens what they name (a key, a
         folder, a model), or raises RecipeError. `formerly` are names that the function had before,
         and `renamed` maps old option names to new ones: an old name is an error with the new one.
+        `slot_defaults` are this function's own defaults of options that the slot declares.
         `row_verifiers`, of a verifier that chooses another one by the data row, is called with all
         options and returns the names that a row may give, with '' where it need not give any.
         """
@@ -120,7 +122,12 @@ class Registry(Generic[P, R]):
                 raise TypeError(
                     f"{self.slot} '{function.__name__}': '{option}' is an option of the slot itself"
                 )
-            schema, numbers, counts = options_schema(function, self._numbers, self._slot_options)
+            defaults = slot_defaults or {}
+            slot_options = {
+                name: (annotation, defaults.get(name, default))
+                for name, (annotation, default) in self._slot_options.items()
+            }
+            schema, numbers, counts = options_schema(function, self._numbers, slot_options)
             code = inspect.unwrap(function).__code__
             self._file_under_name(
                 Registered(

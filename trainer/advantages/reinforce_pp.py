@@ -28,7 +28,8 @@ def reinforce_pp(
 
     Needs no group, unlike `grpo`, whose scale is each group's own. Hu et al. 2025 (REINFORCE++).
     Departures: the published KL token reward is the `kl_penalty` shaping here. The statistics are
-    over tokens, so long samples dominate them. A step whose values are all equal gets zero.
+    over tokens, so long samples dominate them. A step whose values are all equal gets zero; with
+    `with_baseline` so does a group of one, which is its own mean.
     Returns advantages [T], in standard deviations; zero where `action_mask` is False.
     """
     rewards = batch.rewards

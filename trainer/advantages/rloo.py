@@ -14,7 +14,9 @@ def rloo(batch: TokenBatch) -> torch.Tensor:
     """Reward minus the mean reward of the other samples of its group, on each action token.
 
     `grpo` without `std_normalize` keeps the sample in its own baseline: this is n / (n - 1) times
-    that. Ahmadian et al. 2024. Groups of one get zero.
+    that. Ahmadian et al. 2024. Departure: the published estimator averages a group's samples with
+    the coefficient 1 / n; here the reduction weighs them, so a group that lost samples weighs less.
+    Groups of one get zero.
     Returns advantages [T], in reward units; zero where `action_mask` is False.
     """
     n = group_count(batch)

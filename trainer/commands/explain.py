@@ -14,7 +14,7 @@ from recipes.slots.spec import JSON
 from rewards.audit.preflight import preflight_verifier
 from rewards.types import Problem
 from rollout.problems import load_problems
-from trainer.recipe.check import load_recipe
+from trainer.recipe.check import load_recipe, notes
 from trainer.recipe.config import Recipe
 
 
@@ -23,6 +23,8 @@ def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
     recipe, loaded = load_recipe(name, overrides)
     console.print(f"{relative(str(loaded.root))}: ok")
     console.print(arithmetic(recipe))
+    for note in notes(recipe):
+        console.print(f"note: {note}")
     if "model" in tags_of(recipe.verifier):
         console.print("one sample scored: skipped, the verifier asks a model")
         return
@@ -44,10 +46,11 @@ def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
 
 def arithmetic(recipe: Recipe) -> str:
     """The batch in words: nobody has to guess which number counts what."""
-    per_update = recipe.samples_per_step // recipe.minibatches
+    updates = min(recipe.minibatches, recipe.groups_per_step)
+    per_update = recipe.samples_per_step // updates
     return (
         f"each step: {recipe.groups_per_step} problems x {recipe.group_size} samples = "
-        f"{recipe.samples_per_step} samples, {recipe.minibatches} optimizer update(s) of about "
+        f"{recipe.samples_per_step} samples, {updates} optimizer update(s) of about "
         f"{per_update} samples, at most {recipe.max_tokens_per_microbatch} tokens in one pass; "
         f"{recipe.steps} steps = {recipe.steps * recipe.samples_per_step} trained samples"
     )
@@ -58,6 +61,8 @@ def explain_recipe(name: str, overrides: Sequence[str], console: Console) -> Non
     recipe, loaded = load_recipe(name, overrides)
     console.print(Text(f"{relative(str(loaded.root))} resolves to", style="bold"))
     console.print(arithmetic(recipe))
+    for note in notes(recipe):
+        console.print(f"note: {note}")
     for link in loaded.papers:
         console.print(f"paper: {link}")
     for path, bound in pipeline(recipe):

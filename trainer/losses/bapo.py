@@ -88,6 +88,7 @@ def _ranges(*, low: list[float], high: list[float], **_: object) -> None:
 @loss.register(
     needs=("old_logprobs",),
     paper="https://arxiv.org/abs/2510.18927",
+    tags=("clip",),
     minibatch_stats=bound_stats,
     validate=_ranges,
 )

@@ -15,7 +15,7 @@ from trainer.metrics import Mean
 from trainer.ops.ratios import log_policy_ratio
 
 
-@loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2506.13585")
+@loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2506.13585", tags=("clip",))
 def cispo(
     out: PolicyOutput,
     batch: TokenBatch,

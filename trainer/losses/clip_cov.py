@@ -43,6 +43,7 @@ def silenced_stats(
 @loss.register(
     needs=("old_logprobs",),
     paper="https://arxiv.org/abs/2505.22617",
+    tags=("clip",),
     minibatch_stats=silenced_stats,
 )
 def clip_cov(

@@ -17,7 +17,9 @@ from trainer.ops.segments import seq_mean
 
 
 @loss.register(
-    needs=("old_logprobs",), paper="https://arxiv.org/abs/2507.20673", tags=("sequence_value",)
+    needs=("old_logprobs",),
+    paper="https://arxiv.org/abs/2507.20673",
+    tags=("sequence_value", "clip"),
 )
 def gmpo(
     out: PolicyOutput,

@@ -18,7 +18,7 @@ from trainer.ops.segments import seq_mean
 LARGEST = 10.0  # nats
 
 
-@loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2507.18071")
+@loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2507.18071", tags=("clip",))
 def gspo_token(
     out: PolicyOutput,
     batch: TokenBatch,

@@ -15,7 +15,7 @@ from trainer.metrics import Mean
 from trainer.ops.ratios import log_policy_ratio
 
 
-@loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/1707.06347")
+@loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/1707.06347", tags=("clip",))
 def ppo_clip(
     out: PolicyOutput,
     batch: TokenBatch,

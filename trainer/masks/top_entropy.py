@@ -23,8 +23,9 @@ def top_entropy(
     """Action tokens whose entropy is at least the (1 - frac) quantile of the whole step.
 
     `high_product` also asks for a large advantage. Wang et al. 2025 (80/20). The quantile is
-    interpolated, ties are kept. Departure: a masked token leaves the reduction's divisor, where
-    TRL keeps it. No action token gives an empty mask.
+    interpolated, ties are kept. Departure: a masked token leaves the reduction's divisor,
+    so with `token_mean` the update is about 1 / frac times as large as in TRL, which divides by
+    all action tokens. No action token gives an empty mask.
     Returns bool [T].
     """
     acts = batch.action_mask

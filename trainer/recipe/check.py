@@ -23,6 +23,24 @@ def check(recipe: Recipe, loaded: Loaded) -> None:
         raise add_locations(RecipeError(faults), loaded)
 
 
+def notes(recipe: Recipe) -> Iterator[str]:
+    """What is legal and may surprise, one sentence each; `check` and `explain` print them."""
+    groups = recipe.groups_per_step
+    if recipe.minibatches > groups:
+        yield (
+            f"minibatches is {recipe.minibatches} and a step has {groups} groups, which are never "
+            f"split: a step makes at most {groups} updates"
+        )
+    if min(recipe.minibatches, groups) == 1:
+        for path, bound in recipe.slots.items():
+            if "clip" in bound.entry.tags:
+                yield (
+                    f"{path}: the clip of {bound.name} cannot act with one update per step, "
+                    "because every ratio is then 1; raise minibatches, or read it as the plain "
+                    "policy gradient"
+                )
+
+
 def group_baseline_needs_a_group(recipe: Recipe) -> Iterator[Fault]:
     """The baseline is the other samples of the group: with one sample there is no signal."""
     if "group_baseline" in recipe.advantage.entry.tags and recipe.group_size < 2:

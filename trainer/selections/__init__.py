@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import torch
+from pydantic import Field
 
 from recipes.slots.registry import Registry
 from recipes.slots.schedules import number
@@ -17,6 +18,14 @@ class SelectionFunction(Protocol):
     def __call__(self, batch: TokenBatch) -> torch.Tensor: ...
 
 
+Statistics = Annotated[
+    Literal["all", "kept"],
+    Field(description="samples that the advantages compare: all of them, or the kept ones alone"),
+]
 selection: Registry[Any, Any] = Registry(
-    "selection", params=("batch",), packages=["trainer.selections"], numbers=number
+    "selection",
+    params=("batch",),
+    packages=["trainer.selections"],
+    numbers=number,
+    slot_options={"statistics": (Statistics, "all")},
 )

@@ -13,7 +13,7 @@ from trainer.ops.max_variance import max_variance_subset
 from trainer.selections import selection
 
 
-@selection.register(paper="https://arxiv.org/abs/2504.13818")
+@selection.register(paper="https://arxiv.org/abs/2504.13818", slot_defaults={"statistics": "kept"})
 def max_variance(
     batch: TokenBatch,
     *,
@@ -25,13 +25,13 @@ def max_variance(
 ) -> torch.Tensor:
     """The `keep` samples of each group whose rewards have the largest variance.
 
-    Every group keeps its share; `advantage_variance` compares over the whole step. A selection and
-    no filter: advantages are computed before it, so the baseline and the spread are those of the
-    whole group, and the samples left out are `down_sampled`. Xu et al. 2025 (PODS). A variant that
-    takes the statistics of the kept samples alone is left out, `docs/decisions/0015` says why.
-    Rewards are those after shaping. Groups of at most `keep` samples stay whole; of a group without
-    variance the first `keep` stay, with advantages of zero. Ties go by sample id, and of equal
-    variances the one with fewer large rewards is taken. Confidence: abstract and secondary sources.
+    Every group keeps its share; `advantage_variance` compares over the whole step. Xu et al. 2025
+    (PODS). As in the published trainers the advantages are computed over the kept samples; with
+    `statistics: all` the baseline and the spread are those of the whole group: decision 15 compares
+    the two. The samples left out are `down_sampled`. Rewards are those after shaping. Groups of at
+    most `keep` samples stay whole; of a group without variance the first `keep` stay, with
+    advantages of zero. Ties go by sample id, and of equal variances the one with fewer large
+    rewards is taken. Confidence: abstract and secondary sources.
     Returns keep [S] bool.
     """
     chosen = torch.zeros(batch.num_sequences, dtype=torch.bool)

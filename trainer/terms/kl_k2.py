@@ -27,7 +27,7 @@ def kl_k2(
     Its gradient on the policy's own samples is exactly that of the reverse KL(policy || fixed);
     `kl_k3` gives the forward KL's. As a value it is biased, and close where the policies are.
     Schulman 2020, http://joschu.net/blog/kl-approx.html. Departure: differences are held within
-    +-20 nats.
+    +-20 nats, and beyond that the gradient is zero.
     Returns values [T], nats.
     """
     fixed = batch.ref_logprobs if to == "ref" else batch.old_logprobs

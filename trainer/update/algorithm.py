@@ -73,7 +73,10 @@ class Algorithm:
             },
             shaping=[functions[f"shaping.{i}"] for i in range(len(slots.shaping))],
             estimator=functions["advantage"],
-            selections=[functions[f"selections.{i}"] for i in range(len(slots.selections))],
+            selections=[
+                (functions[f"selections.{i}"], bound.options["statistics"] == "kept")
+                for i, bound in enumerate(slots.selections)
+            ],
             masks=[functions[f"masks.{i}"] for i in range(len(slots.masks))],
             correction=functions["correction"],
             reduction=functions["reduction"],
@@ -145,7 +148,7 @@ class StepAlgorithm:
     controls: Mapping[str, float]  # what schedules and controllers gave, by recipe path
     shaping: Sequence[BatchFunction]
     estimator: BatchFunction
-    selections: Sequence[BatchFunction]
+    selections: Sequence[tuple[BatchFunction, bool]]  # True: advantages of the kept samples
     masks: Sequence[BatchFunction]
     correction: BatchFunction
     reduction: BatchFunction
@@ -174,9 +177,14 @@ class StepAlgorithm:
         return batch.replace(advantages=self.estimator(batch))
 
     def select(self, batch: TokenBatch) -> TokenBatch:
-        """The samples that are trained at all; each selection sees what the last one left."""
-        for function in self.selections:
+        """The samples that are trained at all; each selection sees what the last one left.
+
+        Advantages are computed again where a selection asks for statistics of the kept samples.
+        """
+        for function, statistics_of_kept in self.selections:
             batch = batch.select(function(batch).nonzero().squeeze(1))
+            if statistics_of_kept:
+                batch = self.advantage(batch)
         return batch
 
     def mask(self, batch: TokenBatch) -> TokenBatch:

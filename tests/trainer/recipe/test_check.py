@@ -6,7 +6,7 @@ import pytest
 
 from recipes.errors import RecipeError
 from recipes.loading.load import load
-from trainer.recipe.check import check
+from trainer.recipe.check import check, notes
 from trainer.recipe.config import read
 
 DEBIAS = "shaping: [{name: debias_reward, false_positive: 0.1, false_negative: 0.2}]\n"
@@ -140,3 +140,20 @@ def test_a_combination_that_cannot_work_is_refused(tmp_path: Path, settings: str
 )
 def test_its_cure_passes(tmp_path: Path, settings: str):
     checked(tmp_path, settings)
+
+
+def noted(folder: Path, settings: str) -> str:
+    file = folder / "run.yaml"
+    file.write_text(f"extends: [smoke/grpo.yaml]\ngroups_per_step: 4\n{settings}")
+    return "\n".join(notes(read(load(file))))
+
+
+def test_a_clip_that_cannot_act_is_said(tmp_path: Path):
+    assert "loss: the clip of gspo cannot act" in noted(tmp_path, GSPO)
+    assert noted(tmp_path, GSPO + TWO) == ""
+    assert noted(tmp_path, "loss: {name: importance_sampling}\n") == ""
+
+
+def test_more_minibatches_than_groups_are_said(tmp_path: Path):
+    assert "at most 4 updates" in noted(tmp_path, "minibatches: 16\n")
+    assert noted(tmp_path, "minibatches: 4\n") == ""

@@ -40,7 +40,7 @@ def test_no_other_subset_of_a_group_varies_more(seed, count):
     assert statistics.pvariance(values[keep].tolist()) == pytest.approx(best)
 
 
-def test_the_baseline_is_that_of_all_samples():
+def test_advantages_computed_before_it_keep_the_baseline_of_all_samples():
     of = batch([[1, 0, 0, 0, 0, 0, 0, 0]])
     of = of.replace(advantages=grpo(of, std_normalize=False))
     kept = of.select(max_variance(of, keep=4).nonzero().squeeze(1))

@@ -10,6 +10,7 @@ from trainer.losses import loss
 from trainer.masks import mask
 from trainer.recipe.sections import Setting, Slots
 from trainer.reductions import reduction
+from trainer.selections import selection
 from trainer.terms import term
 from trainer.update.algorithm import Algorithm, observation_mask
 
@@ -19,10 +20,12 @@ RAMP = {"name": "linear", "start": 0.2, "end": 0.4, "steps": 10}
 def algorithm(*, updates: int = 1, terms: tuple[SlotEntry, ...] = (), **options) -> Algorithm:
     slots = Slots(
         shaping=[],
-        advantage=advantage.bind("grpo"),
+        advantage=advantage.bind(
+            {"name": "grpo", "std_normalize": options.get("std_normalize", True)}
+        ),
         masks=[mask.bind("actions")],
         correction=correction.bind(options.get("correction", "none")),
-        selections=[],
+        selections=[selection.bind(entry) for entry in options.get("selections", [])],
         reduction=reduction.bind("token_mean"),
         loss=loss.bind(options.get("loss", "ppo_clip")),
         terms=terms,
@@ -38,6 +41,20 @@ def test_a_schedule_is_a_plain_number_at_each_step():
     ramped = algorithm(loss={"name": "ppo_clip", "clip_high": RAMP})
     seen = [ramped.at(step).objective.loss.keywords["clip_high"] for step in (0, 5, 99)]
     assert seen == pytest.approx([0.2, 0.3, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("options", "credit"),
+    [  # of one right in eight, one right and three wrong are kept: 1 - 1/4 and 0 - 1/4
+        ({}, [0.75, -0.25, -0.25, -0.25]),
+        ({"statistics": "all"}, [0.875, -0.125, -0.125, -0.125]),
+    ],
+)
+def test_advantages_are_of_the_samples_that_a_selection_names(options, credit):
+    entry = {"name": "max_variance", "keep": 4, **options}
+    algo = algorithm(selections=[entry], std_normalize=False).at(0)
+    kept = algo.select(algo.advantage(batch([[1, 0, 0, 0, 0, 0, 0, 0]])))
+    assert kept.advantages[kept.action_mask].unique().tolist() == sorted(set(credit))
 
 
 def test_settings_outside_the_slots_may_be_schedules_too():
