@@ -1,4 +1,4 @@
-"""Settings of a paper that are easy to lose: updates per step, and what dynamic sampling compares."""
+"""Settings of a paper that are easy to lose: updates per step, what dynamic sampling compares."""
 
 import pytest
 
