@@ -86,6 +86,7 @@ class EngineContext:
     stop_ids: Sequence[int]  # ids that end a completion
     seed: int
     max_lora_rank: int = 0  # 0: no adapters will be loaded
+    logs: Path | None = None  # folder for what the engine's own processes write; temporary without
     max_staleness: int = 0  # published versions that may be in use at once, less one
 
     def room(self, prompt_ids: Sequence[int], sampling: Sampling) -> int:

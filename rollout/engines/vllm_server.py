@@ -6,8 +6,9 @@
 Requests in flight at a push are aborted and continued from prompt and tokens so far, under the new
 weights: no token is computed on a cache of the old ones. See `vllm_flight`.
 
-What controls a server is open to whoever reaches its port: pause, new weights, any worker method.
-Launched servers listen on the loopback interface; others belong into a private network.
+Whoever may send requests to a server controls it: pause, new weights, any worker method. Launched
+servers listen on the loopback interface and take a random key; run others with a key of your own,
+on a private network.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
+from rewards.http.endpoint import secret
 from rollout.engines import engine
 from rollout.engines.vllm_embedded.samples import FlyingSample
 from rollout.engines.vllm_remote.connect import Connection, Site
@@ -162,6 +164,13 @@ def vllm_server(
     launch: Annotated[
         LaunchSpec | None, Field(description="start servers on this machine instead")
     ] = None,
+    api_key_env: Annotated[
+        str,
+        Field(
+            description="Environment variable that holds the key of the servers at `urls`; empty: "
+            "they take requests without one"
+        ),
+    ] = "",
     transfer: Annotated[
         Literal["auto", "gloo", "nccl"],
         Field(description="how weights travel; auto: nccl where the trainer has a GPU, else gloo"),
@@ -172,6 +181,14 @@ def vllm_server(
     request_timeout_s: Annotated[
         float, Field(gt=0, description="longest wait for one sample; then it counts as lost")
     ] = 3600.0,
+    silence_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Seconds without a sign of life after which a server that owes a sample "
+            "counts as frozen and the run ends",
+        ),
+    ] = 120.0,
     push_timeout_s: Annotated[
         float, Field(gt=0, description="longest wait for all servers to take new weights")
     ] = 600.0,
@@ -191,6 +208,8 @@ def vllm_server(
         backend=backend,
         address=address,
         request_s=request_timeout_s,
+        silence_s=silence_timeout_s,
+        key=secret(api_key_env) if api_key_env else "",
         push_s=push_timeout_s,
     )
     return VllmServerEngine(context, site)

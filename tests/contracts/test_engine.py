@@ -16,7 +16,7 @@ from rollout.engines.vllm_server import vllm_server
 from rollout.generation import EngineContext
 from rollout.types import EngineDied, Finish, Sampling
 from tests.support.models import END, VOCABULARY, WIDE, Source, random_model, save_words, tiny_model
-from tests.support.servers import shared_server
+from tests.support.servers import KEY, shared_server
 
 PROMPT = [5, 6, 7, 8]
 
@@ -34,7 +34,7 @@ def scripted(context):
 
 def elsewhere(context):
     """The engine on the server that all tests share; `played` gives it this test's weights."""
-    return vllm_server(context, urls=(shared_server()[0],))
+    return vllm_server(context, urls=(shared_server()[0],), api_key_env=KEY)
 
 
 MODELS = [

@@ -113,7 +113,7 @@ def test_killed_at_random_moments_and_resumed_equals_never_killed(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stop_request_saves_and_asks_to_be_resumed(tmp_path, number):
     base = tiny_base(tmp_path / "base")
     undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
@@ -217,3 +217,22 @@ def test_a_run_goes_on_from_the_newest_checkpoint_that_is_whole(tmp_path):
     refused = launch(smoke(base, damaged, steps=6), resume=True)
     assert refused.returncode == 1 and "Traceback" not in refused.stderr
     assert "none of the checkpoints" in refused.stderr and "host.pt has 0 bytes" in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stop_request_before_the_first_step_asks_to_be_started_again(tmp_path, number):
+    process = subprocess.Popen(
+        command(smoke(tiny_base(tmp_path / "base"), tmp_path / "run")),
+        cwd=Path(__file__).parent.parent.parent,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    while process.poll() is None and not (tmp_path / "run" / "run.lock").exists():
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == RESUME_ME, said.decode()
+    assert number.name.encode() in said and b"--resume" in said and b"Traceback" not in said
+    assert not (tmp_path / "run" / "run.lock").exists()

@@ -6,6 +6,7 @@ url, folder = shared_server()        waits some 20 s the first time; weights are
 import asyncio
 import atexit
 import functools
+import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from rollout.generation import EngineContext
 from tests.support.models import END, WIDE, save_words, tiny_model
 
 LONGEST = 400  # tokens of context
+KEY = "SHARED_SERVER_KEY"  # environment variable with its key, once it runs
 
 
 @functools.cache
@@ -31,4 +33,5 @@ def shared_server() -> tuple[str, Path]:
         children = thread.submit(asyncio.run, launch(LaunchSpec(), context, "gloo")).result()
     atexit.register(shutil.rmtree, folder)
     atexit.register(children.close)
+    os.environ[KEY] = children.key
     return children.urls[0], folder

@@ -1,9 +1,12 @@
 """The `temper` command. Each subcommand is a few lines over the part that does the work.
 
-Exit codes: 0 done; 1 a mistake in the recipe, the data or the machine, said in words; 2 misuse of
-the command line; 3 the run stopped itself with a cause; 75 saved and waiting for `--resume`.
+Exit codes: 0 done; 1 an error in the recipe, the data or the machine, with a message; 2 misuse of
+the command line; 3 the run stopped itself with a cause; 75 `train` was stopped by SIGINT, SIGTERM
+or SIGHUP, what it had trained is saved, and `--resume` goes on; 128 + n another command was ended
+by signal n, or a second Ctrl-C ended `train` at once, unsaved.
 """
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -14,6 +17,7 @@ from rich.console import Console
 
 from recipes.errors import RecipeError
 from trainer.commands.deferred import defer
+from trainer.monitor.progress import RESUME_ME, ended_by_signals, ending_with
 
 app = typer.Typer(
     name="temper",
@@ -39,9 +43,12 @@ def train(
     ] = False,
 ) -> None:
     """Train a model as RECIPE says."""
-    from trainer.run.compose import run_training
+    with ended_by_signals(RESUME_ME):
+        from trainer.run.compose import run_training
 
-    raise typer.Exit(run_training(recipe, overrides, resume=resume))
+        code = run_training(recipe, overrides, resume=resume)
+        ending_with(code)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -109,11 +116,14 @@ def export(
     critic: Annotated[
         bool, typer.Option("--critic", help="Write the critic instead of the policy.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model that is in the folder already.")
+    ] = False,
 ) -> None:
     """Write a checkpoint as a Hugging Face model folder."""
     from trainer.commands.export import export_checkpoint
 
-    export_checkpoint(run, to, merge=merge, critic=critic)
+    export_checkpoint(run, to, merge=merge, critic=critic, overwrite=overwrite)
 
 
 @app.command()
@@ -218,6 +228,16 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    with ended_by_signals():
+        try:
+            _run()
+        except SystemExit as done:
+            ending_with(done.code if isinstance(done.code, int) else int(done.code is not None))
+            raise
+
+
+def _run() -> None:
+    """The command; a mistake becomes exit code 1."""
     try:
         app()
     except RecipeError as error:
@@ -226,5 +246,7 @@ def main() -> None:
         raise SystemExit(1) from None
     except OSError as error:  # a folder that cannot be written, a file that is not there
         place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "; free some space, and go on with --resume where it was a run" if full else ""
+        print(f"error: {place}{error.strerror or error}{remedy}", file=sys.stderr)
         raise SystemExit(1) from None

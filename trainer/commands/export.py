@@ -10,13 +10,17 @@ from trainer.policy.policy import Policy
 from trainer.recipe.config import read
 
 
-def export_checkpoint(run: Path, to: Path, *, merge: bool, critic: bool = False) -> None:
+def export_checkpoint(
+    run: Path, to: Path, *, merge: bool, critic: bool = False, overwrite: bool = False
+) -> None:
     """Write the newest checkpoint of `run` (or the checkpoint that `run` is) to `to`.
 
     With LoRA, the adapter alone unless `merge`. With `critic` its value model instead, as a token
     classifier that another recipe's `critic.path` can name.
-    Raises RecipeError for a folder that is no run.
+    Raises RecipeError for a folder that is not a run, and where `to` holds something already: with
+    `overwrite` an earlier export is replaced, and nothing else is.
     """
+    _refuse_to_overwrite(to, overwrite)
     checkpoint = _checkpoint(run)
     folder = checkpoint.parent.parent
     recipe = read(load(folder / "recipe.yaml"))
@@ -32,6 +36,21 @@ def export_checkpoint(run: Path, to: Path, *, merge: bool, critic: bool = False)
     if policy.is_main:
         print(f"{checkpoint} -> {to}")
     policy.leave()
+
+
+def _refuse_to_overwrite(to: Path, overwrite: bool) -> None:
+    """Files of two models in one folder load as neither, and what was there may be all there is."""
+    if not to.exists() or (to.is_dir() and not any(to.iterdir())):
+        return
+    is_model = any((to / name).is_file() for name in ("config.json", "adapter_config.json"))
+    is_run = (to / "checkpoints").exists()
+    if is_model and not is_run and overwrite:
+        return
+    raise RecipeError.of(
+        f"{to} already holds {'a model' if is_model and not is_run else 'other files'}",
+        fix="name a new folder"
+        + (", or replace this one with --overwrite" if is_model and not is_run else ""),
+    )
 
 
 def _checkpoint(run: Path) -> Path:

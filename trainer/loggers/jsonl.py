@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +29,8 @@ def jsonl(
     Numbers are written so that they read back to the bit. JSON knows no infinity and no NaN: those
     are the strings "Infinity", "-Infinity" and "NaN". Lines of steps at or after the first step of
     this run, left by a run that was killed, are cut off, so that every step has its lines once. A
-    line that was cut in the middle by the kill goes too. Each line is flushed.
+    line that was cut in the middle by the kill goes too. Each line is on the disk before the next
+    step begins. A resumed run says which earlier steps have no line.
     """
     return JsonLines(context.folder / file, context.first_step)
 
@@ -38,14 +40,30 @@ class JsonLines:
 
     def __init__(self, path: Path, first_step: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            _truncate(path, first_step)
-        self._file = path.open("a", encoding="utf-8")
+        kept = _truncate(path, first_step) if path.exists() else set()
+        lost = sorted({*range(1, first_step)} - kept)
+        if lost:
+            print(
+                f"{path} has no line of {len(lost)} steps that the checkpoint has behind it (the "
+                f"first is {lost[0]}, the last {lost[-1]}): the file was cut or replaced",
+                file=sys.stderr,
+            )
+        self._path = path
+        self._file = path.open("ab", buffering=0)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         line = {"step": step, **{name: _jsonable(value) for name, value in metrics.items()}}
-        self._file.write(json.dumps(line, allow_nan=False) + "\n")
-        self._file.flush()
+        rest = (json.dumps(line, allow_nan=False) + "\n").encode()
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise RecipeError.of(
+                f"step {step} cannot be logged: {error.strerror}",
+                where=str(self._path),
+                fix="free some space or fix what the disk has, then go on with --resume",
+            ) from error
 
     def close(self) -> None:
         self._file.close()
@@ -59,16 +77,22 @@ def read_metrics(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
                 yield _parse(line, path, number)
 
 
-def _truncate(path: Path, first_step: int) -> None:
-    """Keep the lines of steps before `first_step`; a last line without an end is no line."""
+def _truncate(path: Path, first_step: int) -> set[int]:
+    """Keep the lines of steps before `first_step`, and say which steps they are.
+
+    A last line without an end is not a line.
+    """
+    kept: set[int] = set()
     with path.open("r+b") as lines:
         keep = 0
         for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n") or _parse(line, path, number)[0] >= first_step:
+            if not line.endswith(b"\n") or (step := _parse(line, path, number)[0]) >= first_step:
                 break
             keep += len(line)
+            kept.add(step)
         if keep < os.path.getsize(path):
             lines.truncate(keep)
+    return kept
 
 
 def _parse(line: bytes, path: Path, number: int) -> tuple[int, dict[str, float]]:

@@ -43,7 +43,7 @@ def live(
     able = console.is_terminal and not console.is_dumb_terminal
     if view == "panel" or (view == "auto" and able):
         return PanelView(context, console)
-    return LinesView(context, sys.stdout)
+    return LinesView(context)
 
 
 class Remaining:
@@ -73,7 +73,7 @@ class LinesView:
     def __init__(
         self,
         context: LoggerContext,
-        stream: TextIO,
+        stream: TextIO | None = None,  # standard output, whatever it is by then
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total = context.total_steps
@@ -95,7 +95,7 @@ class LinesView:
             self._print(" | ".join([f"evaluated after step {step}", *evaluated]))
 
     def close(self) -> None:
-        self._stream.flush()
+        (self._stream or sys.stdout).flush()
 
     def _print(self, line: str) -> None:
         print(line, file=self._stream, flush=True)

@@ -1,12 +1,20 @@
-"""The step counter: resumable, and able to stop between two steps when asked."""
+"""The step counter: resumable, and able to stop between two steps when asked.
+
+SIGINT (Ctrl-C), SIGTERM and SIGHUP mean the same at any time. Within the loop they ask the run to
+save itself after the step under way; before it there is nothing to save, and the command ends.
+"""
 
 import contextlib
+import io
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TextIO
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_S = 2.0  # a launcher that forwards a signal sends it twice within this
 STOPPED = 3  # exit code of a run that ended itself with a cause
 RESUME_ME = 75  # exit code of a run that saved itself and wants to be started again
@@ -49,7 +57,7 @@ class Progress:
 
 
 class StopSignal:
-    """Turns SIGTERM and Ctrl-C into a flag; a second Ctrl-C, seconds later, ends the process."""
+    """Turns a signal into a flag; a second Ctrl-C, seconds later, ends the process."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -59,21 +67,91 @@ class StopSignal:
     @contextlib.contextmanager
     def watching(self) -> Iterator["StopSignal"]:
         """Listen while the block runs, then restore the handlers that were there."""
-        before = {s: signal.signal(s, self._note) for s in (signal.SIGTERM, signal.SIGINT)}
-        try:
+        with _handled(self._note):
             yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         """The first signal asks; a later Ctrl-C, of a person who read the answer, ends at once."""
+        if number == signal.SIGHUP:
+            _let_go_of_the_terminal()
         if self.asked:
             if number == signal.SIGINT and time.monotonic() - self._asked_at > PATIENCE_S:
-                raise KeyboardInterrupt
+                raise SystemExit(128 + number)
             return
         self.asked = True
         self._asked_at = time.monotonic()
-        os.write(2, b"stopping at the end of this step; Ctrl-C again to end at once, unsaved\n")
+        _tell("stopping at the end of this step; Ctrl-C again to end at once, unsaved")
         for listener in self.listeners:
             listener()
+
+
+@contextlib.contextmanager
+def ended_by_signals(code: int | None = None) -> Iterator[None]:
+    """Within it a signal ends the command with exit code `code`, or with 128 + its number."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if code == RESUME_ME:
+            _tell(f"stopped by {name} before a step: nothing is lost; start again with --resume")
+        else:
+            _tell(f"ended by {name}: what was not finished is not saved")
+        raise SystemExit(128 + number if code is None else code)
+
+    with _handled(end):
+        yield
+
+
+def ending_with(code: int) -> None:
+    """From now on a signal only hurries the end: the result is known, and is the exit code."""
+    for number in SIGNALS:
+        signal.signal(number, lambda number, frame: os._exit(code))
+
+
+@contextlib.contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle the signals so while the block runs; under `nohup` SIGHUP stays ignored."""
+    before = {
+        number: signal.getsignal(number)
+        for number in SIGNALS
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    }
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def _tell(line: str) -> None:
+    """Write a line from a signal handler, where somebody still reads it."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{line}\n".encode())
+
+
+def _let_go_of_the_terminal() -> None:
+    """After a hangup nobody may read: a line that cannot be shown must not end a run."""
+    for descriptor in (1, 2):
+        if os.isatty(descriptor):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
+    if not isinstance(sys.stdout, _Unread):
+        sys.stdout, sys.stderr = _Unread(sys.stdout), _Unread(sys.stderr)
+
+
+class _Unread(io.TextIOBase):
+    """A stream whose reader may be gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()

@@ -5,6 +5,7 @@ data is read, data before a model is loaded.
 """
 
 import asyncio
+import errno
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -43,7 +44,13 @@ from trainer.monitor.checkpoint import (
     set_aside,
 )
 from trainer.monitor.evaluation import Evaluation
-from trainer.monitor.progress import RESUME_ME, STOPPED, Progress, StopSignal
+from trainer.monitor.progress import (
+    RESUME_ME,
+    STOPPED,
+    Progress,
+    StopSignal,
+    ended_by_signals,
+)
 from trainer.monitor.record import Recorder, named_checkpoints
 from trainer.monitor.run_lock import locked
 from trainer.parallel.rank_zero import MainRankFailed, launched_as_main
@@ -75,7 +82,7 @@ def run_training(name: str, overrides: Sequence[str], *, resume: bool) -> int:
     recipe, loaded = load_recipe(name, overrides)
     logging.disable_progress_bar()
     _refuse_what_is_no_run(recipe.folder)
-    with locked(recipe.folder):
+    with ended_by_signals(RESUME_ME), locked(recipe.folder):
         run = compose(recipe, loaded, resume=resume)
         with run.stop.watching():
             code = asyncio.run(_carry(run))
@@ -98,6 +105,14 @@ async def _carry(run: Run) -> int:
         return _stopped(run, str(error))
     except RolloutError as error:
         return _stopped(run, f"{type(error).__name__}: {error}")
+    except OSError as error:  # a write names no file, so the run's folder has to do
+        if error.filename or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RecipeError.of(
+            f"no space left on the disk of {run.folder}",
+            path="output",
+            fix="free some space, then go on with --resume",
+        ) from error
     finally:
         await run.close()
     if run.unlogged or not run.progress.done:
@@ -338,6 +353,7 @@ def _engine(recipe: Recipe, policy: Policy, renderer: ChatRenderer) -> Engine:
         seed=recipe.seed,
         max_lora_rank=recipe.model.lora.rank if recipe.model.lora else 0,
         max_staleness=recipe.max_staleness,
+        logs=recipe.folder / "servers",
     )
     made: Engine = build(recipe.engine, context)
     return made

@@ -29,7 +29,9 @@ class Site:
     backend: Backend
     address: str  # of this process, as servers reach it
     request_s: float
+    silence_s: float
     push_s: float
+    key: str  # of the servers at `urls`; launched ones get their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,10 @@ class Connection:
         servers = Servers(
             children.urls if children else site.urls,
             end=lambda: children.end if children else "",
+            words=lambda url: children.words(url) if children else "",
+            key=children.key if children else site.key,
             request_s=site.request_s,
+            silence_s=site.silence_s,
             control_s=max(_CONTROL_S, site.push_s),
         )
         try:

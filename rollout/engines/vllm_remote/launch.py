@@ -1,12 +1,15 @@
 """Servers as children of the trainer: their command lines, their start, their end.
 
 launch() -> one guard per server -> /health answers -> addresses
-a guard ends its server with the trainer; what the server wrote is quoted when it dies
+a guard ends its server with the trainer; what the server wrote stays in the run's folder, and is
+quoted when it dies. Every server of a launch takes the same random key, by its environment alone.
 """
 
 import asyncio
 import getpass
 import os
+import re
+import secrets
 import shlex
 import shutil
 import signal
@@ -27,12 +30,15 @@ from recipes.errors import RecipeError
 from recipes.slots.spec import Spec
 from rewards.http.client import HttpClient, HttpTimeout, HttpUnreachable
 from rollout.engines.vllm_embedded.start import ADAPTER_RANKS
+from rollout.engines.vllm_remote.key import MIDDLEWARE, VARIABLE, header
 from rollout.generation import EngineContext
 
 _HOST = "127.0.0.1"
 _ROOT = Path(__file__).resolve().parents[3]
 _LOOK_S = 0.25
 _LINES = 20  # of a dead server's output
+_ERROR = re.compile(r"\b\w*(Error|Exception): \S")  # vLLM's last lines only point back to it
+_POINTER = re.compile(r"see (the )?(root cause|stack trace|above)", re.IGNORECASE)
 _LAUNCHERS = ("TORCHELASTIC_", "ACCELERATE_", "FSDP_", "PMI_", "OMPI_")
 _RANK = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK",
          "ROLE_NAME", "ROLE_WORLD_SIZE", "GROUP_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
@@ -89,26 +95,33 @@ class Child:
     command: tuple[str, ...]
     process: subprocess.Popen[bytes]
     log: Path
+    begin: int  # bytes of earlier servers in the log
 
     @property
     def end(self) -> str:
-        """What is known of a server that ended: exit, command line, last words; else nothing."""
+        """What is known of a server that ended: command line, cause, last lines; else nothing."""
         ended = self.process.poll() is not None
         return f"the server at {self.url} ended\n{self.words}" if ended else ""
 
     @property
     def words(self) -> str:
-        """Its command line and the last lines it wrote."""
-        lines = self.log.read_text(errors="replace").splitlines()[-_LINES:]
-        return "\n".join([f"  $ {shlex.join(self.command)}", *(f"  | {line}" for line in lines)])
+        """Its command line, the first error and the last lines that it wrote, and where all are."""
+        with self.log.open("rb") as log:
+            log.seek(self.begin)
+            lines = log.read().decode(errors="replace").splitlines()
+        errors = [line for line in lines if _ERROR.search(line) and not _POINTER.search(line)]
+        first = [f"  first error: {errors[0].strip()}"] if errors else []
+        last = [f"  | {line}" for line in lines[-_LINES:]]
+        return "\n".join([f"  $ {shlex.join(self.command)}", *first, *last, f"  log: {self.log}"])
 
 
 class Children:
     """The servers that one trainer launched."""
 
-    def __init__(self, children: list[Child], folder: Path) -> None:
+    def __init__(self, children: list[Child], folder: Path, key: str) -> None:
         self._children = children
         self._folder = folder
+        self.key = key
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -118,6 +131,10 @@ class Children:
     def end(self) -> str:
         """About the first server that ended; nothing while all run."""
         return next((child.end for child in self._children if child.end), "")
+
+    def words(self, url: str) -> str:
+        """What is known of the server at an address, ended or not; nothing where it is not ours."""
+        return next((child.words for child in self._children if child.url == url), "")
 
     def close(self) -> None:
         """End all servers, and wait until their memory is free again."""
@@ -136,13 +153,17 @@ class Children:
 async def launch(spec: LaunchSpec, context: EngineContext, backend: str) -> Children:
     """Servers that answer. Raises RecipeError: a port in use, a server that ends or is too slow."""
     folder = Path(tempfile.mkdtemp(prefix="temper-servers-"))
-    children = Children(made := [], folder)
+    logs = context.logs or folder
+    logs.mkdir(parents=True, exist_ok=True)
+    children = Children(made := [], folder, secrets.token_urlsafe(32))
     try:
         for i, devices in enumerate(spec.shares):
             port = _free_port(spec.port + i if spec.port else 0)
             command = tuple(serving(spec, context, backend, port))
-            made.append(_start(command, port, devices, folder / f"server-{i}.log"))
-        await _answering(made, spec.start_timeout_s)
+            told = environment(devices, folder, children.key)
+            url = f"http://{_HOST}:{port}"
+            made.append(_start(command, url, told, folder, logs / f"server-{i}.log"))
+        await _answering(made, spec.start_timeout_s, children.key)
     except BaseException:
         children.close()
         raise
@@ -158,6 +179,7 @@ def serving(spec: LaunchSpec, context: EngineContext, backend: str, port: int) -
     command += ["--tensor-parallel-size", str(spec.tensor_parallel_size)]
     command += ["--logprobs-mode", "processed_logprobs", "--generation-config", "vllm"]
     command += ["--enable-scale-out", "--enable-prefix-caching", "--disable-uvicorn-access-log"]
+    command += ["--middleware", MIDDLEWARE]
     command += ["--worker-extension-cls", "rollout.engines.vllm_remote.gloo.GlooWorker"]
     command += ["--weight-transfer-config", f'{{"backend": "{backend}"}}']
     if torch.cuda.is_available():
@@ -170,10 +192,11 @@ def serving(spec: LaunchSpec, context: EngineContext, backend: str, port: int) -
     return command
 
 
-def environment(devices: str, folder: Path) -> Mapping[str, str]:
+def environment(devices: str, folder: Path, key: str = "") -> Mapping[str, str]:
     """The trainer's, without what its launcher says of ranks: vLLM has ranks of its own.
 
     folder: for its sockets and temporary files, of which it leaves some behind
+    key: what its requests must carry; here and not on the command line, which all users can read
     """
     kept = {
         name: value
@@ -196,23 +219,27 @@ def environment(devices: str, folder: Path) -> Mapping[str, str]:
         "VLLM_SERVER_DEV_MODE": "1",  # pause, resume and weights are there in this mode only
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
         **({"CUDA_VISIBLE_DEVICES": devices} if devices else {}),
+        **({VARIABLE: key} if key else {}),
     }
     return {**defaults, **kept, **needed}
 
 
-def _start(command: tuple[str, ...], port: int, devices: str, log: Path) -> Child:
+def _start(
+    command: tuple[str, ...], url: str, told: Mapping[str, str], folder: Path, log: Path
+) -> Child:
     guard = [sys.executable, str(Path(__file__).with_name("guard.py")), str(os.getpid())]
-    guard += [str(log.parent)]
-    with log.open("wb") as output:
+    guard += [str(folder)]
+    with log.open("ab") as output:
+        begin = output.tell()
         process = subprocess.Popen(
             [*guard, *command],
-            env=environment(devices, log.parent),
+            env=told,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Child(url=f"http://{_HOST}:{port}", command=command, process=process, log=log)
+    return Child(url=url, command=command, process=process, log=log, begin=begin)
 
 
 def _free_port(port: int) -> int:
@@ -231,11 +258,11 @@ def _free_port(port: int) -> int:
         return number
 
 
-async def _answering(children: list[Child], timeout_s: float) -> None:
+async def _answering(children: list[Child], timeout_s: float, key: str) -> None:
     """Wait until all answer. Raises RecipeError with the last lines of the one that does not."""
     deadline = time.monotonic() + timeout_s
     waiting = list(children)
-    client = HttpClient()
+    client = HttpClient(headers=header(key))
     try:
         while waiting:
             child = waiting[0]

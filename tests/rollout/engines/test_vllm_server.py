@@ -8,7 +8,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
+import psutil
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -24,7 +27,7 @@ from rollout.generation import EngineContext
 from rollout.types import EngineDied, EngineError, Sampling
 from tests.support.engines import gap, served
 from tests.support.models import END, VOCABULARY, WIDE, Source, random_model, tiny_model
-from tests.support.servers import shared_server
+from tests.support.servers import KEY, shared_server
 
 SHORT = [5, 6, 7, 8]
 LONG = [3 + i % 37 for i in range(300)]  # two whole blocks of the prefix cache, and more
@@ -42,7 +45,7 @@ def model(seed=0, **changes):
 def shared(**facts):
     """An engine on the server that all tests share, and that server's folder."""
     url, folder = shared_server()
-    return vllm_server(context(folder, **facts), urls=(url,)), folder
+    return vllm_server(context(folder, **facts), urls=(url,), api_key_env=KEY), folder
 
 
 @pytest.mark.slow
@@ -127,7 +130,9 @@ def test_a_refused_prompt_and_a_cancelled_call_leave_the_others_alone():
 @pytest.mark.slow
 def test_a_late_answer_is_the_requests_failure_and_not_the_engines():
     url, folder = shared_server()
-    made = vllm_server(context(folder, stop_ids=()), urls=(url,), request_timeout_s=0.05)
+    made = vllm_server(
+        context(folder, stop_ids=()), urls=(url,), api_key_env=KEY, request_timeout_s=0.05
+    )
 
     async def scenario(made):
         await made.load_weights(Source(model=model(), folder=folder), 1)
@@ -158,7 +163,10 @@ def test_weights_that_are_not_numbers_end_the_engine_and_not_the_server():
 def test_a_server_with_other_settings_is_refused():
     url, folder = shared_server()
     made = vllm_server(
-        context(folder, dtype="bfloat16", context_length=500), urls=(url,), transfer="nccl"
+        context(folder, dtype="bfloat16", context_length=500),
+        urls=(url,),
+        api_key_env=KEY,
+        transfer="nccl",
     )
     with pytest.raises(RecipeError) as refused:
         served(made, lambda made: made.generate(SHORT, Sampling(max_tokens=1), 1))
@@ -195,6 +203,36 @@ def test_two_servers_take_an_untied_model_and_one_that_dies_ends_the_engine(tmp_
     groups, codes = served(made, scenario)
     assert codes == [-signal.SIGKILL] * 2
     assert max(gap(pushed, LONG, c) for group in groups for c in group) < 1e-4
+
+
+@pytest.mark.slow
+def test_a_launched_server_takes_its_key_alone_and_one_that_freezes_ends_the_engine(tmp_path):
+    folder = tiny_model(tmp_path / "model", "qwen2", **WIDE)
+    facts = context(folder, stop_ids=(), logs=tmp_path / "servers")
+    made = vllm_server(facts, launch=LaunchSpec(), silence_timeout_s=30.0)
+
+    async def scenario(made):
+        await made.load_weights(Source(model=model(1), folder=folder), 1)
+        children = made._connection.children
+        (url,), (child,) = children.urls, children._children
+        for path in ("/pause", "/collective_rpc", "/v1/completions", "/inference/v1/generate"):
+            with pytest.raises(HTTPError, match="401"):
+                urlopen(f"{url}{path}", data=b"{}")
+        assert len((await made.generate(SHORT, Sampling(max_tokens=4), 1))[0].token_ids) == 4
+        family = psutil.Process(child.process.pid).children(recursive=True)
+        assert not [p for p in psutil.process_iter(["cmdline"])
+                    if children.key in " ".join(p.info["cmdline"] or [])]  # fmt: skip
+        core = [process for process in family if "EngineCore" in " ".join(process.cmdline())]
+        assert core, [process.cmdline() for process in family]
+        core[0].suspend()  # its API process answers on
+        with pytest.raises(EngineDied, match=r"(?s)is frozen.*no sign of life.*api_server"):
+            await made.generate(SHORT, Sampling(max_tokens=390), 2)
+        return children.key, family
+
+    key, family = served(made, scenario)
+    psutil.wait_procs(family, timeout=60)
+    assert not [process for process in family if running(process.pid)]
+    assert key not in (tmp_path / "servers" / "server-0.log").read_text(errors="replace")
 
 
 @pytest.mark.slow
@@ -287,7 +325,8 @@ class Recording(Servers):
     """Servers that answer each request with one end token once `opened`, and note who was asked."""
 
     def __init__(self):
-        super().__init__(["a", "b"], end=str, request_s=1, control_s=1)
+        none = {"request_s": 1, "control_s": 1, "silence_s": 1}
+        super().__init__(["a", "b"], end=str, words=str, key="", **none)
         self.asked = []
         self.opened = asyncio.Event()
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import resource
 
 import pytest
 
@@ -83,3 +85,37 @@ def test_a_foreign_line_is_named_with_its_number(tmp_path, line):
         list(read_metrics(path))
     with pytest.raises(RecipeError, match=r"metrics\.jsonl:2"):
         opened(tmp_path, first_step=2)
+
+
+@pytest.mark.parametrize(
+    ("kept", "first_step", "words"),
+    [
+        ([1, 2, 3], 6, "no line of 2 steps .*first is 4, the last 5"),
+        ([], 3, "no line of 2 steps .*first is 1, the last 2"),
+        ([1, 3], 4, "no line of 1 steps .*first is 2, the last 2"),
+        ([0, 1, 2], 3, ""),
+        ([], 0, ""),
+    ],
+)
+def test_a_file_that_was_cut_before_the_checkpoint_is_noticed(
+    tmp_path, capsys, kept, first_step, words
+):
+    if kept:
+        write(tmp_path, kept)
+    opened(tmp_path, first_step).close()
+    said = capsys.readouterr().err
+    assert re.search(words, said) if words else said == ""
+
+
+def test_a_line_that_cannot_be_written_names_the_file_and_what_to_do(tmp_path):
+    one = opened(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+    try:
+        one.log(1, {"x": 1.0})
+        with pytest.raises(RecipeError, match=r"metrics\.jsonl: step 2 cannot .*space.*--resume"):
+            one.log(2, {f"metric_{i}": 1.0 for i in range(20)})
+        one.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [step for step, _ in read_metrics(tmp_path / "metrics.jsonl")] == [1]

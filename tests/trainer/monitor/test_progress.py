@@ -1,10 +1,19 @@
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from trainer.monitor import progress
-from trainer.monitor.progress import Progress, StopSignal
+from trainer.monitor.progress import (
+    RESUME_ME,
+    SIGNALS,
+    Progress,
+    StopSignal,
+    ended_by_signals,
+)
 
 
 def test_counting_goes_on_where_it_was():
@@ -31,7 +40,7 @@ def test_a_stop_ends_the_counting_between_two_steps():
     assert counter.step == 1 and not counter.done
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_sets_a_flag_and_says_so(number, capfd):
     with StopSignal().watching() as stop:
         os.kill(os.getpid(), number)
@@ -50,5 +59,56 @@ def test_a_later_ctrl_c_ends_the_process(monkeypatch):
     monkeypatch.setattr(progress, "PATIENCE_S", 0.0)
     with StopSignal().watching():
         os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit) as ended:
             os.kill(os.getpid(), signal.SIGINT)
+        assert ended.value.code == 130
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(
+    ("code", "expected", "words"),
+    [(RESUME_ME, 75, "start again with --resume"), (None, None, "is not saved")],
+)
+def test_before_the_loop_a_signal_ends_the_command(number, code, expected, words, capfd):
+    with ended_by_signals(code), pytest.raises(SystemExit) as ended:
+        os.kill(os.getpid(), number)
+    assert ended.value.code == (expected or 128 + number)
+    said = capfd.readouterr().err
+    assert number.name in said and words in said
+
+
+def test_a_hangup_under_nohup_is_not_heard():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignal().watching() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.asked
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+LOST_READER = """
+import os, signal, sys
+from trainer.monitor.progress import StopSignal
+
+with StopSignal().watching() as stop:
+    sys.stdin.read()  # until nobody reads this any more
+    os.kill(os.getpid(), signal.SIGHUP)
+    for stream in (sys.stdout, sys.stderr):
+        print("saved", file=stream, flush=True)
+os._exit(75 if stop.asked else 1)
+"""
+
+
+def test_a_run_whose_terminal_is_gone_can_still_save(tmp_path):
+    run = subprocess.Popen(
+        [sys.executable, "-c", LOST_READER],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    run.stdout.close()
+    run.stderr.close()
+    run.stdin.close()
+    assert run.wait(timeout=120) == 75
