@@ -3,7 +3,7 @@ r"""The kinds of things an answer can be, each as a record."""
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from sympy import Expr
+from sympy import Expr, Set
 
 from rewards.math.values.units import Unit
 
@@ -62,20 +62,10 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """An interval; a single point is closed with equal ends."""
-
-    low: Expr
-    high: Expr
-    low_open: bool
-    high_open: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Region:
-    """A set of reals as disjoint rising pieces; `name` of the variable, empty without one."""
+    """A set of reals; `name` of the variable, empty without one."""
 
-    pieces: tuple[Piece, ...]
+    points: Set
     name: str = ""
 
 
