@@ -1,4 +1,4 @@
-r"""Find the final answer in a response: box, tags, mark, phrase, or the last thing said.
+r"""Find the final answer in a response: box, tags, mark, phrase, or the last thing stated.
 
 Pure text, one pass or bounded windows, so linear in the length of the response. The places are
 tried in this order, and the first that is there decides, even when what it holds is empty:
@@ -8,47 +8,64 @@ tried in this order, and the first that is there decides, even when what it hold
     mark     the last `#### ...` line
     phrase   the last "the answer is ...", "Answer: ..."
     whole    a response so short that it can only be the answer
-    last     the last number or formula of the last sentence that has one
+    last     the last number or formula that the last sentence with one states
 
 Text before `</think>` is left out when something follows it. A box that never closes was cut off
-and is no answer. In the last two places a sentence that hedges, negates or asks gives no answer.
+and is no answer. What the words around an answer mean is decided by `rewards.answers.wording`.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
-from rewards.answers.last_sentence import (
-    clause,
-    closing_math,
-    hedges,
-    last_said,
-    unmarked,
-    without_place,
+from rewards.answers.wording.number_words import FACTORS
+from rewards.answers.wording.roles import (
+    Refused,
+    Unread,
+    check_introduction,
+    has,
+    refuse,
+    words_of,
 )
+from rewards.answers.wording.sentences import clause, closing_math, stated, unmarked, without_place
 
 Place = Literal["boxed", "tag", "mark", "phrase", "whole", "last"]
 PLACES: tuple[Place, ...] = ("boxed", "tag", "mark", "phrase", "whole", "last")
 Where = Literal["anywhere", "stated", "boxed", "tag", "mark", "whole"]
 """Option of verifiers: `stated` is a box, tags, the mark or a phrase; the rest names one place."""
 
-_BOX = re.compile(r"(?:(?<!\\)\\+(?:boxed|fbox|framebox)|\x08oxed|\x0cbox)(?![A-Za-z])")
+_BOX = re.compile(
+    r"(?:(?<!\\)\\+(?:[Bb]oxed|fbox|framebox)|\x08oxed|\x0cbox|(?<![\\A-Za-z])boxed(?=\s*\{))(?![A-Za-z])"
+)
 _INNER = re.compile(r"[\s$]*" + _BOX.pattern + r"\s*\{")
 _BARE = re.compile(r"\s*([^\s{])")
-_PERCENT = re.compile(r"\s*\$?\s*\\?%")
 _BRACE = re.compile(r"\\\\|\\[{}]|[{}]")
+_PERCENT = re.compile(r"\s*\$?\s*\\?%")
+_OPERAND = re.compile(
+    r"(?:(?:^|[^\s])\s*[-+/]|[\d^]|\\(?:cdot|times|div|pm|sqrt|frac|ln?ot|neg?)\{?)\s*\$?$"
+)
+_OPERATES = re.compile(
+    r"\s*(?:[+/^](?!\s*\{?\\?circ)|\\(?:cdot|times|div|pm|sqrt|frac)\b|[a-z\d]\s*\$)"
+)
 _TAG = re.compile(r"<answer>|</answer>", re.IGNORECASE)
 _MARK = re.compile(r"####[ \t]*([^\n]*)")
 _MARKED = re.compile(r"[\s$\\*({\[+-]*[\d.]|[\s*]*[$\\(\[{]|\s*-?[A-Za-z]\b")
 _PHRASE = re.compile(
     r"(?<!\bto )\b(?:answers?|ans|(?:correct|right|best|final|my) (?:option|choice|result))\b"
     r"(?:(?P<middle>(?:,[^\n.:=?!,]{1,20},)?[^\n.:=?!,]{0,60}?)\s(?:is|are|was|equals|be)\b[*_\s]*[:=]?"
-    r"|(?: \(?(?:to|for|of|in)\b[^\n.:=?!,]{0,60}?)?[*_\s)]*[:=])[*_\s]*",
-    re.IGNORECASE,
+    r"|(?: \(?(?:to|for|of|in)\b[^\n.:=?!,]{0,60}?)?[*_\s)]*[:=])[*_\s]*"
+    r"|^[ \t#*_]*(?:final[ \t]+)?answer[ \t#*_:]*$",
+    re.IGNORECASE | re.MULTILINE,
 )
-_HEADING = re.compile(r"^[ \t#*_]*(?:final[ \t]+)?answer[ \t#*_:]*$", re.IGNORECASE | re.MULTILINE)
 _IS_ANSWER = re.compile(
     r"\bis (?:therefore |thus |then )?(?:the|our|my) (?:final |correct |right )?answer\b",
+    re.IGNORECASE,
+)
+_RIGHT_OPTION = re.compile(
+    r"\b(?i:option|choice) \(?(?P<letter>[A-J])\)? is (?:the )?(?:correct|right|best|answer)"
+)
+_CLAUSE_START = re.compile(
+    r"[.!?;:\n\u2014\u2013]|,(?!\s+(?:that|which|who)\b)|\b(?:but|because|since|so)\b",
     re.IGNORECASE,
 )
 _YES_NO = re.compile(
@@ -61,66 +78,24 @@ _CONNECTIVE = re.compile(
     re.IGNORECASE,
 )
 _NEXT_SENTENCE = re.compile(r"[a-z\d][.!?]\s+[A-Z][a-z]")
-_BOUND = re.compile(
-    r"(?:at least|at most|less than|more than|greater than|fewer than|up to|over|under|below|above)"
-    r"\b",
-    re.IGNORECASE,
-)
-_RIGHT_OPTION = re.compile(
-    r"\b(?i:option|choice) \(?(?P<letter>[A-J])\)? is (?:the )?(?:correct|right|best|answer)"
-)
-_CLAIMED = re.compile(
-    r"\b(?:claim\w*|tempt\w*|think|thinks|thought|believe\w*|expect\w*|mistaken\w*|wrong\w*"
-    r"|incorrect\w*|if|suppose|assume|assuming)\b[^.!?\n]*$",
-    re.IGNORECASE,
-)
-_DENIED = re.compile(
-    r"(?:n't|n\u2019t|\bnot|\bnever)\s+(?:think|believe|say|claim|mean|agree)\b"
-    r"|(?<!no )\bdoubt\b|\bdeny\b",
-    re.IGNORECASE,
-)
-_OTHERS = re.compile(
-    r"\b(?:expected|reference|gold|golden|ground[- ]truth|official|labell?ed|target) answer\b",
-    re.IGNORECASE,
-)
-_BUT = re.compile(r"\s*,?\s*\b(?:but|however|although)\b[^.!?\n]*\d")
-_ANOTHER = re.compile(
-    r"[\s.,;!?]*(?:\b(?:or|alternatively|otherwise|maybe|perhaps|possibly|actually|wait|no)\b"
-    r"[^!?\n]*?|(?<=;)\s*)(?P<number>\d[\d.,]*)(?!.*\d)",
-    re.IGNORECASE,
-)
-_TAKEN_BACK = re.compile(
-    r"\s*\?|\s*[.;]\s*(?:or|alternatively)\b(?!,? (?:in|simply|equivalently))|\s*[.;,!]\s*no[,.!]",
-    re.IGNORECASE,
-)
-_NOT_THIS = re.compile(
-    r"(?:\b(?:not|never|cannot)|n't|n\u2019t)(?: (?:be|equal|equal to|in fact))?[\s$:*(\[\\]*$",
-    re.IGNORECASE,
-)
-_IS_WRONG = re.compile(
-    r"[\s$*)\]\\]*(?:is|was|would be) (?:n't |not |wrong|incorrect|false|a mistake)", re.IGNORECASE
-)
-_EITHER = re.compile(r"[\s$*,()\[\]\\]*or[\s$*,()\[\]\\]*", re.IGNORECASE)
-_GIVEN = re.compile(
-    r"(?:when|for|with|at|since|as|because|given|after|if) [^,.;\n]{1,60}, (?:then )?(?=\D)",
-    re.IGNORECASE,
-)
-_OPENING = re.compile(
-    r"(?:so|thus|hence|therefore|then|finally|now|in conclusion|in total),?\s+", re.IGNORECASE
-)
+_NUMBER = re.compile(r"\d(?:[\d.,]*\d)?")
+_COMMAND = re.compile(r"\\[A-Za-z]+")
 _SHORT = 300  # characters of a response that may be nothing but an answer
 _MOST = 20_000  # characters of an answer; a longer one is cut
+_BESIDE = 80  # characters on each side of a box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extraction:
     """Where the final answer was found, and the texts it may be, the most literal first.
 
-    More than one candidate: the clause after a phrase, then the last number or formula in it.
+    More than one candidate: the clause after a phrase, then what that clause states. None: `reason`
+    says what was wrong with the words around it.
     """
 
     place: Place | Literal["none"] = "none"
     candidates: tuple[str, ...] = ()
+    reason: str = ""
 
     @property
     def answer(self) -> str:
@@ -131,13 +106,17 @@ def extract(text: str, places: tuple[Place, ...] = PLACES) -> Extraction:
     """The final answer of `text`, looked for in `places` only."""
     text = after_reasoning(text)
     for place in PLACES:
-        if place in places:
+        if place not in places:
+            continue
+        try:
             found = _FINDERS[place](text)
-            if found is not None:
-                if found and (verdict := _YES_NO.match(found[0])) is not None:
-                    found = (verdict[1],)
-                kept = tuple(dict.fromkeys(c.strip()[:_MOST] for c in found if c.strip()))
-                return Extraction(place=place, candidates=kept)
+        except (Refused, Unread) as error:
+            return Extraction(place=place, reason=str(error))
+        if found is not None:
+            if found and (verdict := _YES_NO.match(found[0])) is not None:
+                found = (verdict[1],)
+            kept = tuple(dict.fromkeys(c.strip()[:_MOST] for c in found if c.strip()))
+            return Extraction(place=place, candidates=kept)
     return Extraction()
 
 
@@ -158,8 +137,8 @@ def final_answer(response: str, where: Where, marker: str) -> Extraction:
 
 def after_reasoning(text: str) -> str:
     """What follows the last `</think>`; all of it when nothing does."""
-    _, closing, tail = text.rpartition("</think>")
-    return tail if closing and tail.strip() else text
+    before, closing, tail = text.rpartition("</think>")
+    return tail if closing and tail.strip() else before.replace("<think>", "") or tail
 
 
 def after_marker(text: str, marker: str) -> str:
@@ -226,13 +205,26 @@ def _boxed(text: str) -> tuple[str, ...] | None:
     if box is None:
         return None
     content, start, end = box
-    before, after = text[max(0, start - 40) : start], text[end : end + 40]
-    if _NOT_THIS.search(before) or _IS_WRONG.match(after):
-        return ()
+    before = text[max(0, start - _BESIDE) : start]
+    after = re.split(r"[.,;\n]", text[end : end + _BESIDE])[0]
+    if _OPERAND.search(before) or _OPERATES.match(after):
+        raise Unread("the box is a part of a formula")
+    said = words_of(_COMMAND.sub(" ", _CLAUSE_START.split(before.rpartition("=")[2])[-1]))
+    said = [word for word in said if word not in ("at-least", "at-most")]
+    refuse(said[-1:], "computes")
+    refuse(said[-3:])
+    if said[-1:] == ["than"] or (said[-1:] == ["of"] and not has(said[-2], "measures")):
+        raise Unread(f"{' '.join(said[-2:])!r} before the box")
+    following = words_of(_COMMAND.sub(" ", after))
+    refuse(following[:1], "computes")
+    if following and has(following[0], "states"):
+        refuse(following[1:4])
     previous = _last_box(text[:start])
-    if previous is not None and _EITHER.fullmatch(text, previous[2], start):
-        return ()
-    percent = content and "%" not in content and _PERCENT.match(text, end)
+    if previous is not None and words_of(_COMMAND.sub(" ", text[previous[2] : start])) == ["or"]:
+        return (f"{previous[0]} or {content}",)
+    if following and (following[0] == "or" or following[0] in FACTORS):
+        return (content + after.replace("$", " "),)
+    percent = content and "%" not in content and _PERCENT.match(after)
     return (content + r"\%" if percent else content,)
 
 
@@ -256,47 +248,42 @@ def _mark(text: str) -> tuple[str, ...] | None:
 
 
 def _phrase(text: str) -> tuple[str, ...] | None:
-    found = [(m.end(), m.group("middle") or "") for m in _PHRASE.finditer(text)]
-    found += [(m.end(), "") for m in _HEADING.finditer(text)]
-    before = [m.start() for m in _IS_ANSWER.finditer(text)]
-    end, middle = max(found, default=(-1, ""))
-    option = list(_RIGHT_OPTION.finditer(text))
-    if option and option[-1].end() >= end:
-        return (option[-1]["letter"],)
-    if before and before[-1] > end:
-        sentence = clause(text[: before[-1]], backwards=True)
-        return () if hedges(sentence) else last_said(sentence)
-    if end < 0:
+    phrase = max(_PHRASE.finditer(text), key=lambda match: match.end(), default=None)
+    end = phrase.end() if phrase else -1
+    option = max(_RIGHT_OPTION.finditer(text), key=lambda match: match.end(), default=None)
+    if option is not None and option.end() >= end:
+        return (option["letter"],)
+    before = max((match.start() for match in _IS_ANSWER.finditer(text)), default=-1)
+    if before > end:
+        return (stated(text[:before]),)
+    if phrase is None:
         return None
+    lead = _CLAUSE_START.split(text[max(0, phrase.start() - _SHORT) : phrase.start()])[-1]
+    check_introduction(f"{lead} answer {phrase['middle'] or ''}", adjacent=False)
     rest = clause(text[end : end + _MOST])
-    if hedges(middle) or _disowned(text, end):
+    if not rest:
         return ()
-    if not rest or hedges(rest) or _BOUND.match(rest):
-        return (rest,) if rest else ()
-    if re.search(r"\d|\$|\\", rest):
-        return (rest, *last_said(rest))
-    return (rest, *last_said(text[end:]))
+    _check_not_taken_back(text[end : end + _MOST], rest)
+    return (rest, *_stated(rest if re.search(r"\d|\$|\\", rest) else text[end:]))
 
 
-def _disowned(text: str, end: int) -> bool:
-    """Whether the sentence around a phrase that ends at `end` takes the answer back."""
-    start = max(text.rfind(mark, 0, end - 1) for mark in ("\n", ". ", "! ", "? "))
-    before = text[max(0, start, end - 300) : end]
-    if _OTHERS.search(before):
-        return True
-    if _DENIED.search(before):
-        return True
-    claim = _CLAIMED.search(before)
-    if claim is not None and not re.search(r"\bI (?:think|believe)\b", before):
-        tail = re.split(r"[.!?\n]", text[end : end + 300])[0]
-        return "but" in tail or "wrong" in claim.group().lower()
-    rest = text[end : end + 300].lstrip()
-    said = clause(rest)
-    after = rest[len(said) :].split("\n")[0]
-    another = _ANOTHER.match(after)
-    if another is not None and another["number"].rstrip(".,") not in said:
-        return True
-    return bool(_BUT.match(after) or _TAKEN_BACK.match(after)) if rest else False
+def _check_not_taken_back(text: str, said: str) -> None:
+    """Refuse an answer that the next words put in doubt or replace: `5. Or 6.`"""
+    after = text.partition(said)[2].partition("\n")[0]
+    words, numbers = words_of(after), _NUMBER.findall(after)
+    other = bool(numbers) and numbers[-1] not in said
+    again = bool(words) and words[0] != "not" and has(words[0], "denies", "divides")
+    if after[:1] == "?" or (again and (other or words[0] in ("no", "wait", "or"))):
+        raise Refused(f"{after[:40]!r} takes the answer back")
+    if other and re.match(r"\s*;\s*\d", after):
+        raise Refused(f"{after[:40]!r} gives another answer")
+
+
+def _stated(text: str) -> tuple[str, ...]:
+    try:
+        return (stated(text),)
+    except (Refused, Unread):
+        return ()
 
 
 def _whole(text: str) -> tuple[str, ...] | None:
@@ -305,15 +292,16 @@ def _whole(text: str) -> tuple[str, ...] | None:
         return None
     if _YES_NO.match(plain):
         return (plain,)
-    plain = without_place(_OPENING.sub("", _CONNECTIVE.split(plain)[-1], count=1))
-    plain = _GIVEN.sub("", plain, count=1) if _GIVEN.match(plain) else plain
-    math = closing_math(plain)
-    said = () if hedges(plain) else last_said(plain)
-    return (*said, plain) if _NEXT_SENTENCE.search(plain) else (math or plain, *said)
+    if _NEXT_SENTENCE.search(plain):
+        return (*_stated(plain), plain)
+    if "\n" in plain and not closing_math(plain):
+        return _stated(plain) or (plain,)
+    last = without_place(_CONNECTIVE.split(plain)[-1])
+    return (closing_math(last) or last, *_stated(last))
 
 
 def _last(text: str) -> tuple[str, ...] | None:
-    return last_said(text) or None
+    return _stated(text) or None
 
 
 _FINDERS = {

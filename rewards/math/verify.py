@@ -5,10 +5,11 @@ import sys
 
 from rewards.answers.choices import gold_letter, option, same_choice
 from rewards.answers.extract import Where, final_answer, last_boxed
+from rewards.answers.wording.roles import Refused, Unread
 from rewards.math import compare, dates, math_verify
 from rewards.math.parse.lexer import tokenize
 from rewards.math.parse.parser import readings
-from rewards.math.parse.tokens import Unreadable, spelling
+from rewards.math.parse.tokens import spelling
 from rewards.math.values.forms import Form, MathGroup, Unknown, Words
 from rewards.types import JSON
 
@@ -22,10 +23,14 @@ def judge(gold: str, response: str, where: Where, marker: str) -> dict[str, JSON
     """Whether the final answer of `response` is `gold`: {"correct", "answer", "reason"}."""
     found = final_answer(response, where, marker)
     if not found.candidates:
-        empty = "no answer found" if found.place == "none" else f"{found.place}: empty or cut off"
+        why = found.reason or "empty or cut off"
+        empty = "no answer found" if found.place == "none" else f"{found.place}: {why}"
         return {"correct": False, "answer": "", "reason": empty}
     letter, target = option(gold_text(gold))
-    wanted = readings(target)
+    try:
+        wanted = readings(target)
+    except Refused:
+        wanted = [Unknown(target)]
     in_words = any(_has_words(form) for form in wanted)
     answer = found.answer
     for candidate in found.candidates:
@@ -36,10 +41,15 @@ def judge(gold: str, response: str, where: Where, marker: str) -> dict[str, JSON
         chosen = not (own and letter) and same_choice(letter or target, candidate)
         if chosen or same_text(target, candidate):
             return {"correct": True, "answer": answer, "reason": f"{found.place}: the same text"}
-        if dates.differ(target, candidate):
-            return {"correct": False, "answer": answer, "reason": f"{found.place}: another date"}
+        day = dates.same(target, candidate)
+        if day is not None:
+            why = "the same date" if day else "not the same date"
+            return {"correct": day, "answer": answer, "reason": f"{found.place}: {why}"}
         candidate = candidate if gold_letter(target) else bare
-        given = readings(candidate, comma_decimal=True)
+        try:
+            given = readings(candidate, comma_decimal=True)
+        except Refused as error:
+            return {"correct": False, "answer": answer, "reason": f"{found.place}: {error}"}
         unread = all(_has_words(form) for form in given) and not in_words
         if unread and not math_verify.is_heavy(candidate):
             continue
@@ -82,7 +92,7 @@ def same_text(gold: str, answer: str) -> bool:
         return bool(gold.strip())
     try:
         left, right = tokenize(gold), tokenize(answer)
-    except Unreadable:
+    except Unread:
         return re.sub(r"\s", "", gold) == re.sub(r"\s", "", answer)
     return bool(left) and _letters(spelling(left)) == _letters(spelling(right))
 

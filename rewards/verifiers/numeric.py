@@ -7,16 +7,20 @@ from typing import Annotated
 from pydantic import Field
 
 from rewards.answers.extract import Extraction, Where, final_answer
-from rewards.answers.hedging import unsettled
 from rewards.answers.normalize import Number, number, unstyled
 from rewards.answers.unicode_math import to_latex
+from rewards.answers.wording.roles import Refused, Unread, check_introduction
+from rewards.answers.wording.units import read_unit
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 
-_NAME = re.compile(r"^[A-Za-z_ ()\\]{0,40}=\s*")
-_UNIT = re.compile(r"\s*(?:\\(?:text|mathrm|mbox)\s*\{[A-Za-z /^.\d]*\}|[A-Za-z][A-Za-z /.\-']*)$")
-_MINUS = re.compile(r"\b(?:negative|minus) (?=[$.\d\\])")
-_WORDS = re.compile(r"^(?:[A-Za-z]+\s+){1,8}(?=[-+$\d.\\\u20ac\u00a3])")
+_TEXT = re.compile(r"\\(?:text|mathrm|mbox)\s*\{([^{}]*)\}")
+_POWER = re.compile(r"(?<=[A-Za-z])\^\{?[23]\}?")
+_AROUND = re.compile(
+    r"(?P<before>(?:[A-Za-z\s,.:='()_-]*?[\s=:(])??)(?P<sign>\b(?:negative|minus)\s+)?"
+    r"(?P<number>[-+$.\\\u20ac\u00a3\u00a5\u20b9\d].*?)"
+    r"(?P<after>\s*[A-Za-z][A-Za-z\s/.',-]*)?"
+)
 
 
 @verifier.register()
@@ -38,14 +42,15 @@ async def numeric(
     Cheaper than `math_equal`, which also knows expressions, and the only one with a tolerance.
     Reads thousands separators, fractions, mixed numbers, percent, currency signs, exponents, and
     takes a name before (`x =`) and a unit after the number away. An answer with two numbers is
-    none, and so is one beside `not`, `at least`, `twice` and their kin. `50%` is 0.5, and also 50
-    where one side alone has the sign and the gold is above 1. A gold answer that is no number gives
-    a missing verdict.
+    none, and so is one beside a word that is not known to leave a number as it is. `50%` is 0.5,
+    and also 50 where one side alone has the sign and the gold is above 1. A gold answer that is no
+    number gives a missing verdict.
 
     Returns a verdict of reward 0 or 1. The tolerance is the larger of the two, exact arithmetic.
     """
-    gold = _read(problem.answer)
-    if gold is None:
+    try:
+        gold = _read(problem.answer)
+    except (Unread, Refused):
         return Verdict.missing(f"the gold answer {problem.answer[:80]!r} is not a number")
     found = final_answer(response, where, marker)
     candidate, value = _first_number(found)
@@ -60,28 +65,29 @@ async def numeric(
 
 def _first_number(found: Extraction) -> tuple[str, Number | None]:
     for candidate in found.candidates:
-        value = _read(candidate)
-        if value is not None:
-            return candidate, value
+        try:
+            return candidate, _read(candidate)
+        except Unread:
+            continue
+        except Refused:
+            break
     return "", None
 
 
-def _read(text: str) -> Number | None:
-    """The one number in a short text."""
-    text = unstyled(to_latex(text[:2000])).strip().strip("$").strip()
-    text = _MINUS.sub("-", text, count=1)
-    for pattern in (_NAME, _WORDS, _UNIT):
-        value = number(text)
-        if value is not None:
-            return value
-        match = pattern.search(text)
-        if match is None:
-            continue
-        removed = match.group()
-        if unsettled(*(("", removed) if match.start() else (removed, ""))):
-            return None
-        text = pattern.sub("", text).strip().strip("$").strip()
-    return number(text)
+def _read(text: str) -> Number:
+    """The one number in a short text; Unread or Refused where the words beside it do not fit."""
+    text = _TEXT.sub(r" \1 ", unstyled(to_latex(text[:2000]))).strip().strip("$").strip()
+    value = number(text)
+    if value is not None:
+        return value
+    match = _AROUND.fullmatch(_POWER.sub("", text).rstrip(" .$"))
+    value = number(((match["sign"] and "-") or "") + match["number"]) if match else None
+    if match is None or value is None:
+        raise Unread("not one number")
+    check_introduction(match["before"], adjacent=match["before"].strip()[-1:] not in ("=", ":"))
+    if match["after"]:
+        read_unit(re.findall(r"[A-Za-z'-]+|/", match["after"]), one=value.value == 1)
+    return value
 
 
 def _pairs(gold: Number, value: Number) -> list[tuple[Fraction, Fraction]]:

@@ -1,6 +1,7 @@
 """A place in a list of tokens, and the ways to move on from it."""
 
-from rewards.math.parse.tokens import MathToken, Unreadable
+from rewards.answers.wording.roles import Unread
+from rewards.math.parse.tokens import MathToken
 
 _END = MathToken("end", "")
 
@@ -23,11 +24,11 @@ class Cursor:
     def take(self) -> MathToken:
         token = self.peek()
         if token is _END:
-            raise Unreadable("ends too early")
+            raise Unread("ends too early")
         self.at += 1
         return token
 
     def expect(self, kind: str, text: str) -> None:
         token = self.take()
         if (token.kind, token.text) != (kind, text):
-            raise Unreadable(f"expected {text!r}, got {token.text!r}")
+            raise Unread(f"expected {text!r}, got {token.text!r}")

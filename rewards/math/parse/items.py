@@ -8,9 +8,11 @@ from fractions import Fraction
 import sympy
 from sympy import Expr, Rational
 
+from rewards.answers.wording import number_words, units
+from rewards.answers.wording.roles import Unread
+from rewards.answers.wording.units import Unit
 from rewards.math.parse import scalar
-from rewards.math.parse.tokens import MathToken, Unreadable
-from rewards.math.values import units
+from rewards.math.parse.tokens import MathToken
 from rewards.math.values.forms import (
     Clock,
     Field,
@@ -22,7 +24,6 @@ from rewards.math.values.forms import (
     Scalar,
     Words,
 )
-from rewards.math.values.units import Unit
 
 _ARTICLES = frozenset({"a", "an", "the", "on", "at"})
 _PERCENT = frozenset({"percent", "percentage", "pct"})
@@ -69,7 +70,7 @@ def words(tokens: list[MathToken]) -> Form | None:
         return Field("R")
     if _EMPTY.fullmatch(text):
         return MathGroup("set", ())
-    number = units.number_from_words(text)
+    number = number_words.number_from_words(text)
     if number is not None:
         return Scalar(Rational(number.numerator, number.denominator))
     return _counted(text.split()) or Words(text)
@@ -78,9 +79,9 @@ def words(tokens: list[MathToken]) -> Form | None:
 def _counted(parts: list[str]) -> Scalar | None:
     """`seven dollars`: a number in words, then a unit."""
     for cut in range(len(parts) - 1, 0, -1):
-        number = units.number_from_words(" ".join(parts[:cut]))
-        unit = units.read_unit(parts[cut:]) if number is not None else None
-        if number is not None and unit is not None:
+        number = number_words.number_from_words(" ".join(parts[:cut]))
+        if number is not None:
+            unit = units.read_unit(parts[cut:], one=number == 1)
             return Scalar(Rational(number.numerator, number.denominator), unit)
     return None
 
@@ -145,7 +146,7 @@ def matrix(tokens: list[MathToken]) -> Form | None:
         return None
     ends = [place for place, token in enumerate(tokens) if token.kind == "end"]
     if len(begins) != 1 or len(ends) != 1 or ends[0] < begins[0]:
-        raise Unreadable("several environments")
+        raise Unread("several environments")
     environment = tokens[begins[0]].text
     before, after = tokens[: begins[0]], tokens[ends[0] + 1 :]
     rows = _rows(tokens[begins[0] + 1 : ends[0]])
@@ -156,14 +157,14 @@ def matrix(tokens: list[MathToken]) -> Form | None:
     if "".join(t.text for t in after) in ("^T", "^{T{", "^top"):
         rows, after = [list(row) for row in zip(*rows, strict=True)], []
     if after:
-        raise Unreadable("something after a matrix")
+        raise Unread("something after a matrix")
     one = MathToken("num", "1", Fraction(1))
     before = [*before, one] if not before or before[-1].text in "+-" else _without_times(before)
     factor = scalar.parse(before).value
     if environment == "vmatrix":
         return Scalar(factor * sympy.Matrix(rows).det())
     if environment not in _ENVIRONMENTS:
-        raise Unreadable(f"environment {environment!r}")
+        raise Unread(f"environment {environment!r}")
     return Matrix(tuple(tuple(factor * entry for entry in row) for row in rows))
 
 
@@ -182,9 +183,9 @@ def _rows(tokens: list[MathToken]) -> list[list[Expr]]:
             lines[-1][-1].append(token)
     lines = [line for line in lines if any(line)]
     if not lines or len({len(line) for line in lines}) != 1:
-        raise Unreadable("a matrix with ragged rows")
+        raise Unread("a matrix with ragged rows")
     if len(lines) > _MATRIX_MOST or len(lines[0]) > _MATRIX_MOST:
-        raise Unreadable("a huge matrix")
+        raise Unread("a huge matrix")
     return [[scalar.parse(cell).value for cell in line] for line in lines]
 
 
@@ -218,9 +219,7 @@ def quantity(tokens: list[MathToken]) -> Scalar:
         unit = _temperature(rest) or units.degrees()
         rest = []
     if rest:
-        named = units.read_unit(_parts(rest))
-        if named is None:
-            raise Unreadable("words after the number")
+        named = units.read_unit(_parts(rest), one=value == 1, counted=bool(unit or percent))
         unit = unit or named
     return Scalar(value, unit, percent)
 
@@ -239,7 +238,7 @@ def compound(tokens: list[MathToken]) -> Scalar | None:
             return None
         try:
             found = quantity(piece)
-        except Unreadable:
+        except Unread:
             return None
         unit = found.unit
         if unit is None or (last is None and unit.counts_things):
@@ -268,9 +267,9 @@ def letter_unit(tokens: list[MathToken]) -> Scalar | None:
     try:
         value = scalar.parse(tokens[:cut]).value
         unit = units.read_unit(_parts(tokens[cut:]))
-    except Unreadable:
+    except Unread:
         return None
-    return Scalar(value, unit) if unit is not None and unit.dimensions and value.is_number else None
+    return Scalar(value, unit) if unit.dimensions and value.is_number else None
 
 
 def _flat_unit(tokens: list[MathToken]) -> list[MathToken]:
@@ -293,19 +292,19 @@ def _currency(tokens: list[MathToken]) -> tuple[list[MathToken], Unit | None]:
         if len(signs) > 1 or (
             signs[0] > 1 and signs[0] != len(tokens) - 1 and (tokens[signs[0] + 1].kind != "word")
         ):
-            raise Unreadable("several currency signs")
+            raise Unread("several currency signs")
         return tokens[: signs[0]] + tokens[signs[0] + 1 :], units.money(tokens[signs[0]].text)
     if len(tokens) > 1 and tokens[0].kind == "word" and units.is_unit_word(tokens[0].text):
         named = units.read_unit([tokens[0].text])
-        if named is not None and named.dimensions[0][0].startswith("money"):
+        if named.dimensions[0][0].startswith("money"):
             return tokens[1:], named
     return tokens, None
 
 
 def _number_words(tokens: list[MathToken]) -> tuple[list[MathToken], Expr]:
     factor = Fraction(1)
-    while tokens and tokens[0].text.lower() in units.NUMBER_WORDS:
-        factor *= units.NUMBER_WORDS[tokens[0].text.lower()]
+    while tokens and tokens[0].text.lower() in number_words.FACTORS:
+        factor *= number_words.FACTORS[tokens[0].text.lower()]
         tokens = tokens[1:]
     return tokens, _rational(factor)
 
@@ -325,16 +324,18 @@ def _parts(tokens: list[MathToken]) -> list[str]:
             parts.append(token.text)
         elif token.kind == "deg":
             parts.append("degree")
-        elif token.kind not in ("dots", "sep"):
-            raise Unreadable(f"{token.text!r} in a unit")
+        elif token.kind not in ("dots", "sep") and token.text != "'":
+            raise Unread(f"{token.text!r} in a unit")
     joined: list[str] = []
     for part in parts:
-        if joined and joined[-1] == "-":
+        if joined[-1:] == ["-"] and joined[-2:-1] and joined[-2].isalpha() and part.isalpha():
+            joined[-2:] = [f"{joined[-2]}-{part}"]
+        elif joined[-1:] == ["-"]:
             joined[-1] = "-" + part
         else:
             joined.append(part)
     if any(re.fullmatch(r"\d.*", p) and joined[i - 1] != "^" for i, p in enumerate(joined)):
-        raise Unreadable("a number in a unit")
+        raise Unread("a number in a unit")
     return joined
 
 

@@ -5,10 +5,11 @@ from fractions import Fraction
 
 from rewards.answers.normalize import unstyled
 from rewards.answers.unicode_math import to_latex
+from rewards.answers.wording.roles import Unread
+from rewards.answers.wording.units import is_unit_word
 from rewards.math.parse import decimals
 from rewards.math.parse import vocabulary as known
-from rewards.math.parse.tokens import MathToken, Unreadable, merged
-from rewards.math.values.units import is_unit_word
+from rewards.math.parse.tokens import MathToken, merged
 
 MOST_TOKENS = 6000
 _DIGITS = r"(?:(?<!\d,)\d{1,3}(?:,\d{3})+(?!\d|,\d)(?:\.\d+)?|\d+\.\d+|\d+|\.\d+)"
@@ -36,7 +37,7 @@ _CURRENCIES = {"\u20ac": "eur", "\u00a3": "gbp", "\u00a5": "jpy", "\u20b9": "inr
 
 
 def tokenize(text: str) -> list[MathToken]:
-    """The tokens of an answer; Unreadable when it is far too long to be one."""
+    """The tokens of an answer; Unread when it is far too long to be one."""
     text = unstyled(to_latex(text))
     lexer = _Lexer(text)
     lexer.run()
@@ -57,7 +58,7 @@ class _Lexer:
     def run(self) -> None:
         while self.at < len(self.text):
             if len(self.tokens) > MOST_TOKENS:
-                raise Unreadable("longer than any answer")
+                raise Unread("longer than any answer")
             self._one()
 
     def _add(self, kind: str, text: str, value: Fraction = Fraction(0), length: int = 0) -> None:
@@ -134,7 +135,7 @@ class _Lexer:
         assert match is not None, "called at a digit"
         digits = match.group().replace(",", "")
         if len(digits) > 20_000:
-            raise Unreadable("a number of more than 20000 digits")
+            raise Unread("a number of more than 20000 digits")
         value, length = Fraction(digits), len(match.group())
         exponent = _EXPONENT.match(self.text, self.at + length)
         if exponent is not None and abs(int(exponent[1])) <= 20_000:

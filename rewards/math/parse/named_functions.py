@@ -3,7 +3,7 @@
 import sympy
 from sympy import Expr, Rational, Symbol
 
-from rewards.math.parse.tokens import Unreadable
+from rewards.answers.wording.roles import Unread
 
 _FUNCTIONS = {
     "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec,
@@ -27,14 +27,14 @@ def applied(name: str, argument: Expr, base: Expr | None) -> Expr:
     """`name` of `argument`; `base` is that of a logarithm, None for its default."""
     if name in ("log", "ln", "lg"):
         if argument == 0:
-            raise Unreadable("logarithm of zero")
+            raise Unread("logarithm of zero")
         if base is None:
             base = sympy.E if name == "ln" else Rational(10)
         return sympy.log(argument) / sympy.log(base)
     if name == "cis":
         return sympy.cos(argument) + sympy.I * sympy.sin(argument)
     if name not in _FUNCTIONS:
-        raise Unreadable(f"unknown function {name!r}")
+        raise Unread(f"unknown function {name!r}")
     return _FUNCTIONS[name](argument)
 
 
@@ -42,7 +42,7 @@ def series(name: str, body: Expr, variable: Symbol, low: Expr, high: Expr) -> Ex
     """A "sum" or "prod" of `body`: added up when its limits are numbers, else closed by sympy."""
     if low.is_Integer and high.is_Integer:
         if high - low > _MOST_TERMS:
-            raise Unreadable("a series of too many terms")
+            raise Unread("a series of too many terms")
         terms = [body.subs(variable, step) for step in range(int(low), int(high) + 1)]
         return sympy.Add(*terms) if name == "sum" else sympy.Mul(*terms)
     kind = sympy.Sum if name == "sum" else sympy.Product

@@ -12,22 +12,26 @@ from sympy import Integer, Symbol
 
 from rewards.answers.normalize import unstyled
 from rewards.answers.unicode_math import to_latex
+from rewards.answers.wording.roles import Unread
 from rewards.math.parse import items
+from rewards.math.parse.asides import (
+    without_condition,
+    without_gloss,
+    without_introduction,
+    without_leading_words,
+)
 from rewards.math.parse.lexer import tokenize
 from rewards.math.parse.relations import related
 from rewards.math.parse.slicing import (
     at_top,
     depths,
     is_separator,
+    listed,
     split,
     straightened,
     trimmed,
-    without_condition,
-    without_gloss,
-    without_introduction,
-    without_leading_words,
 )  # fmt: skip
-from rewards.math.parse.tokens import MathToken, Unreadable, spelling
+from rewards.math.parse.tokens import MathToken, spelling
 from rewards.math.values import regions
 from rewards.math.values.forms import (
     Field,
@@ -54,13 +58,13 @@ def readings(text: str, *, comma_decimal: bool = False) -> list[Form]:
         return [number]
     try:
         tokens = trimmed(tokenize(text))
-    except Unreadable:
+    except Unread:
         return [Unknown(re.sub(r"\s+", "", text))]
     found: list[Form] = []
     for reader in (_whole, items.letter_unit):
         try:
             form = reader(tokens)
-        except (Unreadable, RecursionError, ZeroDivisionError, ValueError, TypeError):
+        except (Unread, RecursionError, ZeroDivisionError, ValueError, TypeError):
             continue
         if form is not None:
             found.append(form)
@@ -74,19 +78,19 @@ def readings(text: str, *, comma_decimal: bool = False) -> list[Form]:
 
 def _whole(tokens: list[MathToken]) -> Form:
     if not tokens:
-        raise Unreadable("empty")
+        raise Unread("empty")
     tokens = without_gloss(without_introduction(straightened(tokens)))
     pieces = split(tokens, lambda t: t.kind == "arrow" and t.text == "=>")
     return read(pieces[-1] if len(pieces) > 1 and pieces[-1] else tokens)
 
 
 def read(tokens: list[MathToken]) -> Form:
-    """The form that all of the tokens make up; Unreadable otherwise."""
+    """The form that all of the tokens make up; Unread otherwise."""
     tokens = trimmed(tokens)
     if not tokens:
-        raise Unreadable("empty")
+        raise Unread("empty")
     if any(t.kind == "dots" for t in tokens) and len(tokens) > 1:
-        raise Unreadable("dots")
+        raise Unread("dots")
     time = items.clock(tokens) or items.compound(tokens)
     if time is not None:
         return time
@@ -98,7 +102,7 @@ def read(tokens: list[MathToken]) -> Form:
     plain_words = items.words(tokens)
     if isinstance(plain_words, Field | MathGroup | Scalar):
         return plain_words
-    parts = split(tokens, is_separator)
+    parts = listed(tokens)
     if len(parts) > 1:
         return _list(tokens, parts)
     return plain_words or _one(tokens)
@@ -107,7 +111,7 @@ def read(tokens: list[MathToken]) -> Form:
 def _system(tokens: list[MathToken]) -> list[MathToken]:
     """The rows of `\\begin{cases} x = 1 \\\\ y = 2 \\end{cases}` as a list."""
     if [t.kind for t in tokens if t.kind in ("begin", "end")] != ["begin", "end"]:
-        raise Unreadable("a system inside something else")
+        raise Unread("a system inside something else")
     inner = [t for t in tokens[1:-1] if t.kind != "amp"]
     return trimmed([replace(t, kind="sep", text=",") if t.kind == "row" else t for t in inner])
 
@@ -119,12 +123,15 @@ def _excepted(whole: list[MathToken], left_out: list[MathToken]) -> Form:
     outside = regions.of(MathGroup("set", points.items))
     region = regions.combine(regions.of(read(whole)), "minus", outside)
     if region is None:
-        raise Unreadable("except what")
+        raise Unread("except what")
     return region
 
 
 def _one(tokens: list[MathToken]) -> Form:
-    tokens = _upright(without_condition(tokens))
+    tokens = without_condition(tokens)
+    if not items.starts_quantity(tokens):
+        tokens = without_leading_words(tokens)
+    tokens = _upright(tokens)
     in_set = tokens[0].text == tokens[-1].text == "set"
     if any(t.kind == "op" and t.text in ("pm", "mp") for t in tokens) and not in_set:
         return _both_signs(tokens)
@@ -157,7 +164,7 @@ def _ratio(parts: list[list[MathToken]]) -> Form | None:
         parts = [parts[0][:-1], *parts[1:]]
     try:
         return items.ratio(parts)
-    except Unreadable:  # `24 ways to choose`
+    except Unread:  # `24 ways to choose`
         return None
 
 
@@ -171,8 +178,6 @@ def _simple(tokens: list[MathToken]) -> Form:
     if any(t.kind == "field" for t in tokens):
         return _combined([replace(t, kind="setop", text="minus") if t.text == "-" else t
                           for t in tokens])  # fmt: skip
-    if not items.starts_quantity(tokens):
-        tokens = without_leading_words(tokens)
     return items.quantity(tokens)
 
 
@@ -188,7 +193,7 @@ def _signed(tokens: list[MathToken]) -> Form | None:
 
 def _list(tokens: list[MathToken], parts: list[list[MathToken]]) -> Form:
     if len(parts) > _MOST_ITEMS:
-        raise Unreadable("more items than an answer has")
+        raise Unread("more items than an answer has")
     words = {t.text.lower() for t in at_top(tokens) if t.kind == "word"}
     joined = "or" if "or" in words else "and" if "and" in words else ","
     forms = [read(part) for part in parts if part]
@@ -221,7 +226,7 @@ def _both_signs(tokens: list[MathToken]) -> Form:
     """`a \\pm b` is a list of two; `\\mp` takes the other sign. More than two signs are refused."""
     places = [p for p, t in enumerate(tokens) if t.kind == "op" and t.text in ("pm", "mp")]
     if len(places) > 3:
-        raise Unreadable("too many double signs")
+        raise Unread("too many double signs")
     coupled = any(tokens[p].text == "mp" for p in places)
     choices = [1, -1] if coupled or len(places) == 1 else list(range(2 ** len(places)))
     forms: list[Form] = []
@@ -265,7 +270,7 @@ def _bracketed(tokens: list[MathToken]) -> Form | None:
     parts = split(inner, lambda t: t.kind == "sep" and t.text in (",", ";"))
     if len(parts) == 1 and opening != "<":
         if opening != closing:
-            raise Unreadable("brackets that do not match")
+            raise Unread("brackets that do not match")
         return None
     if opening not in ("(", "[", "<"):
         return None
@@ -302,7 +307,7 @@ def _combined(tokens: list[MathToken]) -> Form:
     parts = split(tokens, lambda t: t.kind == "setop")
     signs = [t.text for t in at_top(tokens) if t.kind == "setop"]
     if not signs or not all(parts):
-        raise Unreadable("a union with one side")
+        raise Unread("a union with one side")
     forms = [read(part) for part in parts]
     if set(signs) == {"cup"} and all(isinstance(f, MathGroup) and f.kind == "set" for f in forms):
         return MathGroup(
@@ -312,5 +317,5 @@ def _combined(tokens: list[MathToken]) -> Form:
     for sign, form in zip(signs, forms[1:], strict=True):
         region = regions.combine(region, sign, regions.of(form))
     if region is None:
-        raise Unreadable("a union of what is not a set of reals")
+        raise Unread("a union of what is not a set of reals")
     return region

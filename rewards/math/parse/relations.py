@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from rewards.math.parse import scalar
+from rewards.answers.wording.roles import Unread
+from rewards.math.parse import items, scalar
 from rewards.math.parse.slicing import at_top, split
-from rewards.math.parse.tokens import MathToken, Unreadable, spelling
+from rewards.math.parse.tokens import MathToken, spelling
 from rewards.math.values import regions
 from rewards.math.values.forms import Chain, Form, MathGroup, Named, Relation
 
@@ -23,18 +24,19 @@ def related(tokens: list[MathToken], read: Reader) -> Form:
         if not signs:
             return read(parts[0])
     if not all(parts):
-        raise Unreadable("a relation with one side")
+        raise Unread("a relation with one side")
     if signs[0] in ("in", "notin"):
         return _member(parts, signs, read)
     if set(signs) <= {"=", "~"}:
         return _equated(parts, signs, read)
     if "~" in signs or "in" in signs or "notin" in signs:
-        raise Unreadable("mixed relations")
+        raise Unread("mixed relations")
     if signs.count("=") == 1 and len(signs) == 2 and "=" in signs:
-        raise Unreadable("mixed relations")
-    sides = [scalar.parse(_unnamed(part)).value for part in parts]
+        raise Unread("mixed relations")
+    sides = [scalar.parse(part).value for part in parts[:-1]]
+    sides.append(items.quantity(parts[-1]).value)
     if not any(side.free_symbols for side in sides):
-        raise Unreadable("a statement without a variable")
+        raise Unread("a statement without a variable")
     if len(sides) == 2:
         relation = Relation(sides[0], signs[0], sides[1])
         return regions.simple(relation) or relation
@@ -43,18 +45,14 @@ def related(tokens: list[MathToken], read: Reader) -> Form:
     return region or MathGroup("list", tuple(relations), joined="and")
 
 
-def _unnamed(tokens: list[MathToken]) -> list[MathToken]:
-    return [t for t in tokens if t.kind != "word"]
-
-
 def _member(parts: list[list[MathToken]], signs: list[str], read: Reader) -> Form:
     if len(parts) != 2:
-        raise Unreadable("several memberships")
+        raise Unread("several memberships")
     value = read(parts[1])
     if signs[0] == "notin":
         region = regions.complement(regions.of(value))
         if region is None:
-            raise Unreadable("not in what")
+            raise Unread("not in what")
         value = region
     return Named(spelling(parts[0]), value)
 
@@ -69,7 +67,7 @@ def _equated(parts: list[list[MathToken]], signs: list[str], read: Reader) -> Fo
     if len(parts) == 2 and signs == ["="]:
         try:
             left, right = (scalar.parse(part).value for part in parts)
-        except Unreadable:
+        except Unread:
             return Named("", read(parts[1]))
         if left.free_symbols or right.free_symbols:
             return Relation(left, "=", right)
@@ -85,16 +83,16 @@ def _chain(parts: list[list[MathToken]], signs: list[str], read: Reader) -> Form
 
 
 def _is_name(tokens: list[MathToken]) -> bool:
-    """A letter, `f(x)`, `(x, y)`, words: something that is called, not computed."""
+    """A letter, `f(x)`, `(x, y)`, `AB`: something that is called, not computed."""
     kinds = [t.kind for t in tokens]
     if _DERIVATIVE.fullmatch(spelling(tokens)):
         return True
     if kinds == ["sym"]:
         return tokens[0].text != "pi"
-    if "num" in kinds and not any(t.kind == "word" for t in tokens[:1]):
+    if "num" in kinds:
         return bool(re.fullmatch(r"[A-Za-z](?:_\w+)?'* \( [\d., ]+ \(", spelling(tokens)))
-    if all(kind in ("word", "sym") for kind in kinds):
-        return any(kind == "word" for kind in kinds) or all(t.text.isupper() for t in tokens)
+    if all(kind == "sym" for kind in kinds):
+        return all(t.text.isupper() for t in tokens)
     if kinds[0] == "cmd" and tokens[0].text in ("angle", "triangle", "overline", "vec"):
         return True
     if kinds[0] == "sym" and kinds[1:2] == ["open"] and kinds[-1] == "close":

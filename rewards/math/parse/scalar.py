@@ -11,10 +11,11 @@ from fractions import Fraction
 import sympy
 from sympy import Expr, Rational, Symbol
 
+from rewards.answers.wording.roles import Unread
 from rewards.math.parse import named_functions
 from rewards.math.parse.cursor import Cursor
 from rewards.math.parse.mixed import mixed_number
-from rewards.math.parse.tokens import MathToken, Unreadable, group_end, spelling
+from rewards.math.parse.tokens import MathToken, group_end, spelling
 from rewards.math.values import arithmetic
 
 _CONSTANTS = {"e": sympy.E, "i": sympy.I, "pi": sympy.pi}
@@ -32,14 +33,14 @@ class Parsed:
 
 
 def parse(tokens: list[MathToken]) -> Parsed:
-    """The expression that all of the tokens make up; Unreadable otherwise."""
+    """The expression that all of the tokens make up; Unread otherwise."""
     parser = _Parser(tokens)
     value = parser.over(parser.sum())
     if parser.at != len(tokens):
-        raise Unreadable(f"unexpected {tokens[parser.at].text!r}")
+        raise Unread(f"unexpected {tokens[parser.at].text!r}")
     value = arithmetic.settled(value)
     if value.has(sympy.nan, sympy.zoo):
-        raise Unreadable("undefined")
+        raise Unread("undefined")
     return Parsed(value, parser.degrees)
 
 
@@ -87,7 +88,7 @@ class _Parser(Cursor):
         value = above[0] if len(above) == 1 else sympy.Mul(*above)
         for divisor in below:
             if divisor == 0:
-                raise Unreadable("division by zero")
+                raise Unread("division by zero")
             value = value / divisor
         return -value if sign < 0 else value
 
@@ -137,7 +138,7 @@ class _Parser(Cursor):
 
     def _skip_minutes(self) -> None:
         if self.peek().text == "'":
-            raise Unreadable("minutes of arc")
+            raise Unread("minutes of arc")
 
     def exponent(self) -> Expr:
         if self.is_op("-", "+"):
@@ -173,7 +174,7 @@ class _Parser(Cursor):
             return self._function(token.text)
         if token.kind == "cmd":
             return self._command(token.text)
-        raise Unreadable(f"unexpected {token.text!r}")
+        raise Unread(f"unexpected {token.text!r}")
 
     def _symbol(self, token: MathToken) -> Expr:
         following = self.peek()
@@ -183,14 +184,14 @@ class _Parser(Cursor):
             self.at += 1
             arguments = self._arguments("(")
             if len(self.tokens) - start > 200:
-                raise Unreadable("a function of too much")
+                raise Unread("a function of too much")
             return Symbol(f"{token.text}({','.join(map(str, arguments))})")
         constant = None if token.text in self.bound else _CONSTANTS.get(token.text)
         return Symbol(token.text) if constant is None else constant
 
     def _bracketed(self, opening: MathToken) -> Expr:
         if opening.text in ("set", "<"):
-            raise Unreadable("a set or vector inside an expression")
+            raise Unread("a set or vector inside an expression")
         bars, self.bars = self.bars, 0
         value = self.over(self.sum())
         self.bars = bars
@@ -211,7 +212,7 @@ class _Parser(Cursor):
 
     def _divided(self, above: Expr, below: Expr) -> Expr:
         if below == 0:
-            raise Unreadable("division by zero")
+            raise Unread("division by zero")
         return above / below
 
     # -- commands and functions ------------------------------------------------------------------
@@ -245,7 +246,7 @@ class _Parser(Cursor):
             return self._accent(name)
         if name in ("sum", "prod"):
             return self._series(name)
-        raise Unreadable(f"unknown command {name!r}")
+        raise Unread(f"unknown command {name!r}")
 
     def _root(self, index: int) -> Expr:
         order: Expr = Rational(index)
@@ -260,7 +261,7 @@ class _Parser(Cursor):
         else:
             radicand = self.argument()
         if order == 0:
-            raise Unreadable("a zeroth root")
+            raise Unread("a zeroth root")
         return arithmetic.power(radicand, 1 / order)
 
     def _accent(self, name: str) -> Expr:
@@ -308,7 +309,7 @@ class _Parser(Cursor):
         if name in named_functions.SEVERAL:
             opening = self.take()
             if opening.kind != "open":
-                raise Unreadable(f"{name} without brackets")
+                raise Unread(f"{name} without brackets")
             return named_functions.SEVERAL[name](*self._arguments(opening.text))
         self.circular += name in named_functions.CIRCULAR
         value = named_functions.applied(name, self._function_argument(), base)

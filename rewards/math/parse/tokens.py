@@ -3,9 +3,7 @@ r"""What the text of an answer is made of: tokens, and what becomes of neighbour
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-
-class Unreadable(ValueError):
-    """The text is not an answer this reader understands."""
+from rewards.answers.wording.roles import Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +75,4 @@ def group_end(tokens: list[MathToken], place: int) -> int:
             depth += 1 if tokens[end].kind == "open" else -1
         if depth == 0:
             return end + 1
-    raise Unreadable("ends too early")
+    raise Unread("ends too early")

@@ -1,7 +1,12 @@
 r"""Words and commands the lexer knows: functions, relations, connectives, Greek letters."""
 
-from rewards.answers.words import word_set
-from rewards.math.values.units import is_unit_word
+from rewards.answers.wording.number_words import word_list
+from rewards.answers.wording.units import is_unit_word
+
+
+def word_set(text: str) -> frozenset[str]:
+    return frozenset(word_list(text))
+
 
 FUNCTIONS = word_set(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan sinh "
@@ -34,11 +39,6 @@ BRACKETS = {
     "rfloor": "floor)", "lceil": "ceil(", "rceil": "ceil)", "lvert": "|(", "rvert": "|)",
     "vert": "|", "|": "||", "lVert": "||", "rVert": "||",
 }  # fmt: skip
-SETS = {"R": "R", "Z": "Z", "N": "N", "Q": "Q", "C": "C"}
-ACCENTS = word_set(
-    "overline bar vec hat widehat tilde widetilde dot ddot overrightarrow overleftrightarrow "
-    "mathcal mathscr mathfrak"
-)
 ARROWS = word_set(
     "Rightarrow implies Longrightarrow iff Leftrightarrow Longleftrightarrow therefore "
     "rightarrow longrightarrow"

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from sympy import Expr, Set
 
-from rewards.math.values.units import Unit
+from rewards.answers.wording.units import Unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from rewards.math import dates
     ],
 )
 def test_another_month_day_or_year_is_another_date(gold: str, answer: str) -> None:
-    assert dates.differ(gold, answer)
+    assert dates.same(gold, answer) is False
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,12 @@ def test_another_month_day_or_year_is_another_date(gold: str, answer: str) -> No
         ("June 20", "June 20, 2021"),
         ("Jan. 5", "January 5"),
         ("June 20", "20"),
-        ("20", "July 20"),
-        (r"\text{Mary}", r"\text{Maya}"),
     ],
 )
-def test_the_same_date_and_what_is_no_date_are_left_to_the_reader(gold: str, answer: str) -> None:
-    assert not dates.differ(gold, answer)
+def test_the_same_day_in_another_spelling(gold: str, answer: str) -> None:
+    assert dates.same(gold, answer) is True
+
+
+@pytest.mark.parametrize(("gold", "answer"), [("20", "July 20"), (r"\text{Mary}", r"\text{May}")])
+def test_a_gold_answer_without_a_month_is_not_a_date(gold: str, answer: str) -> None:
+    assert dates.same(gold, answer) is None

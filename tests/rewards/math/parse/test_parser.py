@@ -3,6 +3,7 @@
 import pytest
 from sympy import E, I, Integer, Rational, Symbol, log, oo, pi, sin, sqrt
 
+from rewards.answers.wording.roles import Refused
 from rewards.math.parse.parser import readings
 from rewards.math.values.forms import (
     Clock,
@@ -86,8 +87,7 @@ def test_expressions(text: str, value: object) -> None:
         (r"\frac{1}{0}", Unknown),
         ("5 or something else", MathGroup),
         ("1, 2, ..., 100", Unknown),
-        (r"\text{not } 5", Unknown),
-        ("at least 5", Unknown),
+        (r"\text{multiples of } 5", Unknown),
         (")(", Unknown),
         (r"\begin{pmatrix} 1 & 2 \\ 3 \end{pmatrix}", Unknown),
     ],
@@ -114,3 +114,9 @@ def test_digits_between_commas_are_numbers_of_a_list_unless_they_are_groups_of_t
     assert readings("1,000") == [Scalar(Integer(1000))]
     assert isinstance(readings("27,54,108")[0], MathGroup)
     assert [type(form) for form in readings("144,225")] == [Scalar, MathGroup]
+
+
+@pytest.mark.parametrize("text", [r"\text{not } 5", "at least 5", "twice 5", r"5 \text{ squared}"])
+def test_words_that_deny_or_change_a_number_are_refused(text: str) -> None:
+    with pytest.raises(Refused):
+        readings(text)

@@ -4,7 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from rewards.math.values.units import is_unit_word, number_from_words, read_unit
+from rewards.answers.wording.roles import Refused, Unread
+from rewards.answers.wording.units import is_unit_word, read_unit
 
 
 @pytest.mark.parametrize(
@@ -31,33 +32,24 @@ def test_units_have_dimensions_and_a_size(
 
 
 def test_other_words_are_things_counted() -> None:
-    unit = read_unit(["red", "apples"])
-    assert unit is not None
-    assert unit.counts_things
+    assert read_unit(["red", "apples"]).counts_things
+    assert read_unit(["square", "units"]).counts_things
+    assert read_unit(["apple"], one=True).counts_things
 
 
-@pytest.mark.parametrize("parts", [["or", "more"], ["apples", "or", "pears"], ["2"], []])
-def test_words_that_leave_a_choice_are_no_unit(parts: list[str]) -> None:
-    assert read_unit(parts) is None
+@pytest.mark.parametrize(
+    "parts", [["or", "more"], ["apples", "or", "pears"], ["2"], ["apple"], ["m", "x"], ["off"]]
+)
+def test_words_that_are_neither_a_unit_nor_a_plural_are_not_read(parts: list[str]) -> None:
+    with pytest.raises(Unread):
+        read_unit(parts)
+
+
+def test_a_word_that_denies_is_refused() -> None:
+    with pytest.raises(Refused, match="'wrong'"):
+        read_unit(["apples", "wrong"])
 
 
 def test_variables_are_no_units() -> None:
     assert not is_unit_word("x")
     assert not is_unit_word("t")
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("five", Fraction(5)),
-        ("twenty-one", Fraction(21)),
-        ("two hundred and six", Fraction(206)),
-        ("three thousand", Fraction(3000)),
-        ("two thirds", Fraction(2, 3)),
-        ("one half", Fraction(1, 2)),
-        ("apples", None),
-        ("", None),
-    ],
-)
-def test_numbers_in_words(text: str, value: Fraction | None) -> None:
-    assert number_from_words(text) == value
