@@ -42,7 +42,7 @@ _BARE = re.compile(r"\s*([^\s{])")
 _BRACE = re.compile(r"\\\\|\\[{}]|[{}]")
 _PERCENT = re.compile(r"\s*\$?\s*\\?%")
 _OPERAND = re.compile(
-    r"(?:(?:^|[^\s])\s*[-+/]|[\d^]|\\(?:cdot|times|div|pm|sqrt|frac|ln?ot|neg?)\{?)\s*\$?$"
+    r"(?:(?:^|[^\s])\s*[-+/]|[\d^]|\\(?:cdot|times|div|pm|sqrt|frac|lnot|not|neg?)\{?)\s*\$?$"
 )
 _OPERATES = re.compile(
     r"\s*(?:[+/^](?!\s*\{?\\?circ)|\\(?:cdot|times|div|pm|sqrt|frac)\b|[a-z\d]\s*\$)"
