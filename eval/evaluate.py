@@ -30,26 +30,36 @@ from rollout.types import RolloutError, Sample, Sampling
 class EvalSampling(Spec):
     """Sampling settings of a suite that a recipe replaces; what is left out stays the suite's."""
 
-    max_tokens: Annotated[int | None, Field(gt=0, description="most new tokens")] = None
-    temperature: Annotated[float | None, Field(ge=0, description="0 is greedy")] = None
-    top_p: Annotated[float | None, Field(gt=0, le=1, description="nucleus")] = None
-    stop: Annotated[list[str] | None, Field(description="strings that end an answer")] = None
+    max_tokens: Annotated[int | None, Field(gt=0, description="Maximum number of new tokens")] = (
+        None
+    )
+    temperature: Annotated[
+        float | None, Field(ge=0, description="Softmax temperature; 0 = greedy decoding")
+    ] = None
+    top_p: Annotated[
+        float | None, Field(gt=0, le=1, description="Nucleus (top-p) share of the probability mass")
+    ] = None
+    stop: Annotated[list[str] | None, Field(description="Strings that end an answer")] = None
 
 
 class EvalSpec(Spec):
     """One evaluation during training."""
 
-    suite: Annotated[str, Field(description="a shipped suite's name, or a YAML file")]
-    every: Annotated[int, Field(ge=0, description="training steps between two; 0: none")] = 0
+    suite: Annotated[str, Field(description="Name of a shipped suite, or a YAML file")]
+    every: Annotated[
+        int, Field(ge=0, description="Training steps between two evaluations; 0 = none")
+    ] = 0
     samples: Annotated[
-        int | None, Field(gt=0, description="answers a problem; left out: the suite's")
+        int | None,
+        Field(gt=0, description="Number of answers per problem; the suite's when left out"),
     ] = None
     sampling: EvalSampling = EvalSampling()
     overrides: Annotated[
-        dict[str, JSON], Field(description="laid over the suite: `{problems: {...}, k: [1]}`")
+        dict[str, JSON],
+        Field(description="Changes to the suite, such as `{problems: {...}, k: [1]}`"),
     ] = {}
-    at_start: Annotated[bool, Field(description="evaluate the untrained model")] = True
-    at_end: Annotated[bool, Field(description="evaluate after the last step")] = True
+    at_start: Annotated[bool, Field(description="Whether to evaluate the untrained model")] = True
+    at_end: Annotated[bool, Field(description="Whether to evaluate after the last step")] = True
 
     def due(self, step: int, total: int) -> bool:
         """Whether to evaluate once `step` of `total` steps are done; `step` 0 is the start."""

@@ -33,27 +33,39 @@ EnvironmentField = Annotated[
 class SuiteSampling(Spec):
     """How answers are drawn for evaluation; independent of the training's settings."""
 
-    max_tokens: Annotated[int, Field(gt=0, description="most new tokens of one answer")]
-    temperature: Annotated[float, Field(ge=0, description="softmax temperature; 0 is greedy")] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1, description="nucleus; 1 samples from all")] = 1.0
-    stop: Annotated[list[str], Field(description="strings that end an answer")] = []
+    max_tokens: Annotated[int, Field(gt=0, description="Maximum number of new tokens per answer")]
+    temperature: Annotated[
+        float, Field(ge=0, description="Softmax temperature; 0 = greedy decoding")
+    ] = 1.0
+    top_p: Annotated[
+        float,
+        Field(
+            gt=0, le=1, description="Nucleus (top-p) share of the probability mass; 1 = all tokens"
+        ),
+    ] = 1.0
+    stop: Annotated[list[str], Field(description="Strings that end an answer")] = []
 
 
 class Suite(Spec):
     """A benchmark that gives the same number to whoever runs it."""
 
-    name: Annotated[str, Field(pattern=r"^[\w.+-]+$", description="appears in metric names")]
-    version: Annotated[int, Field(gt=0, description="changes when results would")]
+    name: Annotated[str, Field(pattern=r"^[\w.+-]+$", description="Name in metric names")]
+    version: Annotated[
+        int, Field(gt=0, description="Version, raised whenever results would change")
+    ]
     problems: ProblemsSpec
     verifier: Annotated[SlotEntry, verifier.nested]
     environment: EnvironmentField = Field(default_factory=lambda: environment.bind("single_turn"))
     sampling: SuiteSampling
-    samples: Annotated[int, Field(gt=0, description="answers drawn of each problem")]
-    k: Annotated[list[int], Field(min_length=1, description="of pass@k and maj@k")] = [1]
+    samples: Annotated[int, Field(gt=0, description="Number of answers per problem")]
+    k: Annotated[list[int], Field(min_length=1, description="Values of k for pass@k and maj@k")] = [
+        1
+    ]
     majority: Annotated[
-        bool, Field(description="report maj@k; false where answers are programs or prose")
+        bool,
+        Field(description="Whether to report maj@k; false where answers are programs or prose"),
     ] = True
-    seed: Annotated[int, Field(ge=0, description="of sampling and of the intervals")] = 0
+    seed: Annotated[int, Field(ge=0, description="Seed of the sampling and of the intervals")] = 0
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

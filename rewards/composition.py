@@ -17,19 +17,19 @@ from rewards.verifiers import Verifier, verifier
 Component = Annotated[Verifier, verifier.nested]
 Components = Annotated[
     dict[str, Component],
-    Field(min_length=1, description="verifiers by the name they are logged under"),
+    Field(min_length=1, description="Component verifiers by the name under which they are logged"),
 ]
 Weights = Annotated[
-    dict[str, float], Field(description="by component; a component that is not named weighs 1")
+    dict[str, float], Field(description="Weights by component; 1 for components that are not named")
 ]
 Decides = Annotated[
-    str, Field(description="component that says whether the answer is correct; '' for the first")
+    str, Field(description="Component that decides whether the answer is correct; '' = the first")
 ]
 WhenMissing = Annotated[
     Literal["missing", "skip"],
     Field(
-        description="a component without a verdict makes the whole verdict missing, or is skipped; "
-        "it is never counted as 0"
+        description="Rule for a component without a verdict: the whole verdict is missing, or the "
+        "component is skipped; it never counts as 0"
     ),
 ]
 

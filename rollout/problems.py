@@ -31,28 +31,36 @@ class ProblemsSpec(Spec):
     """Where the problems come from and how they are asked."""
 
     source: Annotated[SlotEntry, source.nested]
-    system_prompt: Annotated[str, Field(description="first message; '' for none")] = ""
+    system_prompt: Annotated[str, Field(description="System message; '' = none")] = ""
     template: Annotated[
         str,
         Field(
             pattern=r"\{prompt\}",
-            description="the user's message; {prompt} is the row's, other braces stay as they are",
+            description="User message with {prompt} for the row's prompt; other braces stay "
+            "as they are",
         ),
     ] = "{prompt}"
     max_prompt_tokens: Annotated[
-        int, Field(gt=0, description="longer prompts are left out, counted and reported")
+        int,
+        Field(
+            gt=0,
+            description="Maximum prompt length in tokens; longer prompts are left out and counted",
+        ),
     ] = 1024
     gold_response: Annotated[
         str,
-        Field(pattern=r"\{answer\}", description="how a right response gives {answer}"),
+        Field(
+            pattern=r"\{answer\}",
+            description="Text of a right response, with {answer} for the gold answer",
+        ),
     ] = r"\boxed{{answer}}"
     gold_sample: Annotated[
-        int, Field(ge=0, description="gold answers verified before a run; 0 skips the check")
+        int, Field(ge=0, description="Number of gold answers verified before a run; 0 = no check")
     ] = 64
     max_gold_fail_frac: Annotated[
-        float, Field(ge=0, le=1, description="share that may fail before the run is refused")
+        float, Field(ge=0, le=1, description="Largest share of gold answers that may fail")
     ] = 0.05
-    seed: Annotated[int, Field(ge=0, description="order of the problems")] = 0
+    seed: Annotated[int, Field(ge=0, description="Seed of the order of the problems")] = 0
 
     @property
     def is_local(self) -> bool:

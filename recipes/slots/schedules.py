@@ -62,23 +62,29 @@ class ScheduleRegistry(Registry[Any, Any]):
 
 
 number = ScheduleRegistry("schedule", params=("step",), packages=["recipes.slots.schedules"])
-Steps = Annotated[int, Field(gt=0, description="length, in training steps")]
+Steps = Annotated[int, Field(gt=0, description="Length in training steps")]
+
+
+Start = Annotated[float, Field(description="Value at step 0")]
+End = Annotated[float, Field(description="Value after the last step of the schedule")]
 
 
 @number.register()
-def constant(step: int, *, value: float) -> float:
+def constant(
+    step: int, *, value: Annotated[float, Field(description="Value at every step")]
+) -> float:
     """The same number at every step."""
     return value
 
 
 @number.register()
-def linear(step: int, *, start: float, end: float, steps: Steps) -> float:
+def linear(step: int, *, start: Start, end: End, steps: Steps) -> float:
     """From `start` to `end` in a straight line over `steps`, then `end`."""
     return start + (end - start) * min(step / steps, 1.0)
 
 
 @number.register()
-def cosine(step: int, *, start: float, end: float, steps: Steps) -> float:
+def cosine(step: int, *, start: Start, end: End, steps: Steps) -> float:
     """From `start` to `end` along half a cosine over `steps`, then `end`."""
     return end + (start - end) * (1 + math.cos(math.pi * min(step / steps, 1.0))) / 2
 
@@ -93,7 +99,14 @@ def _decay_follows_warmup(*, warmup_steps: int, steps: int, **_: float) -> None:
 
 
 @number.register(validate=_decay_follows_warmup)
-def warmup(step: int, *, peak: float, warmup_steps: Steps, end: float, steps: Steps) -> float:
+def warmup(
+    step: int,
+    *,
+    peak: Annotated[float, Field(description="Value at the end of the warmup")],
+    warmup_steps: Annotated[int, Field(gt=0, description="Length of the warmup in training steps")],
+    end: End,
+    steps: Steps,
+) -> float:
     """Linear from `peak / warmup_steps` to `peak`, then half a cosine to `end` at `steps`."""
     if step < warmup_steps:
         return peak * (step + 1) / warmup_steps
@@ -114,7 +127,12 @@ def _pieces_agree(*, values: list[float], until: list[int]) -> None:
 
 
 @number.register(validate=_pieces_agree)
-def piecewise(step: int, *, values: list[float], until: list[int]) -> float:
+def piecewise(
+    step: int,
+    *,
+    values: Annotated[list[float], Field(description="Values, one more than ends")],
+    until: Annotated[list[int], Field(description="Steps at which each value but the last ends")],
+) -> float:
     """`values[i]` before step `until[i]`; the last value, which has no end, from there on."""
     for value, end in zip(values, until, strict=False):
         if step < end:

@@ -28,12 +28,18 @@ _ALTERNATIVES = 20  # the most that the protocol allows
 class AskSpec(Spec):
     """How a model's words are drawn when it is asked to judge."""
 
-    temperature: Annotated[float, Field(ge=0, description="softmax temperature; 0 is greedy")] = 0.0
-    max_tokens: Annotated[int, Field(gt=0, description="most new tokens of one answer")] = 1024
-    seed: Annotated[int, Field(description="of the first question; another try adds one")] = 0
+    temperature: Annotated[
+        float, Field(ge=0, description="Softmax temperature; 0 = greedy decoding")
+    ] = 0.0
+    max_tokens: Annotated[
+        int, Field(gt=0, description="Maximum number of new tokens per answer")
+    ] = 1024
+    seed: Annotated[
+        int, Field(description="Seed of the first attempt; each further attempt adds 1")
+    ] = 0
     extra: Annotated[
         dict[str, JSON],
-        Field(description="more keys of the request body; null takes a key of ours out"),
+        Field(description="Additional keys of the request body; null removes a default key"),
     ] = {}
 
 

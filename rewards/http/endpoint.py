@@ -38,53 +38,57 @@ class EndpointSpec(Spec):
     """A model behind an address, and how hard it may be asked."""
 
     url: Annotated[
-        str, Field(description="base address: http://127.0.0.1:8000/v1, without /chat/completions")
+        str,
+        Field(description="Base URL without /chat/completions, such as http://127.0.0.1:8000/v1"),
     ]
-    model: Annotated[str, Field(min_length=1, description="the name it is served under")]
+    model: Annotated[str, Field(min_length=1, description="Name under which the model is served")]
     api_key_env: Annotated[
         str,
         NotHashed(),
-        Field(description="environment variable that holds the key, such as JUDGE_KEY"),
+        Field(description="Name of the environment variable with the API key, such as JUDGE_KEY"),
     ] = ""
     deadline_s: Annotated[
         float,
         NotHashed(),
-        Field(gt=0, description="for one question with all its retries; then missing"),
+        Field(
+            gt=0,
+            description="Timeout of one verdict in seconds, retries included; then it is missing",
+        ),
     ] = 120.0
     attempt_s: Annotated[
         float,
         NotHashed(),
-        Field(gt=0, description="for one request, after which it is tried again"),
+        Field(gt=0, description="Timeout of one request in seconds, after which it is retried"),
     ] = 60.0
     retries: Annotated[
         int,
         NotHashed(),
-        Field(ge=0, description="requests after the first that failed"),
+        Field(ge=0, description="Maximum number of retries"),
     ] = 4
     backoff_s: Annotated[
         float,
         NotHashed(),
-        Field(gt=0, description="pause before the first retry; doubles with each"),
+        Field(gt=0, description="Pause before the first retry in seconds; doubles with each retry"),
     ] = 0.5
     concurrent: Annotated[
         int,
         NotHashed(),
-        Field(gt=0, description="questions under way at once"),
+        Field(gt=0, description="Maximum number of concurrent requests"),
     ] = 32
     requests_per_s: Annotated[
         float,
         NotHashed(),
-        Field(ge=0, description="at most; 0 for no limit"),
+        Field(ge=0, description="Maximum requests per second; 0 = unlimited"),
     ] = 0.0
     price_in: Annotated[
         float,
         NotHashed(),
-        Field(ge=0, description="of a million prompt tokens, for the metric `cost`"),
+        Field(ge=0, description="Price of a million prompt tokens, for the metric `cost`"),
     ] = 0.0
     price_out: Annotated[
         float,
         NotHashed(),
-        Field(ge=0, description="of a million sampled tokens"),
+        Field(ge=0, description="Price of a million sampled tokens"),
     ] = 0.0
 
     @field_validator("url")

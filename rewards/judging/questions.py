@@ -17,36 +17,41 @@ from rewards.types import Problem
 T = TypeVar("T")
 
 ChatEndpoint = Annotated[
-    EndpointSpec, Field(description="where the model is served, its key, limits and prices")
+    EndpointSpec, Field(description="Address of the served model, with its key, limits and prices")
 ]
-Drawing = Annotated[AskSpec, Field(description="how its words are drawn")]
+Drawing = Annotated[AskSpec, Field(description="Sampling settings of the judge")]
 Form = Annotated[
     Literal["json_schema", "json_object", "words"],
     Field(
-        description="how the server is made to answer in JSON: by a schema, as any object, or "
+        description="Way of asking for JSON: a schema, any object, or "
         "only by the words of the prompt, for servers that know no response_format"
     ),
 ]
 Attempts = Annotated[
     int,
-    Field(gt=0, description="answers asked for, each with a seed of its own, until one is read"),
+    Field(
+        gt=0, description="Maximum number of answers, each with its own seed, until one is readable"
+    ),
 ]
 Criteria = Annotated[
-    str, Field(description="what makes a response good, in your words; part of the prompt")
+    str, Field(description="Criteria of a good response, in your words; part of the prompt")
 ]
 MaxChars = Annotated[
-    int, Field(ge=0, description="of each text shown; more loses its middle; 0 shows all")
+    int,
+    Field(
+        ge=0, description="Maximum characters of each text shown, its middle cut out; 0 = unlimited"
+    ),
 ]
 Cache = Annotated[
     str,
     NotHashed(),
-    Field(description="folder that keeps answers between runs; '' for the run's own folder"),
+    Field(description="Folder of cached answers; '' = the run's own folder"),
 ]
 
 
 Reference = Annotated[
     str,
-    Field(description="what is shown beside the response: answer, a column of the row, '' nothing"),
+    Field(description="Reference shown beside the response: answer, a column, or '' for none"),
 ]
 
 

@@ -25,10 +25,11 @@ async def by_row(
     *,
     named: Annotated[
         dict[str, Component],
-        Field(min_length=1, description="verifiers by the name that rows give"),
+        Field(min_length=1, description="Verifiers by the name that the rows give"),
     ],
     otherwise: Annotated[
-        Component | None, Field(description="for rows that give no name; null refuses them")
+        Component | None,
+        Field(description="Verifier of rows without a name; null refuses such rows"),
     ] = None,
 ) -> Verdict:
     """The verdict of the verifier that the problem's row names.

@@ -15,9 +15,9 @@ async def choice(
     problem: Problem,
     response: str,
     *,
-    where: Annotated[Where, Field(description="where the answer is looked for")] = "anywhere",
+    where: Annotated[Where, Field(description="Place of the answer in the response")] = "anywhere",
     marker: Annotated[
-        str, Field(description="the answer follows the last of these; empty: see `where`")
+        str, Field(description="Text before the answer, the last one counts; empty: see `where`")
     ] = "",
 ) -> Verdict:
     """1 when the response settles on the gold letter, A to J, however it is decorated.

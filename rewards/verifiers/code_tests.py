@@ -39,26 +39,40 @@ async def code_tests(
     *,
     level: Annotated[
         Literal["auto", "bubblewrap", "namespaces", "rlimits"],
-        Field(description="sandbox level; auto takes the strongest that works here"),
+        Field(description="Sandbox level; auto is the strongest that works here"),
     ] = "auto",
     reward: Annotated[
         Literal["all", "share"],
-        Field(description="all: 1 when every test passes, else 0; share: the part that passes"),
+        Field(
+            description="Reward rule; all: 1 if every test passes, else 0; share: the share "
+            "that passes"
+        ),
     ] = "all",
     test_s: Annotated[
         float,
-        Field(gt=0, description="processor seconds for one test; seconds of waiting, three times"),
+        Field(
+            gt=0,
+            description="Processor time limit of one test in seconds; three times that waiting",
+        ),
     ] = 6.0,
     total_s: Annotated[
         float,
-        Field(gt=0, description="processor seconds for all tests of one program; waiting, as long"),
+        Field(
+            gt=0,
+            description="Processor time limit of all tests in seconds; as much for waiting",
+        ),
     ] = 60.0,
-    memory_mb: Annotated[int, Field(ge=64, description="memory of one program, MiB")] = 1024,
+    memory_mb: Annotated[
+        int, Field(ge=64, description="Memory limit of one program in MiB")
+    ] = 1024,
     programs: Annotated[
-        int, Field(ge=0, description="tried at the same time; 0 is one for each processor core")
+        int,
+        Field(
+            ge=0, description="Number of programs tested in parallel; 0 = one per processor core"
+        ),
     ] = 0,
     site_packages: Annotated[
-        bool, Field(description="programs and tests may import the packages installed here")
+        bool, Field(description="Whether programs and tests may import the packages installed here")
     ] = False,
 ) -> Verdict:
     """1 when the last code block of the response passes the row's tests, else 0 (or the share).

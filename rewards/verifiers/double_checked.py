@@ -10,7 +10,7 @@ from rewards.seeded import seeded_fraction
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 
-_Share = Annotated[float, Field(ge=0, le=1, description="share of them that is checked again")]
+_Share = Annotated[float, Field(ge=0, le=1, description="Share of them that is checked again")]
 
 
 @verifier.register(
@@ -22,21 +22,21 @@ async def double_checked(
     problem: Problem,
     response: str,
     *,
-    first: Annotated[Component, Field(description="verifier of every response")],
+    first: Annotated[Component, Field(description="Verifier of every response")],
     second: Annotated[
-        Component, Field(description="better verifier, taken as the truth where it is called")
+        Component, Field(description="Better verifier, taken as the truth where it is called")
     ],
     negatives: Annotated[
-        _Share, Field(description="share of the wrong answers that are checked again")
+        _Share, Field(description="Share of the wrong answers that are checked again")
     ] = 0.1,
     positives: Annotated[
-        _Share, Field(description="share of the correct answers that are checked again")
+        _Share, Field(description="Share of the correct answers that are checked again")
     ] = 0.02,
     repair: Annotated[
-        bool, Field(description="use of the second verdict where the two differ")
+        bool, Field(description="Whether the second verdict replaces a first one that differs")
     ] = True,
     seed: Annotated[
-        int, Field(ge=0, description="seed of the choice of what is checked again")
+        int, Field(ge=0, description="Seed of the choice of what is checked again")
     ] = 0,
 ) -> Verdict:
     """The first verifier's verdict; a seeded share of them is checked by the second.

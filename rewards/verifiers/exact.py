@@ -16,10 +16,10 @@ async def exact(
     problem: Problem,
     response: str,
     *,
-    case: Annotated[bool, Field(description="upper and lower case differ")] = False,
-    where: Annotated[Where, Field(description="where the answer is looked for")] = "anywhere",
+    case: Annotated[bool, Field(description="Whether upper and lower case differ")] = False,
+    where: Annotated[Where, Field(description="Place of the answer in the response")] = "anywhere",
     marker: Annotated[
-        str, Field(description="the answer follows the last of these; empty: see `where`")
+        str, Field(description="Text before the answer, the last one counts; empty: see `where`")
     ] = "",
 ) -> Verdict:
     """1 when the extracted answer is spelt like the gold answer.

@@ -35,13 +35,14 @@ async def format(  # noqa: A001 - the word that recipes use
     response: str,
     *,
     pattern: Annotated[
-        str, Field(description="regular expression that must be found; `.` matches line breaks")
+        str,
+        Field(description="Regular expression that must match somewhere; `.` matches line breaks"),
     ] = "",
     tags: Annotated[
         tuple[str, ...],
-        Field(description="elements that must stand in the response once each, in this order"),
+        Field(description="Tags that must occur once each, in this order"),
     ] = (),
-    boxed: Annotated[bool, Field(description="a box with something in it is required")] = False,
+    boxed: Annotated[bool, Field(description="Whether a non-empty box is required")] = False,
 ) -> Verdict:
     """The share of the required features of form that the response has.
 

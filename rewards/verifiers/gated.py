@@ -57,16 +57,16 @@ async def gated(
         dict[str, float],
         Field(
             min_length=1,
-            description="reward that a component must reach before those after it count",
+            description="Reward that a component must reach before later components count",
         ),
     ],
     weights: Weights = _ALL_ONE,
     correct: Decides = "",
     strict: Annotated[
-        bool, Field(description="the gate opens above its reward, not at it")
+        bool, Field(description="Whether the reward must exceed the gate, not only reach it")
     ] = False,
     gate_penalties: Annotated[
-        bool, Field(description="also hide negative rewards behind the gate")
+        bool, Field(description="Whether negative rewards behind a closed gate are dropped too")
     ] = False,
 ) -> Verdict:
     """The weighted sum of the components, most important first, up to the first closed gate.

@@ -44,13 +44,16 @@ async def generative_verifier(
     reference: Reference = "",
     votes: Annotated[
         int,
-        Field(gt=0, description="checks that are averaged; above 1 wants a temperature above 0"),
+        Field(
+            gt=0, description="Number of checks to average; above 1 requires a temperature above 0"
+        ),
     ] = 1,
     logprobs: Annotated[
-        bool, Field(description="read the probability of yes where the endpoint tells it")
+        bool,
+        Field(description="Whether to use the probability of yes where the endpoint returns it"),
     ] = True,
     threshold: Annotated[
-        float, Field(description="reward from which the response counts as correct")
+        float, Field(description="Reward from which a response counts as correct")
     ] = 0.5,
     sampling: Drawing = _ASK,
     attempts: Attempts = 3,

@@ -38,10 +38,10 @@ _METER = "judge"
 class RubricItem(Spec):
     """One question of a rubric that is answered with yes or no."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="appears in the metrics")]
-    question: Annotated[str, Field(min_length=1, description="put so that yes earns the weight")]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name in the metrics")]
+    question: Annotated[str, Field(min_length=1, description="Question whose yes earns the weight")]
     weight: Annotated[
-        float, Field(description="of a yes; below 0 for what a response must not do")
+        float, Field(description="Weight of a yes; negative for what a response must not do")
     ] = 1.0
 
 
@@ -93,14 +93,17 @@ async def judge(
     endpoint: ChatEndpoint,
     mode: Annotated[
         Literal["graded", "pairwise", "rubric"],
-        Field(description="a grade on the scale, a comparison, or the weighted share of items"),
+        Field(
+            description="Kind of judgment: a grade, a comparison, or the weighted share of "
+            "rubric items"
+        ),
     ] = "graded",
     criteria: Criteria = "",
-    scale: Annotated[list[int], Field(description="worst and best grade of mode graded")] = _TEN,
-    items: Annotated[list[RubricItem], Field(description="of mode rubric")] = _NO_ITEMS,
+    scale: Annotated[list[int], Field(description="Worst and best grade, for mode graded")] = _TEN,
+    items: Annotated[list[RubricItem], Field(description="Items of mode rubric")] = _NO_ITEMS,
     reference: Reference = "answer",
     threshold: Annotated[
-        float, Field(description="reward from which the response counts as correct")
+        float, Field(description="Reward from which a response counts as correct")
     ] = 0.5,
     sampling: Drawing = _ASK,
     form: Form = "json_schema",

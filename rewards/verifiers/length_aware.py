@@ -28,19 +28,25 @@ async def length_aware(
     problem: Problem,
     response: str,
     *,
-    base: Annotated[Component, Field(description="the verifier whose reward is shortened")],
+    base: Annotated[Component, Field(description="Verifier whose reward is reduced for length")],
     difficulty: Annotated[
-        str, Field(description="column with the difficulty, a number; '' if all are hard")
+        str, Field(description="Column with the difficulty, a number; '' = all problems are hard")
     ] = "",
-    easy_below: Annotated[float, Field(description="difficulty below which it is easy")] = 3.5,
-    hard_from: Annotated[float, Field(description="difficulty from which it is hard")] = 5.0,
-    easy_words: Annotated[int, Field(ge=0, description="words an easy problem allows")] = 96,
-    hard_words: Annotated[int, Field(ge=0, description="words a hard problem allows")] = 256,
-    slope: Annotated[float, Field(gt=0, description="share of the reward lost a word too many")] = (
+    easy_below: Annotated[
+        float, Field(description="Difficulty below which a problem is easy")
+    ] = 3.5,
+    hard_from: Annotated[float, Field(description="Difficulty from which a problem is hard")] = 5.0,
+    easy_words: Annotated[
+        int, Field(ge=0, description="Number of words allowed on an easy problem")
+    ] = 96,
+    hard_words: Annotated[
+        int, Field(ge=0, description="Number of words allowed on a hard problem")
+    ] = 256,
+    slope: Annotated[float, Field(gt=0, description="Share of the reward lost per excess word")] = (
         1 / 500
     ),
     inside: Annotated[
-        Literal["response", "thought"], Field(description="whose words are counted")
+        Literal["response", "thought"], Field(description="Text whose words are counted")
     ] = "response",
 ) -> Verdict:
     """The base verifier's reward times clip(1 - slope * (words - allowed words), 0, 1).

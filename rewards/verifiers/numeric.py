@@ -29,12 +29,12 @@ async def numeric(
     response: str,
     *,
     rel_tol: Annotated[
-        float, Field(ge=0, lt=1, description="allowed difference, as a share of the gold number")
+        float, Field(ge=0, lt=1, description="Allowed difference as a share of the gold number")
     ] = 0.0,
-    abs_tol: Annotated[float, Field(ge=0, description="allowed difference")] = 0.0,
-    where: Annotated[Where, Field(description="where the answer is looked for")] = "anywhere",
+    abs_tol: Annotated[float, Field(ge=0, description="Allowed absolute difference")] = 0.0,
+    where: Annotated[Where, Field(description="Place of the answer in the response")] = "anywhere",
     marker: Annotated[
-        str, Field(description="the answer follows the last of these; empty: see `where`")
+        str, Field(description="Text before the answer, the last one counts; empty: see `where`")
     ] = "",
 ) -> Verdict:
     """1 when the extracted answer is one number, and that number is the gold one.

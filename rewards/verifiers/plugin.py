@@ -70,53 +70,58 @@ async def plugin(
         str | list[str],
         Field(
             min_length=1,
-            description="path/to/file.py:name, package.module:name, or an entry point of the group "
+            description="Function or class: path/to/file.py:name, package.module:name, or an "
+            "entry point of the group "
             "temper.verifiers; of a list, the rewards are added",
         ),
     ],
     kind: Annotated[
         Literal["auto", "temper", "trl", "verl", "class"],
-        Field(description="signature; auto tells by the names of the parameters"),
+        Field(description="Signature style; auto infers it from the parameter names"),
     ] = "auto",
     options: Annotated[
-        dict[str, JSON], Field(description="keyword arguments of the function or the class")
+        dict[str, JSON], Field(description="Keyword arguments of the function or the class")
     ] = _NO_OPTIONS,
-    weights: Annotated[list[float], Field(description="one a function; [] for 1 each")] = (
+    weights: Annotated[list[float], Field(description="Weights of the functions; [] = 1 each")] = (
         _NO_WEIGHTS
     ),
     correct_at: Annotated[
-        float, Field(description="smallest reward that counts as correct, if it does not say")
+        float,
+        Field(description="Smallest reward that counts as correct, unless the function decides"),
     ] = 1.0,
     deadline_s: Annotated[
         float,
         NotHashed(),
-        Field(gt=0, description="seconds by the clock for one call"),
+        Field(gt=0, description="Time limit of one call in seconds"),
     ] = (10.0),
     setup_s: Annotated[
         float,
         NotHashed(),
-        Field(gt=0, description="seconds for importing and setting up, in each process"),
+        Field(gt=0, description="Time limit for import and set-up in each process, in seconds"),
     ] = 120.0,
     workers: Annotated[
         int,
         NotHashed(),
-        Field(ge=0, description="processes; 0: one a core, at most 4"),
+        Field(ge=0, description="Number of worker processes; 0 = one per core, 4 at most"),
     ] = 0,
     memory_mb: Annotated[
-        int, Field(ge=0, description="address space of a process, MiB; 0 for no limit")
+        int, Field(ge=0, description="Address space limit of a process in MiB; 0 = unlimited")
     ] = 0,
     environment: Annotated[
-        list[str], Field(description="names of environment variables that it may see")
+        list[str], Field(description="Names of environment variables that the function may read")
     ] = _NO_VARIABLES,
     answer_column: Annotated[
-        str, Field(description="keyword under which a TRL function gets the gold answer")
+        str, Field(description="Keyword under which a TRL function receives the gold answer")
     ] = "answer",
     completions: Annotated[
         Literal["text", "messages"],
-        Field(description="what a TRL function gets as prompts and completions"),
+        Field(description="Format of prompts and completions for a TRL function"),
     ] = "text",
     tokenizer: Annotated[
-        str, Field(description="folder or hub name; gives TRL functions `completion_ids`")
+        str,
+        Field(
+            description="Tokenizer folder or hub name, which gives TRL functions `completion_ids`"
+        ),
     ] = "",
 ) -> Verdict:
     """What a function, an async function or a class says of the response, in a killable worker.

@@ -52,11 +52,11 @@ async def ranked(
     levels: Annotated[
         dict[str, list[float]],
         Field(
-            description="rising bounds that cut a component's reward into levels; [1] if not named"
+            description="Rising bounds that cut a component's reward into levels; [1] if not named"
         ),
     ] = _HALVES,
     lower_is_better: Annotated[
-        list[str], Field(description="components of which less is better, such as a length")
+        list[str], Field(description="Components of which less is better, such as a length")
     ] = _NONE,
     correct: Decides = "",
 ) -> Verdict:

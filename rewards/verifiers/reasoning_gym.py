@@ -16,14 +16,16 @@ async def reasoning_gym(
     response: str,
     *,
     threshold: Annotated[
-        float, Field(gt=0, le=1, description="score from which an answer counts as correct")
+        float, Field(gt=0, le=1, description="Score from which an answer counts as correct")
     ] = 1.0,
     where: Annotated[
         Literal["tag_or_whole", "tag", "boxed", "whole", "anywhere"],
-        Field(description="where the answer is looked for; whole: all that follows the reasoning"),
+        Field(
+            description="Place of the answer in the response; whole: all text after the reasoning"
+        ),
     ] = "tag_or_whole",
     deadline_s: Annotated[
-        float, Field(gt=0, description="longest time for one verdict, from the start of the work")
+        float, Field(gt=0, description="Time limit of one verdict in seconds, without the queue")
     ] = 5.0,
 ) -> Verdict:
     """The score in [0, 1] that the task gives the answer, for problems of the reasoning_gym source.

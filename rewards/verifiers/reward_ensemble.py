@@ -31,9 +31,14 @@ async def reward_ensemble(
     components: Components,
     combine: Annotated[
         Literal["mean", "min", "mean_minus_variance"],
-        Field(description="of the members' rewards: mean, the lowest, or mean - coef x variance"),
+        Field(
+            description="Combination of the members' rewards: mean, minimum, or mean - coef "
+            "x variance"
+        ),
     ] = "mean",
-    coef: Annotated[float, Field(ge=0, description="of the variance; the others ignore it")] = 0.5,
+    coef: Annotated[
+        float, Field(ge=0, description="Coefficient of the variance, for mean_minus_variance")
+    ] = 0.5,
     missing: WhenMissing = "missing",
 ) -> Verdict:
     """One reward from several that should agree: the mean, the lowest, or the mean less the spread.

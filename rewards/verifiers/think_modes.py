@@ -22,12 +22,18 @@ async def think_modes(
     problem: Problem,
     response: str,
     *,
-    base: Annotated[Component, Field(description="the verifier that says whether it is correct")],
-    think_correct: Annotated[float, Field(description="reward")] = 1.0,
-    think_wrong: Annotated[float, Field(description="reward")] = 0.0,
-    direct_correct: Annotated[float, Field(description="reward without a thought")] = 2.0,
-    direct_wrong: Annotated[float, Field(description="reward without a thought")] = -1.0,
-    repetition: Annotated[float, Field(description="instead of a negative reward, if it loops")] = (
+    base: Annotated[
+        Component, Field(description="Verifier that decides whether the answer is correct")
+    ],
+    think_correct: Annotated[float, Field(description="Reward of an answer after thinking")] = 1.0,
+    think_wrong: Annotated[float, Field(description="Reward of an answer after thinking")] = 0.0,
+    direct_correct: Annotated[
+        float, Field(description="Reward of an answer without thinking")
+    ] = 2.0,
+    direct_wrong: Annotated[
+        float, Field(description="Reward of an answer without thinking")
+    ] = -1.0,
+    repetition: Annotated[float, Field(description="Instead of a negative reward, if it loops")] = (
         -2.0
     ),
 ) -> Verdict:

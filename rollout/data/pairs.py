@@ -35,12 +35,16 @@ ScoredResponse = tuple[str, tuple[float, ...]]  # text, and its factors with lar
 class FactorSpec(Spec):
     """One measure of a response."""
 
-    column: Annotated[str, Field(min_length=1, description="its key in every response")]
+    column: Annotated[str, Field(min_length=1, description="Key of the factor in every response")]
     better: Annotated[
-        Literal["higher", "lower"], Field(description="which end is the good one")
+        Literal["higher", "lower"], Field(description="Better end of the scale: high or low")
     ] = "higher"
     margin: Annotated[
-        float, Field(ge=0, description="difference that counts, in standard deviations of all")
+        float,
+        Field(
+            ge=0,
+            description="Smallest difference that counts, in standard deviations of all responses",
+        ),
     ] = 0.0
 
 
@@ -48,12 +52,24 @@ class PairColumns(Spec):
     """Which column holds what; the others are ignored."""
 
     prompt: Annotated[
-        str, Field(description="a string or messages; '' where the pair holds conversations")
+        str,
+        Field(
+            description="Column of the prompt, text or messages; '' where pairs hold whole "
+            "conversations"
+        ),
     ] = "prompt"
-    chosen: Annotated[str, Field(min_length=1, description="the preferred response")] = "chosen"
-    rejected: Annotated[str, Field(min_length=1, description="the other one")] = "rejected"
+    chosen: Annotated[str, Field(min_length=1, description="Column of the preferred response")] = (
+        "chosen"
+    )
+    rejected: Annotated[str, Field(min_length=1, description="Column of the rejected response")] = (
+        "rejected"
+    )
     responses: Annotated[
-        str, Field(min_length=1, description="instead of these two where there are `factors`")
+        str,
+        Field(
+            min_length=1,
+            description="Column of all responses, in place of chosen and rejected, with `factors`",
+        ),
     ] = "responses"
 
 
@@ -66,13 +82,15 @@ class PairsSpec(Spec):
     columns: PairColumns = PairColumns()
     factors: Annotated[
         list[FactorSpec],
-        Field(description="the most important first: which of a row's responses is preferred"),
+        Field(description="Factors that decide which response is preferred, most important first"),
     ] = []
-    limit: Annotated[int, Field(ge=0, description="first rows only; 0 takes all")] = 0
+    limit: Annotated[
+        int, Field(ge=0, description="Maximum number of rows, taken from the start; 0 = all")
+    ] = 0
     held_out: Annotated[
-        float, Field(gt=0, lt=1, description="share of the pairs that is never trained on")
+        float, Field(gt=0, lt=1, description="Share of the pairs that is held out from training")
     ] = 0.1
-    seed: Annotated[int, Field(ge=0, description="which prompts are held out")] = 0
+    seed: Annotated[int, Field(ge=0, description="Seed of the choice of held-out prompts")] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

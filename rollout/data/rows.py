@@ -23,17 +23,21 @@ ROLES = ("system", "user", "assistant", "tool")
 class Columns(Spec):
     """Which column holds what; the other columns stay with the problem, under their names."""
 
-    prompt: Annotated[str, Field(min_length=1, description="a string, or a list of messages")] = (
-        "prompt"
-    )
+    prompt: Annotated[
+        str, Field(min_length=1, description="Column of the prompt, text or a list of messages")
+    ] = "prompt"
     answer: Annotated[
-        str, Field(description="gold answer: text, number or a list; '' where the data has none")
+        str, Field(description="Column of the gold answer, a text, number or list; '' = none")
     ] = "answer"
     id: Annotated[
-        str, Field(description="unique and stable; row numbers where there is no column `id`")
+        str,
+        Field(
+            description="Column of a unique, stable id; row numbers if the data has no column `id`"
+        ),
     ] = "id"
     verifier: Annotated[
-        str, Field(description="which verifier of `by_row` judges the row; '' for one judge of all")
+        str,
+        Field(description="Column with the name of the row's verifier, for `by_row`; '' = none"),
     ] = ""
 
 

@@ -18,10 +18,14 @@ from recipes.errors import Fault, RecipeError
 from recipes.slots.spec import JSON
 
 TablePath = Annotated[
-    str, Field(min_length=1, description=".jsonl, .json or .parquet file, folder, or hub name")
+    str,
+    Field(
+        min_length=1,
+        description="Path of a .jsonl, .json or .parquet file or a folder, or a hub name",
+    ),
 ]
-Split = Annotated[str, Field(description="of a folder or hub data set; a file is `train`")]
-Subset = Annotated[str, Field(description="configuration of a hub data set; '' for its own")]
+Split = Annotated[str, Field(description="Split of a folder or hub data set; a file is `train`")]
+Subset = Annotated[str, Field(description="Configuration of a hub data set; '' = its default")]
 
 MAX_FAULTS = 10  # that one error lists
 SUFFIXES = (".jsonl", ".json", ".parquet")

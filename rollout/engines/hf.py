@@ -13,7 +13,7 @@ def hf(
     context: EngineContext,
     *,
     max_batch: Annotated[
-        int, Field(gt=0, description="sequences decoded at the same time; the others wait")
+        int, Field(gt=0, description="Maximum number of sequences decoded at the same time")
     ] = 256,
 ) -> Engine:
     """Samples from the training module itself: no second copy of the weights, no server.

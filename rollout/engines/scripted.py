@@ -79,7 +79,8 @@ def scripted(
     context: EngineContext,
     *,
     replies: Annotated[
-        list[str], Field(min_length=1, description="sample i gets reply i, and so on in a circle")
+        list[str],
+        Field(min_length=1, description="Replies in order, repeated from the start when used up"),
     ],
 ) -> Engine:
     """Fixed replies instead of a model, for trying a recipe's data, verifier and filters.

@@ -242,20 +242,21 @@ def vllm(
     context: EngineContext,
     *,
     eager: Annotated[
-        Eager, Field(description="run without compiling: on the CPU alone, always, or never")
+        Eager,
+        Field(description="Whether to run without compilation: on the CPU only, always, or never"),
     ] = "cpu",
     gpu_memory_utilization: Annotated[
-        float, Field(gt=0, lt=1, description="share of a GPU's memory for weights and cache")
+        float, Field(gt=0, lt=1, description="Share of a GPU's memory for weights and KV cache")
     ] = 0.4,
     tensor_parallel_size: Annotated[
         int,
-        Field(gt=0, description="GPUs that share each layer, in processes of their own"),
+        Field(gt=0, description="Number of GPUs that share each layer (tensor parallelism)"),
     ] = 1,
     max_sequences: Annotated[
-        int, Field(gt=0, description="sequences decoded at the same time; the others wait")
+        int, Field(gt=0, description="Maximum number of sequences decoded at the same time")
     ] = 256,
     sleep: Annotated[
-        bool, Field(description="give GPU memory back whenever nothing is being sampled")
+        bool, Field(description="Whether to free GPU memory while the colocated trainer runs")
     ] = False,
 ) -> Engine:
     """vLLM inside the trainer's process, its weights replaced in place at every push.

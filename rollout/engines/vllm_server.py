@@ -159,10 +159,10 @@ def vllm_server(
     context: EngineContext,
     *,
     urls: Annotated[
-        tuple[str, ...], Field(description="addresses of running servers of the same model")
+        tuple[str, ...], Field(description="URLs of running servers of the same model")
     ] = (),
     launch: Annotated[
-        LaunchSpec | None, Field(description="start servers on this machine instead")
+        LaunchSpec | None, Field(description="Servers to start on this machine, in place of `urls`")
     ] = None,
     api_key_env: Annotated[
         str,
@@ -173,13 +173,16 @@ def vllm_server(
     ] = "",
     transfer: Annotated[
         Literal["auto", "gloo", "nccl"],
-        Field(description="how weights travel; auto: nccl where the trainer has a GPU, else gloo"),
+        Field(
+            description="Transport of the weights; auto: nccl if the trainer has a GPU, else gloo"
+        ),
     ] = "auto",
     address: Annotated[
-        str, Field(description="of the trainer's first process, as the servers reach it")
+        str, Field(description="Address of the trainer's first process, as the servers reach it")
     ] = "127.0.0.1",
     request_timeout_s: Annotated[
-        float, Field(gt=0, description="longest wait for one sample; then it counts as lost")
+        float,
+        Field(gt=0, description="Time limit of one sample in seconds, after which it is lost"),
     ] = 3600.0,
     silence_timeout_s: Annotated[
         float,
@@ -190,7 +193,7 @@ def vllm_server(
         ),
     ] = 120.0,
     push_timeout_s: Annotated[
-        float, Field(gt=0, description="longest wait for all servers to take new weights")
+        float, Field(gt=0, description="Time limit for all servers to load new weights, in seconds")
     ] = 600.0,
 ) -> Engine:
     """vLLM in processes of its own, whatever the number of the trainer's.

@@ -13,7 +13,8 @@ def drop_truncated(
     group: Group,
     *,
     max_frac: Annotated[
-        float, Field(ge=0, lt=1, description="share of truncated samples that is still kept")
+        float,
+        Field(ge=0, lt=1, description="Largest share of truncated samples in a group that is kept"),
     ] = 0.0,
 ) -> Decision:
     """Drops a group when more than `max_frac` of its samples were truncated.

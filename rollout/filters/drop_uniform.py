@@ -14,7 +14,7 @@ def drop_uniform(
     *,
     on: Annotated[
         Literal["reward", "correct"],
-        Field(description="what must differ: the verifier's reward, or right against wrong"),
+        Field(description="Quantity that must differ within the group: the reward, or correctness"),
     ] = "reward",
 ) -> Decision:
     """Drops a group whose scored samples are all alike: its group-relative advantage is zero.

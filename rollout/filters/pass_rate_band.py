@@ -29,19 +29,18 @@ def _band_is_one(*, low: float, high: float, closed: str, width: float) -> None:
 def pass_rate_band(
     group: Group,
     *,
-    low: Annotated[float, Field(ge=0, le=1, description="lower end of the band")] = 0.0,
-    high: Annotated[float, Field(ge=0, le=1, description="upper end of the band")] = 1.0,
+    low: Annotated[float, Field(ge=0, le=1, description="Lower end of the band")] = 0.0,
+    high: Annotated[float, Field(ge=0, le=1, description="Upper end of the band")] = 1.0,
     closed: Annotated[
         Literal["neither", "low", "high", "both"],
-        Field(description="the ends that belong to the band themselves"),
+        Field(description="Ends that belong to the band"),
     ] = "neither",
     width: Annotated[
         float,
         Field(
             ge=0,
             le=1,
-            description="balanced form: the band of this width around one half; "
-            "0 takes low and high",
+            description="Width of a balanced band around one half; 0 takes low and high",
         ),
     ] = 0.0,
 ) -> Decision:

@@ -20,18 +20,19 @@ def curriculum(
     problems: Sequence[Problem],
     seed: int,
     *,
-    column: Annotated[str, Field(min_length=1, description="column whose values are the stages")],
+    column: Annotated[str, Field(min_length=1, description="Column whose values are the stages")],
     order: Annotated[
-        tuple[str, ...], Field(description="the values, first stage first; [] sorts numbers")
+        tuple[str, ...],
+        Field(description="Values of the column, first stage first; [] = sorted numbers"),
     ] = (),
     threshold: Annotated[
-        float, Field(ge=0, lt=1, description="pass rate above which the next stage begins")
+        float, Field(ge=0, lt=1, description="Pass rate above which the next stage begins")
     ] = 0.7,
     window: Annotated[
-        int, Field(gt=0, description="groups of the stage that the pass rate is the mean of")
+        int, Field(gt=0, description="Number of latest groups over which the pass rate is averaged")
     ] = 32,
     review: Annotated[
-        float, Field(ge=0, lt=1, description="share of draws from the stages before")
+        float, Field(ge=0, lt=1, description="Share of draws from earlier stages")
     ] = 0.1,
 ) -> Sampler:
     """Draws from one stage until its pass rate exceeds `threshold`, then from the next.

@@ -27,13 +27,13 @@ def difficulty_band(
     problems: Sequence[Problem],
     seed: int,
     *,
-    low: Annotated[float, Field(ge=0, le=1, description="lowest pass rate of the band")] = 0.2,
-    high: Annotated[float, Field(ge=0, le=1, description="highest pass rate of the band")] = 0.8,
+    low: Annotated[float, Field(ge=0, le=1, description="Lowest pass rate of the band")] = 0.2,
+    high: Annotated[float, Field(ge=0, le=1, description="Highest pass rate of the band")] = 0.8,
     explore: Annotated[
-        float, Field(gt=0, le=1, description="share of draws from outside of the band")
+        float, Field(gt=0, le=1, description="Share of draws from outside the band")
     ] = 0.2,
     decay: Annotated[
-        float, Field(ge=0, lt=1, description="weight of a problem's past in its pass rate")
+        float, Field(ge=0, lt=1, description="Decay of a problem's earlier pass rate")
     ] = 0.5,
 ) -> Sampler:
     """Problems whose running pass rate is in [low, high]; a share of draws explores the others.

@@ -22,15 +22,15 @@ def easy_to_hard(
     problems: Sequence[Problem],
     seed: int,
     *,
-    stages: Annotated[int, Field(gt=0, description="how many stages, of equal size")] = 3,
+    stages: Annotated[int, Field(gt=0, description="Number of stages, of equal size")] = 3,
     threshold: Annotated[
-        float, Field(ge=0, lt=1, description="pass rate above which the next stage begins")
+        float, Field(ge=0, lt=1, description="Pass rate above which the next stage begins")
     ] = 0.7,
     window: Annotated[
-        int, Field(gt=0, description="groups of the stage that the pass rate is the mean of")
+        int, Field(gt=0, description="Number of latest groups over which the pass rate is averaged")
     ] = 32,
     review: Annotated[
-        float, Field(ge=0, lt=1, description="share of draws from the stages before")
+        float, Field(ge=0, lt=1, description="Share of draws from earlier stages")
     ] = 0.1,
 ) -> Sampler:
     """Every problem once, then stages from those solved most often to those solved least.

@@ -21,10 +21,10 @@ def pass_rate_priority(
     seed: int,
     *,
     floor: Annotated[
-        float, Field(gt=0, le=0.25, description="least priority; p (1 - p) is at most 0.25")
+        float, Field(gt=0, le=0.25, description="Smallest priority; p (1 - p) is at most 0.25")
     ] = 0.02,
     decay: Annotated[
-        float, Field(ge=0, lt=1, description="weight of a problem's past in its pass rate")
+        float, Field(ge=0, lt=1, description="Decay of a problem's earlier pass rate")
     ] = 0.5,
 ) -> Sampler:
     """Each draw picks a problem with a chance in proportion to max(p (1 - p), floor).

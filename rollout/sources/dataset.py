@@ -22,12 +22,16 @@ def dataset(
     path: TablePath,
     split: Split = "train",
     subset: Subset = "",
-    columns: Annotated[Columns, Field(description="which column is prompt, answer, id")] = _COLUMNS,
+    columns: Annotated[
+        Columns, Field(description="Names of the columns for prompt, answer and id")
+    ] = _COLUMNS,
     drop_where: Annotated[
         Mapping[str, list[JSON]],
-        Field(description="rows with one of these values in a column are left out"),
+        Field(description="Values by column; rows with one of them are left out"),
     ] = _NOTHING,
-    limit: Annotated[int, Field(ge=0, description="first rows only; 0 takes all")] = 0,
+    limit: Annotated[
+        int, Field(ge=0, description="Maximum number of rows, taken from the start; 0 = all")
+    ] = 0,
 ) -> list[Row]:
     """Rows of a JSON lines, JSON or parquet file, of a folder's split, or of a hub data set.
 

@@ -22,9 +22,15 @@ def mbpp(
     path: TablePath,
     split: Split = "train",
     subset: Subset = "",
-    columns: Annotated[Columns, Field(description="which column is prompt, answer, id")] = _COLUMNS,
-    tests_shown: Annotated[int, Field(gt=0, description="asserts in the prompt, at most")] = 3,
-    limit: Annotated[int, Field(ge=0, description="first rows only; 0 takes all")] = 0,
+    columns: Annotated[
+        Columns, Field(description="Names of the columns for prompt, answer and id")
+    ] = _COLUMNS,
+    tests_shown: Annotated[
+        int, Field(gt=0, description="Maximum number of asserts shown in the prompt")
+    ] = 3,
+    limit: Annotated[
+        int, Field(ge=0, description="Maximum number of rows, taken from the start; 0 = all")
+    ] = 0,
 ) -> list[Row]:
     """Rows of `dataset` whose prompt ends with the row's first tests.
 

@@ -20,15 +20,16 @@ _DEFAULTS: dict[str, JSON] = {}
 @source.register(renamed={"part": "split"})
 def reasoning_gym(
     *,
-    task: Annotated[str, Field(description="name of a reasoning-gym task, `chain_sum`")],
-    size: Annotated[int, Field(gt=0, description="problems to generate")],
-    seed: Annotated[int, Field(ge=0, description="another seed gives other problems")] = 0,
+    task: Annotated[str, Field(description="Name of a reasoning-gym task, such as `chain_sum`")],
+    size: Annotated[int, Field(gt=0, description="Number of problems to generate")],
+    seed: Annotated[int, Field(ge=0, description="Seed of the generated problems")] = 0,
     split: Annotated[
         TrainTestSplit,
-        Field(description="train or heldout: one question in eight, by a hash of its text"),
+        Field(description="Split; heldout is one question in eight, by a hash of its text"),
     ] = "all",
     config: Annotated[
-        Mapping[str, JSON], Field(description="options of the task itself, `{max_terms: 3}`")
+        Mapping[str, JSON],
+        Field(description="Options of the task itself, such as `{max_terms: 3}`"),
     ] = _DEFAULTS,
 ) -> list[Row]:
     """`size` problems of one procedural task, each with what the task's own scorer needs.

@@ -16,17 +16,18 @@ _LUCK = 0.37  # chance that a guessed digit is right
 @source.register(renamed={"part": "split"})
 def sums(
     *,
-    size: Annotated[int, Field(gt=0, le=50_000, description="problems to generate")],
-    seed: Annotated[int, Field(ge=0, description="another seed draws other problems")] = 0,
+    size: Annotated[int, Field(gt=0, le=50_000, description="Number of problems to generate")],
+    seed: Annotated[int, Field(ge=0, description="Seed of the generated problems")] = 0,
     split: Annotated[
         Literal["train", "heldout"],
-        Field(description="one prompt in eight is held out, by a hash of its text"),
+        Field(description="Split; heldout is one prompt in eight, by a hash of its text"),
     ] = "train",
     demonstrations: Annotated[
-        bool, Field(description="give each row a `solution` to imitate; prompts may then repeat")
+        bool,
+        Field(description="Whether each row gets a `solution` to imitate; prompts may then repeat"),
     ] = False,
     worked_frac: Annotated[
-        float, Field(ge=0, le=1, description="share of demonstrations worked digit by digit")
+        float, Field(ge=0, le=1, description="Share of demonstrations worked digit by digit")
     ] = 0.4,
 ) -> list[Row]:
     """Sums of two 2-digit or two 3-digit numbers, `347+586=`, with the answer after a `#`.

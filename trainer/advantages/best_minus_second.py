@@ -17,9 +17,11 @@ def best_minus_second(
     batch: TokenBatch,
     *,
     std_normalize: Annotated[
-        bool, Field(description="divide by the group's standard deviation (ddof 1)")
+        bool, Field(description="Whether to divide by the group's standard deviation (ddof 1)")
     ] = True,
-    eps: Annotated[float, Field(gt=0, description="added to the standard deviation")] = 1e-6,
+    eps: Annotated[
+        float, Field(gt=0, description="Constant added to the standard deviation")
+    ] = 1e-6,
 ) -> torch.Tensor:
     """The best reward of the group minus the second best, on the best sample; zero on the others.
 

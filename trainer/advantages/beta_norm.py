@@ -31,10 +31,14 @@ def _range(*, low: float, high: float, **_: object) -> None:
 def beta_norm(
     batch: TokenBatch,
     *,
-    low: Annotated[float, Field(description="smallest reward, mapped to 0")] = 0.0,
-    high: Annotated[float, Field(description="largest reward, mapped to 1")] = 1.0,
+    low: Annotated[float, Field(description="Smallest reward, mapped to 0")] = 0.0,
+    high: Annotated[float, Field(description="Largest reward, mapped to 1")] = 1.0,
     components: Annotated[
-        list[str], Field(description="normalise each of these separately, then average")
+        list[str],
+        Field(
+            description="Reward components to normalise separately and average; [] = the "
+            "reward itself"
+        ),
     ] = [],  # noqa: B006 - never written to
 ) -> torch.Tensor:
     """Reward minus the group's mean, over a Beta density of that mean which follows the step.

@@ -21,12 +21,13 @@ def dvpo(
     mode: Annotated[
         Literal["q_after", "td", "official"],
         Field(
-            description="q_after: the value after the token; td: what the token changed; "
+            description="Form of the advantage; q_after: value after the token; td: what the "
+            "token changed; "
             "official: the published code's trace of values alone"
         ),
     ] = "q_after",
     lam: Annotated[
-        Scheduled, Field(ge=0, le=1, description="decay of the trace; `official` only")
+        Scheduled, Field(ge=0, le=1, description="Decay of the trace, for `official`")
     ] = 0.95,
 ) -> torch.Tensor:
     """What a global value model, trained before and frozen, says of each token; whitened.

@@ -18,13 +18,13 @@ from trainer.ops.segments import seq_count, whiten
 def gae(
     batch: TokenBatch,
     *,
-    gamma: Annotated[Scheduled, Field(ge=0, le=1, description="discount for each token")] = 1.0,
-    lam: Annotated[Scheduled, Field(ge=0, le=1, description="decay of the trace")] = 0.95,
+    gamma: Annotated[Scheduled, Field(ge=0, le=1, description="Discount for each token")] = 1.0,
+    lam: Annotated[Scheduled, Field(ge=0, le=1, description="Decay of the trace")] = 0.95,
     length_adaptive: Annotated[
-        Scheduled, Field(ge=0, description="alpha of lam = 1 - 1 / (alpha tokens); 0 uses `lam`")
+        Scheduled, Field(ge=0, description="Value alpha of lam = 1 - 1 / (alpha tokens); 0 = `lam`")
     ] = 0.0,
     standardize: Annotated[
-        bool, Field(description="zero mean, unit variance over the step's action tokens")
+        bool, Field(description="Whether to standardise over the step's action tokens")
     ] = True,
 ) -> torch.Tensor:
     """The critic's temporal differences, summed forward with exponential decay, for each token.

@@ -18,7 +18,9 @@ def gpg(
     *,
     count: Annotated[
         Literal["informative", "rewarded"],
-        Field(description="divide by samples of non-uniform groups, or of non-zero reward"),
+        Field(
+            description="Samples to divide by: those of non-uniform groups, or of non-zero reward"
+        ),
     ] = "informative",
 ) -> torch.Tensor:
     """Reward minus the group's mean, times all samples over those that carry signal.

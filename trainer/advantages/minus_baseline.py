@@ -18,10 +18,10 @@ def minus_baseline(
     batch: TokenBatch,
     *,
     baseline: Annotated[
-        Scheduled, Field(description="reward units; usually {name: ema_baseline}")
+        Scheduled, Field(description="Baseline in reward units; usually {name: ema_baseline}")
     ] = 0.0,
     scale: Annotated[
-        Scheduled, Field(gt=0, description="divisor; usually 1, or an average of the spread")
+        Scheduled, Field(gt=0, description="Divisor; usually 1, or an average of the spread")
     ] = 1.0,
 ) -> torch.Tensor:
     """Reward minus a running baseline, on each action token.

@@ -18,9 +18,11 @@ def multi_reward(
     batch: TokenBatch,
     *,
     weights: Annotated[
-        dict[str, float], Field(min_length=1, description="weight of each component of the reward")
+        dict[str, float], Field(min_length=1, description="Weight of each component of the reward")
     ],
-    eps: Annotated[float, Field(gt=0, description="added to each standard deviation")] = 1e-6,
+    eps: Annotated[
+        float, Field(gt=0, description="Constant added to each standard deviation")
+    ] = 1e-6,
 ) -> torch.Tensor:
     """The weighted sum of group-normalised reward components, standardised over the step's samples.
 

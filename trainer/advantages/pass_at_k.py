@@ -20,7 +20,7 @@ def pass_at_k(
     *,
     k: Annotated[
         ScheduledInt,
-        Field(gt=0, description="draws of which one must be correct"),
+        Field(gt=0, description="Number of draws of which one must be correct"),
         BelowGroupSize(
             "counts sets of {value} samples out of a group of {group_size}: there is one such set, "
             "and nothing to tell its samples apart"

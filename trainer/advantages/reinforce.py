@@ -18,7 +18,7 @@ def reinforce(
     batch: TokenBatch,
     *,
     gamma: Annotated[
-        Scheduled, Field(ge=0, le=1, description="discount for each action token to the end")
+        Scheduled, Field(ge=0, le=1, description="Discount for each action token to the end")
     ] = 1.0,
 ) -> torch.Tensor:
     """The sample's reward on each action token, discounted by its distance from the last.

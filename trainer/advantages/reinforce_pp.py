@@ -18,10 +18,10 @@ def reinforce_pp(
     batch: TokenBatch,
     *,
     with_baseline: Annotated[
-        bool, Field(description="take off the group's mean before whitening")
+        bool, Field(description="Whether to subtract the group's mean before whitening")
     ] = False,
     gamma: Annotated[
-        Scheduled, Field(ge=0, le=1, description="discount for each action token to the end")
+        Scheduled, Field(ge=0, le=1, description="Discount for each action token to the end")
     ] = 1.0,
 ) -> torch.Tensor:
     """Discounted reward, brought to zero mean and unit variance over all action tokens of the step.

@@ -18,10 +18,10 @@ def remax(
     batch: TokenBatch,
     *,
     gamma: Annotated[
-        Scheduled, Field(ge=0, le=1, description="discount for each action token to the end")
+        Scheduled, Field(ge=0, le=1, description="Discount for each action token to the end")
     ] = 1.0,
     limit: Annotated[
-        Scheduled, Field(gt=0, description="largest absolute difference of the two rewards")
+        Scheduled, Field(gt=0, description="Largest absolute difference of the two rewards")
     ] = 5.0,
 ) -> torch.Tensor:
     """Reward minus that of the problem's greedy completion, on each action token.

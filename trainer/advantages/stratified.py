@@ -32,16 +32,23 @@ def stratified(
     batch: TokenBatch,
     *,
     by: Annotated[
-        str, Field(description="component of the reward that names the stratum, or `turns`")
+        str, Field(description="Reward component that names the stratum, or `turns`")
     ] = "turns",
     blend: Annotated[
-        Scheduled, Field(ge=0, le=1, description="weight of the stratum; the rest is the group's")
+        Scheduled, Field(ge=0, le=1, description="Weight of the stratum; the group has the rest")
     ] = 0.8,
-    cap: Annotated[float, Field(gt=0, description="larger values share one stratum")] = 4.0,
+    cap: Annotated[
+        float, Field(gt=0, description="Value from which all samples share one stratum")
+    ] = 4.0,
     ddof: Annotated[
-        Literal[0, 1], Field(description="of both standard deviations; 0 is the population's")
+        Literal[0, 1],
+        Field(
+            description="Degrees of freedom subtracted in both standard deviations; 0 = population"
+        ),
     ] = 1,
-    eps: Annotated[float, Field(gt=0, description="added to each standard deviation")] = 1e-6,
+    eps: Annotated[
+        float, Field(gt=0, description="Constant added to each standard deviation")
+    ] = 1e-6,
 ) -> torch.Tensor:
     """A blend of the reward normalised inside (problem, stratum) and inside the problem.
 

@@ -31,27 +31,27 @@ class SftOptimizerSpec(Spec):
     """What moves the weights in the cold start."""
 
     name: Literal["adamw", "muon"] = "adamw"
-    lr: Annotated[float, Field(gt=0, description="of AdamW")] = 1e-5
-    muon_lr: Annotated[float, Field(gt=0, description="of Muon's matrices; adamw ignores it")] = (
-        0.01
-    )
+    lr: Annotated[float, Field(gt=0, description="AdamW learning rate")] = 1e-5
+    muon_lr: Annotated[
+        float, Field(gt=0, description="Learning rate of the matrices, for muon")
+    ] = 0.01
 
 
 class SftRecipe(Spec):
     """A supervised cold start."""
 
-    model: Annotated[str, Field(description="model folder or hub name; '' with `tiny`")] = ""
+    model: Annotated[str, Field(description="Model folder or hub name; '' with `tiny`")] = ""
     tiny: TinySpec = TinySpec()
     problems: ProblemsSpec
     demonstration: Annotated[
-        str, Field(description="column that holds the text to imitate; answer: the gold answer")
+        str, Field(description="Column of the text to imitate; answer = the gold answer")
     ] = "solution"
     steps: Annotated[int, Field(gt=0)]
-    batch_size: Annotated[int, Field(gt=0, description="demonstrations per step")] = 64
+    batch_size: Annotated[int, Field(gt=0, description="Number of demonstrations per step")] = 64
     optimizer: SftOptimizerSpec = SftOptimizerSpec()
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     seed: int = 0
-    output: Annotated[str, Field(description="folder the model is written to")]
+    output: Annotated[str, Field(description="Output folder of the model")]
 
 
 def run_sft(name: str, overrides: Sequence[str]) -> None:

@@ -23,13 +23,13 @@ def _order(*, start: float, low: float, high: float, **_: object) -> None:
 @number.controller(validate=_order)
 def adaptive_clip(
     *,
-    target: Annotated[float, Field(gt=0, lt=1, description="share of clipped tokens")] = 0.01,
-    start: Annotated[float, Field(gt=0, description="bound of the first step")] = 0.2,
-    low: Annotated[float, Field(gt=0, description="tightest bound")] = 0.1,
-    high: Annotated[float, Field(gt=0, description="widest bound")] = 0.4,
-    delta: Annotated[float, Field(gt=0, description="change of the bound a step")] = 0.01,
+    target: Annotated[float, Field(gt=0, lt=1, description="Share of clipped tokens")] = 0.01,
+    start: Annotated[float, Field(gt=0, description="Bound of the first step")] = 0.2,
+    low: Annotated[float, Field(gt=0, description="Tightest bound")] = 0.1,
+    high: Annotated[float, Field(gt=0, description="Widest bound")] = 0.4,
+    delta: Annotated[float, Field(gt=0, description="Change of the bound per step")] = 0.01,
     metric: Annotated[
-        MetricName, Field(description="metric of the clipped share")
+        MetricName, Field(description="Metric of the clipped share")
     ] = "loss/clip_high_frac",
 ) -> Controller:
     """For `clip_high` or `clip_low`: wider while too many tokens are clipped, else tighter.

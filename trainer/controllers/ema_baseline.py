@@ -13,9 +13,9 @@ from recipes.slots.spec import JSON, MetricName
 @number.controller(paper="https://doi.org/10.1007/BF00992696")
 def ema_baseline(
     *,
-    metric: Annotated[MetricName, Field(description="metric to average")] = "reward/mean",
-    decay: Annotated[float, Field(ge=0, lt=1, description="weight of the past at each step")] = 0.9,
-    start: Annotated[float, Field(description="value before the first observation")] = 0.0,
+    metric: Annotated[MetricName, Field(description="Metric to average")] = "reward/mean",
+    decay: Annotated[float, Field(ge=0, lt=1, description="Weight of the past at each step")] = 0.9,
+    start: Annotated[float, Field(description="Value before the first observation")] = 0.0,
 ) -> Controller:
     """Exponential moving average of a metric, starting at its first value.
 

@@ -14,9 +14,9 @@ from recipes.slots.spec import JSON, MetricName
 @number.controller(paper="https://arxiv.org/abs/2505.22617")
 def entropy_law(
     *,
-    reward: Annotated[MetricName, Field(description="metric of the reward R")] = "reward/correct",
-    entropy: Annotated[str, Field(description="H, as it is logged")] = "policy/entropy",
-    default: Annotated[float, Field(description="value before two different entropies")] = 1.0,
+    reward: Annotated[MetricName, Field(description="Metric of the reward R")] = "reward/correct",
+    entropy: Annotated[str, Field(description="Metric of the entropy H")] = "policy/entropy",
+    default: Annotated[float, Field(description="Value before two different entropies")] = 1.0,
 ) -> Controller:
     """Ceiling b - a of the reward under R = -a e^H + b, by least squares over the steps so far.
 

@@ -15,12 +15,12 @@ LARGEST_ERROR = 0.2
 @number.controller(paper="https://arxiv.org/abs/1909.08593")
 def target_kl(
     *,
-    target: Annotated[float, Field(gt=0, description="KL to keep, in the metric's unit")],
-    start: Annotated[float, Field(gt=0, description="coefficient of the first step")] = 0.1,
+    target: Annotated[float, Field(gt=0, description="Target KL in the metric's unit")],
+    start: Annotated[float, Field(gt=0, description="Coefficient of the first step")] = 0.1,
     rate: Annotated[
-        float, Field(gt=0, description="samples a step over the horizon in samples")
+        float, Field(gt=0, description="Ratio of samples per step to the horizon in samples")
     ] = 0.1,
-    metric: Annotated[MetricName, Field(description="metric of the KL")] = "term/kl_k3_mean",
+    metric: Annotated[MetricName, Field(description="Metric of the KL")] = "term/kl_k3_mean",
 ) -> Controller:
     """For the `coef` of a KL term: grows while the KL is above the target, shrinks below it.
 

@@ -24,17 +24,20 @@ from recipes.slots.spec import JSON, Requires
 )
 def verifier_error_rate(
     *,
-    of: Annotated[
-        Literal["false_negative", "false_positive"], Field(description="which of the two errors")
-    ],
+    of: Annotated[Literal["false_negative", "false_positive"], Field(description="Kind of error")],
     use: Annotated[
         Literal["estimate", "low", "high"],
-        Field(description="the estimate, or an end of its 95% interval; low corrects least"),
+        Field(
+            description="Value to use: the estimate, or an end of its 95% interval; low "
+            "corrects least"
+        ),
     ] = "estimate",
-    start: Annotated[float, Field(ge=0, lt=0.5, description="before there is an estimate")] = 0.0,
-    decay: Annotated[float, Field(ge=0, lt=1, description="weight of the past at each step")] = 0.9,
+    start: Annotated[
+        float, Field(ge=0, lt=0.5, description="Rate before the first estimate")
+    ] = 0.0,
+    decay: Annotated[float, Field(ge=0, lt=1, description="Weight of the past at each step")] = 0.9,
     limit: Annotated[
-        float, Field(gt=0, lt=0.5, description="largest rate; two of them stay below 1 together")
+        float, Field(gt=0, lt=0.5, description="Largest rate; two of them stay below 1 together")
     ] = 0.45,
 ) -> Controller:
     """The error rate of a `double_checked` verifier, for `debias_reward`.

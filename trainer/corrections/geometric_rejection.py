@@ -18,8 +18,8 @@ from trainer.ops.segments import seq_mean
 def geometric_rejection(
     batch: TokenBatch,
     *,
-    low: Annotated[Scheduled, Field(ge=0, description="smallest mean ratio that is kept")] = 0.99,
-    high: Annotated[Scheduled, Field(gt=0, description="largest mean ratio that is kept")] = 1.01,
+    low: Annotated[Scheduled, Field(ge=0, description="Smallest mean ratio that is kept")] = 0.99,
+    high: Annotated[Scheduled, Field(gt=0, description="Largest mean ratio that is kept")] = 1.01,
 ) -> torch.Tensor:
     """1 on sequences whose geometric mean of the token ratios is inside [low, high], else 0.
 

@@ -17,8 +17,8 @@ from trainer.ops.ratios import log_engine_ratio
 def masked_is(
     batch: TokenBatch,
     *,
-    low: Annotated[Scheduled, Field(ge=0, description="smallest ratio that is kept")] = 0.5,
-    high: Annotated[Scheduled, Field(gt=0, description="largest ratio that is kept")] = 5.0,
+    low: Annotated[Scheduled, Field(ge=0, description="Smallest ratio that is kept")] = 0.5,
+    high: Annotated[Scheduled, Field(gt=0, description="Largest ratio that is kept")] = 5.0,
 ) -> torch.Tensor:
     """The token's ratio of old policy to engine inside [low, high], and 0 outside.
 

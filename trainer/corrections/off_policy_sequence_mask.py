@@ -19,7 +19,11 @@ def off_policy_sequence_mask(
     batch: TokenBatch,
     *,
     threshold: Annotated[
-        Scheduled, Field(ge=0, description="nats a token, mean log-prob of engine minus trainer")
+        Scheduled,
+        Field(
+            ge=0,
+            description="Threshold in nats per token on the mean log-prob of engine minus trainer",
+        ),
     ] = 0.5,
 ) -> torch.Tensor:
     """0 on sequences of negative advantage that the engine found much likelier than the trainer.

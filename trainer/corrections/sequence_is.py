@@ -17,9 +17,9 @@ from trainer.ops.ratios import LARGEST, log_engine_ratio, sequence_log_ratio
 def sequence_is(
     batch: TokenBatch,
     *,
-    cap: Annotated[Scheduled, Field(gt=0, description="largest weight")] = 3.0,
+    cap: Annotated[Scheduled, Field(gt=0, description="Largest weight")] = 3.0,
     above: Annotated[
-        Literal["drop", "truncate"], Field(description="what becomes of a weight above `cap`")
+        Literal["drop", "truncate"], Field(description="Treatment of a weight above `cap`")
     ] = "drop",
 ) -> torch.Tensor:
     """The ratio of old policy to engine of the whole sequence, on each of its tokens.

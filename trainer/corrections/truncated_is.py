@@ -17,7 +17,7 @@ from trainer.ops.ratios import log_engine_ratio
 def truncated_is(
     batch: TokenBatch,
     *,
-    cap: Annotated[Scheduled, Field(gt=0, description="largest weight")] = 2.0,
+    cap: Annotated[Scheduled, Field(gt=0, description="Largest weight")] = 2.0,
 ) -> torch.Tensor:
     """The token's ratio of old policy to engine, at most `cap`.
 

@@ -32,7 +32,7 @@ def live(
     *,
     view: Annotated[
         Literal["auto", "panel", "lines"],
-        Field(description="auto: a panel on a terminal, otherwise lines"),
+        Field(description="View; auto: a panel on a terminal, otherwise lines"),
     ] = "auto",
 ) -> Logger:
     """Shows reward with its interval, useful groups, entropy, clipping, lengths, speed, time left.

@@ -12,9 +12,11 @@ from trainer.loggers.tracked import Tracked, require
 def trackio(
     context: LoggerContext,
     *,
-    project: Annotated[str, Field(min_length=1, description="groups runs")] = "temper",
+    project: Annotated[
+        str, Field(min_length=1, description="Project that groups the runs")
+    ] = "temper",
     space_id: Annotated[
-        str, Field(description="Hugging Face Space to send to, `user/space`; empty: local")
+        str, Field(description="Hugging Face Space to send to, `user/space`; empty = local")
     ] = "",
 ) -> Logger:
     """Stores metrics in Trackio's local database; look at them with `trackio show`.

@@ -16,12 +16,13 @@ _NO_TAGS: list[str] = []
 def wandb(
     context: LoggerContext,
     *,
-    project: Annotated[str, Field(min_length=1, description="the W&B project")] = "temper",
-    entity: Annotated[str, Field(description="user or team; empty: the account's default")] = "",
+    project: Annotated[str, Field(min_length=1, description="W&B project")] = "temper",
+    entity: Annotated[str, Field(description="User or team; empty = the account's default")] = "",
     mode: Annotated[
-        Literal["online", "offline"], Field(description="offline writes to <run>/wandb, to sync")
+        Literal["online", "offline"],
+        Field(description="Mode; offline writes to <run>/wandb, for a later sync"),
     ] = "online",
-    tags: Annotated[list[str], Field(description="shown beside the run")] = _NO_TAGS,
+    tags: Annotated[list[str], Field(description="Tags shown beside the run")] = _NO_TAGS,
 ) -> Logger:
     """Sends metrics to Weights & Biases, with the resolved recipe as the run's config.
 

@@ -96,27 +96,29 @@ def bapo(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    low: Annotated[Range, Field(description="lower ratio bound: start, end, step")] = [  # noqa: B006
+    low: Annotated[Range, Field(description="Lower ratio bound: start, end, step")] = [  # noqa: B006
         0.6,
         0.9,
         0.02,
     ],
-    high: Annotated[Range, Field(description="upper ratio bound: start, end, step")] = [  # noqa: B006
+    high: Annotated[Range, Field(description="Upper ratio bound: start, end, step")] = [  # noqa: B006
         1.2,
         3.0,
         0.05,
     ],
-    target: Annotated[Scheduled, Field(gt=0, description="what the criterion must reach")] = 0.4,
+    target: Annotated[
+        Scheduled, Field(gt=0, description="Value that the criterion must reach")
+    ] = 0.4,
     criterion: Annotated[
         Literal["pos_over_total", "pos_over_neg"],
-        Field(description="positive contribution over all, or over the negative one"),
+        Field(description="Positive contribution over all, or over the negative one"),
     ] = "pos_over_total",
     order: Annotated[
-        Literal["upper_first", "lower_first"], Field(description="which bound is raised first")
+        Literal["upper_first", "lower_first"], Field(description="Bound that is raised first")
     ] = "upper_first",
     contribution: Annotated[
         Literal["surrogate_value", "learning_tokens"],
-        Field(description="count every token's surrogate, or only tokens that are not clipped"),
+        Field(description="Tokens that contribute: all, or only those that are not clipped"),
     ] = "surrogate_value",
 ) -> LossOutput:
     """The clipped surrogate with bounds raised until positive tokens carry enough of it.

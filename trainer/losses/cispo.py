@@ -20,10 +20,8 @@ def cispo(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    ratio_low: Annotated[
-        Scheduled, Field(ge=0, description="smallest weight; 0 is no bound")
-    ] = 0.0,
-    ratio_high: Annotated[Scheduled, Field(gt=0, description="largest weight")] = 5.0,
+    ratio_low: Annotated[Scheduled, Field(ge=0, description="Smallest weight; 0 = no bound")] = 0.0,
+    ratio_high: Annotated[Scheduled, Field(gt=0, description="Largest weight")] = 5.0,
 ) -> LossOutput:
     """Minus the clipped ratio (no gradient), times the advantage, times the log-prob.
 

@@ -50,14 +50,15 @@ def clip_cov(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    frac: Annotated[Scheduled, Field(ge=0, le=1, description="share of the trained tokens")] = 2e-4,
-    low: Annotated[Scheduled, Field(description="smallest covariance that is silenced")] = 1.0,
-    high: Annotated[Scheduled, Field(description="largest covariance that is silenced")] = 5.0,
+    frac: Annotated[Scheduled, Field(ge=0, le=1, description="Share of the trained tokens")] = 2e-4,
+    low: Annotated[Scheduled, Field(description="Smallest covariance whose token is masked")] = 1.0,
+    high: Annotated[Scheduled, Field(description="Largest covariance whose token is masked")] = 5.0,
     relative: Annotated[
-        bool, Field(description="`low` and `high` in multiples of the mean absolute covariance")
+        bool,
+        Field(description="Whether `low` and `high` are multiples of the mean absolute covariance"),
     ] = False,
-    clip_low: Annotated[Scheduled, Field(ge=0, description="lower bound is 1 - clip_low")] = 1.0,
-    clip_high: Annotated[Scheduled, Field(ge=0, description="upper bound is 1 + clip_high")] = 1.0,
+    clip_low: Annotated[Scheduled, Field(ge=0, description="Lower bound is 1 - clip_low")] = 1.0,
+    clip_high: Annotated[Scheduled, Field(ge=0, description="Upper bound is 1 + clip_high")] = 1.0,
 ) -> LossOutput:
     """`ppo_clip` with 0 on a few tokens, drawn among those of high covariance.
 

@@ -21,15 +21,16 @@ def dppo(
     batch: TokenBatch,
     *,
     divergence: Annotated[
-        Literal["tv", "kl"], Field(description="total variation, or KL, of token against the rest")
+        Literal["tv", "kl"],
+        Field(description="Divergence of the token against the rest: total variation or KL"),
     ] = "tv",
     low: Annotated[
-        Scheduled, Field(ge=0, description="largest divergence of a token that falls")
+        Scheduled, Field(ge=0, description="Largest divergence of a token that falls")
     ] = 0.2,
     high: Annotated[
-        Scheduled, Field(ge=0, description="largest divergence of a token that rises")
+        Scheduled, Field(ge=0, description="Largest divergence of a token that rises")
     ] = 0.2,
-    cap: Annotated[Scheduled, Field(gt=0, description="largest ratio as a weight")] = 20.0,
+    cap: Annotated[Scheduled, Field(gt=0, description="Largest ratio as a weight")] = 20.0,
 ) -> LossOutput:
     """Minus ratio times advantage, silent where the token's probability has moved too far already.
 

@@ -26,10 +26,10 @@ def gmpo(
     batch: TokenBatch,
     *,
     clip_low: Annotated[
-        Scheduled, Field(ge=0, description="nats below 0 a log ratio may go")
+        Scheduled, Field(ge=0, description="Lower bound of a log ratio in nats below 0")
     ] = 0.4,
     clip_high: Annotated[
-        Scheduled, Field(ge=0, description="nats above 0 a log ratio may go")
+        Scheduled, Field(ge=0, description="Upper bound of a log ratio in nats")
     ] = 0.4,
 ) -> LossOutput:
     """Minus the sample's mean advantage times the geometric mean of its clipped token ratios.

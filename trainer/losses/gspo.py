@@ -25,8 +25,8 @@ def gspo(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    clip_low: Annotated[Scheduled, Field(ge=0, description="lower bound is 1 - clip_low")] = 3e-4,
-    clip_high: Annotated[Scheduled, Field(ge=0, description="upper bound is 1 + clip_high")] = 4e-4,
+    clip_low: Annotated[Scheduled, Field(ge=0, description="Lower bound is 1 - clip_low")] = 3e-4,
+    clip_high: Annotated[Scheduled, Field(ge=0, description="Upper bound is 1 + clip_high")] = 4e-4,
 ) -> LossOutput:
     """The clipped surrogate of a sequence's ratio, the geometric mean of its tokens' ratios.
 

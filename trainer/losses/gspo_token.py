@@ -23,8 +23,8 @@ def gspo_token(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    clip_low: Annotated[Scheduled, Field(ge=0, description="lower bound is 1 - clip_low")] = 3e-4,
-    clip_high: Annotated[Scheduled, Field(ge=0, description="upper bound is 1 + clip_high")] = 4e-4,
+    clip_low: Annotated[Scheduled, Field(ge=0, description="Lower bound is 1 - clip_low")] = 3e-4,
+    clip_high: Annotated[Scheduled, Field(ge=0, description="Upper bound is 1 + clip_high")] = 4e-4,
 ) -> LossOutput:
     """The surrogate of `gspo`, with a gradient that goes token by token.
 

@@ -28,12 +28,12 @@ def nft(
     *,
     weighting: Annotated[
         Literal["uniform", "dr_grpo", "grpo"],
-        Field(description="weight of a problem with pass rate r: 1, 1 - r, or sqrt((1 - r) / r)"),
+        Field(description="Weight of a problem with pass rate r: 1, 1 - r, or sqrt((1 - r) / r)"),
     ] = "dr_grpo",
     floor: Annotated[
-        Scheduled, Field(gt=0, description="smallest implicit negative ratio that is divided by")
+        Scheduled, Field(gt=0, description="Smallest implicit negative ratio that is divided by")
     ] = 1.0,
-    negative_weight: Annotated[Scheduled, Field(ge=0, description="weight of wrong samples")] = 1.0,
+    negative_weight: Annotated[Scheduled, Field(ge=0, description="Weight of wrong samples")] = 1.0,
 ) -> LossOutput:
     """Minus the log ratio on right samples; on wrong ones minus the log of the ratio left for them.
 

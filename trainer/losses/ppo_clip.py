@@ -20,11 +20,11 @@ def ppo_clip(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    clip_low: Annotated[Scheduled, Field(ge=0, description="lower bound is 1 - clip_low")] = 0.2,
-    clip_high: Annotated[Scheduled, Field(ge=0, description="upper bound is 1 + clip_high")] = 0.2,
+    clip_low: Annotated[Scheduled, Field(ge=0, description="Lower bound is 1 - clip_low")] = 0.2,
+    clip_high: Annotated[Scheduled, Field(ge=0, description="Upper bound is 1 + clip_high")] = 0.2,
     dual_clip: Annotated[
         Scheduled,
-        Field(ge=0, description="largest ratio where the advantage is negative; 0 is off"),
+        Field(ge=0, description="Largest ratio where the advantage is negative; 0 = off"),
     ] = 0.0,
 ) -> LossOutput:
     """The larger of the plain and the clipped surrogate: no gain beyond the trust region.

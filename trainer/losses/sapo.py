@@ -21,10 +21,11 @@ def sapo(
     batch: TokenBatch,
     *,
     tau_positive: Annotated[
-        Scheduled, Field(gt=0, description="steepness where the advantage is positive")
+        Scheduled, Field(gt=0, description="Steepness where the advantage is positive")
     ] = 1.0,
     tau_negative: Annotated[
-        Scheduled, Field(gt=0, description="steepness where it is negative; larger fades sooner")
+        Scheduled,
+        Field(gt=0, description="Steepness where the advantage is negative; larger fades sooner"),
     ] = 1.05,
 ) -> LossOutput:
     """Minus the advantage times 4 / tau times the sigmoid of tau (ratio - 1).

@@ -22,7 +22,7 @@ def topr(
     batch: TokenBatch,
     *,
     cap: Annotated[
-        Scheduled, Field(gt=0, description="largest sequence ratio where the advantage is negative")
+        Scheduled, Field(gt=0, description="Largest sequence ratio where the advantage is negative")
     ] = 1.0,
 ) -> LossOutput:
     """Minus the advantage times the log-prob, weighted by a bounded sequence ratio if negative.

@@ -19,7 +19,7 @@ def high_product(
     *,
     frac: Annotated[
         Scheduled,
-        Field(gt=0, le=1, description="share of the kept samples' action tokens; D3S raises it"),
+        Field(gt=0, le=1, description="Share of the kept samples' action tokens; D3S raises it"),
     ] = 0.2,
 ) -> torch.Tensor:
     """The share of action tokens with the largest product of entropy and absolute advantage.

@@ -17,7 +17,7 @@ def top_entropy(
     batch: TokenBatch,
     *,
     frac: Annotated[
-        Scheduled, Field(gt=0, le=1, description="share of the step's action tokens that learn")
+        Scheduled, Field(gt=0, le=1, description="Share of the step's action tokens that learn")
     ] = 0.2,
 ) -> torch.Tensor:
     """Action tokens whose entropy is at least the (1 - frac) quantile of the whole step.

@@ -26,13 +26,13 @@ CHAT_TEMPLATE = (
 class TinySpec(Spec):
     """A Qwen3 model small enough to train on a laptop core."""
 
-    hidden: Annotated[int, Field(gt=0, description="width")] = 128
+    hidden: Annotated[int, Field(gt=0, description="Hidden width")] = 128
     layers: Annotated[int, Field(gt=0)] = 3
     heads: Annotated[int, Field(gt=0)] = 4
     kv_heads: Annotated[int, Field(gt=0)] = 2
-    intermediate: Annotated[int, Field(gt=0, description="width of the feed-forward part")] = 384
-    context_length: Annotated[int, Field(gt=0, description="tokens")] = 256
-    alphabet: Annotated[str, Field(min_length=2, description="characters that are tokens")] = (
+    intermediate: Annotated[int, Field(gt=0, description="Width of the feed-forward part")] = 384
+    context_length: Annotated[int, Field(gt=0, description="Context length in tokens")] = 256
+    alphabet: Annotated[str, Field(min_length=2, description="Characters that are tokens")] = (
         ALPHABET
     )
 

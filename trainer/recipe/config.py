@@ -94,15 +94,20 @@ class Recipe(Spec):
     buffer: BufferEntry = _slot(buffer, "fifo")
     engine: EngineEntry = _slot(engine, "hf")
 
-    steps: Annotated[int, Field(gt=0, description="training steps")]
-    group_size: Annotated[int, Field(ge=1, description="samples per problem")]
-    groups_per_step: Annotated[int, Field(gt=0, description="problems per step")]
-    minibatches: Annotated[int, Field(gt=0, description="optimizer updates per step")] = 1
+    steps: Annotated[int, Field(gt=0, description="Number of training steps")]
+    group_size: Annotated[int, Field(ge=1, description="Number of samples per problem")]
+    groups_per_step: Annotated[int, Field(gt=0, description="Number of problems per step")]
+    minibatches: Annotated[int, Field(gt=0, description="Number of optimizer updates per step")] = 1
     max_tokens_per_microbatch: Annotated[
-        int, Field(gt=0, description="tokens in one forward and backward pass, per rank")
+        int, Field(gt=0, description="Maximum tokens in one forward and backward pass of a rank")
     ] = 16384
     max_staleness: Annotated[
-        int, Field(ge=0, description="published versions a sample may be behind; 0: synchronous")
+        int,
+        Field(
+            ge=0,
+            description="Maximum versions a sample may be behind (off-policy); 0 = "
+            "synchronous, on-policy",
+        ),
     ] = 0
 
     optimizer: OptimizerSpec
@@ -119,7 +124,9 @@ class Recipe(Spec):
     limits: LimitsSpec = LimitsSpec()
     watch: WatchSpec = WatchSpec()
     seed: int = 0
-    output: Annotated[str, Field(description="folder of the run; relative to where you start it")]
+    output: Annotated[
+        str, Field(description="Folder of the run, relative to the working directory")
+    ]
 
     @property
     def folder(self) -> Path:

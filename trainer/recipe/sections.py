@@ -24,35 +24,39 @@ VerifierEntry = Annotated[SlotEntry, verifier.nested]
 class LoraSpec(Spec):
     """Low-rank adapters: only they are trained, and only they are sent to the engine."""
 
-    rank: Annotated[int, Field(gt=0, description="inner width of each adapter")] = 16
-    alpha: Annotated[float, Field(gt=0, description="adapters are scaled by alpha / rank")] = 32.0
-    dropout: Annotated[float, Field(ge=0, lt=1, description="on the adapters' input")] = 0.0
+    rank: Annotated[int, Field(gt=0, description="Inner width of each adapter")] = 16
+    alpha: Annotated[
+        float, Field(gt=0, description="Numerator of the adapters' scale, alpha / rank")
+    ] = 32.0
+    dropout: Annotated[float, Field(ge=0, lt=1, description="Dropout on the adapters' input")] = 0.0
     target_modules: Annotated[
         list[str] | Literal["all-linear"],
-        Field(description="names of the layers that get one; all-linear: all but the head"),
+        Field(description="Names of the layers with an adapter; all-linear: all but the head"),
     ] = "all-linear"
 
 
 class ModelSpec(Spec):
     """Which model is trained, and in what form."""
 
-    path: Annotated[str, Field(min_length=1, description="model folder, or `owner/name` on a hub")]
+    path: Annotated[str, Field(min_length=1, description="Model folder, or `owner/name` on a hub")]
     dtype: Annotated[
         Literal["float32", "bfloat16"],
-        Field(description="of weights and arithmetic; the optimizer keeps fp32 either way"),
+        Field(description="Dtype of weights and arithmetic; the optimizer always keeps fp32"),
     ] = "float32"
     context_length: Annotated[
-        int, Field(gt=0, description="prompt and completion together, tokens")
+        int, Field(gt=0, description="Maximum tokens of prompt and completion together")
     ] = 4096
     gradient_checkpointing: Annotated[
-        bool, Field(description="compute activations again in the backward pass: less memory")
+        bool,
+        Field(description="Whether to recompute activations in the backward pass, to save memory"),
     ] = False
     lora: LoraSpec | None = None
     plain: Annotated[
-        bool, Field(description="no chat template: the prompt is the messages' text")
+        bool,
+        Field(description="Whether to skip the chat template: the prompt is the messages' text"),
     ] = False
     trust_remote_code: Annotated[
-        bool, Field(description="run Python code that comes with the model")
+        bool, Field(description="Whether to run Python code that comes with the model")
     ] = False
 
     @property
@@ -68,15 +72,17 @@ class SamplingSpec(Spec):
     max_tokens: Annotated[
         SlotEntry | Annotated[int, Field(gt=0)],
         number.entry,
-        Field(description="most new tokens; may be a schedule (length curriculum)"),
+        Field(description="Maximum number of new tokens; may be a schedule (length curriculum)"),
     ]
     temperature: Annotated[
         SlotEntry | Annotated[float, Field(ge=0)],
         number.entry,
-        Field(description="softmax temperature; the trainer's log-probs use it too"),
+        Field(description="Softmax temperature of the engine and of the trainer's log-probs"),
     ] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1, description="nucleus; below 1 is refused")] = 1.0
-    stop: Annotated[list[str], Field(description="strings that end a completion")] = []
+    top_p: Annotated[
+        float, Field(gt=0, le=1, description="Nucleus (top-p) share; below 1 is refused")
+    ] = 1.0
+    stop: Annotated[list[str], Field(description="Strings that end a completion")] = []
 
 
 class OptimizerSpec(Spec):
@@ -85,15 +91,22 @@ class OptimizerSpec(Spec):
     name: Literal["adamw"] = "adamw"
     lr: Annotated[
         number.field,  # type: ignore[name-defined]
-        Field(description="learning rate; may be a schedule"),
+        Field(description="Learning rate; may be a schedule"),
     ]
     betas: Annotated[
         list[Annotated[float, Field(ge=0, lt=1)]],
-        Field(min_length=2, max_length=2, description="decay of the two moving averages"),
+        Field(min_length=2, max_length=2, description="Decay rates of the two moving averages"),
     ] = [0.9, 0.99]
-    eps: Annotated[float, Field(gt=0, description="added to the root of the second moment")] = 1e-8
-    weight_decay: Annotated[float, Field(ge=0, description="per step, times the rate")] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0, description="the gradient is scaled to this")] = 1.0
+    eps: Annotated[
+        float, Field(gt=0, description="Constant added to the root of the second moment")
+    ] = 1e-8
+    weight_decay: Annotated[
+        float, Field(ge=0, description="Weight decay per step, times the learning rate")
+    ] = 0.0
+    max_grad_norm: Annotated[
+        float,
+        Field(gt=0, description="Maximum gradient norm; larger gradients are scaled down to it"),
+    ] = 1.0
 
 
 class CriticSpec(Spec):
@@ -103,29 +116,33 @@ class CriticSpec(Spec):
 
     backbone: Annotated[
         Literal["separate", "shared"],
-        Field(description="separate: a second model; shared: a value head on the policy's layers"),
+        Field(
+            description="Layers of the critic; separate: a second model; shared: a head on "
+            "the policy's backbone"
+        ),
     ] = "separate"
     path: Annotated[
         str | None,
         Field(
-            description="a language model, a reward model or an exported critic; null: model.path"
+            description="Folder of a language model, reward model or exported critic; null = the policy"
         ),
     ] = None
     optimizer: Annotated[
         OptimizerSpec | None,
-        Field(description="of the critic, or of a shared backbone's head; null: it is frozen"),
+        Field(description="Optimizer of the critic, or of a shared backbone's head; null = frozen"),
     ] = None
     lora: Annotated[
-        LoraSpec | None, Field(description="train adapters and the head instead of all weights")
+        LoraSpec | None,
+        Field(description="Adapters to train, with the head, in place of all weights"),
     ] = None
     pretrain_steps: Annotated[
-        int, Field(ge=0, description="first steps in which the critic learns and the policy rests")
+        int, Field(ge=0, description="Number of initial steps that update only the critic")
     ] = 0
     bins: Annotated[
-        int, Field(ge=0, description="classes of a classifying critic; 0: one number")
+        int, Field(ge=0, description="Number of bins of a classifying critic; 0 = one number")
     ] = 0
-    low: Annotated[float, Field(description="lower edge of the first bin, reward units")] = -0.1
-    high: Annotated[float, Field(description="upper edge of the last bin, reward units")] = 1.1
+    low: Annotated[float, Field(description="Lower edge of the first bin, reward units")] = -0.1
+    high: Annotated[float, Field(description="Upper edge of the last bin, reward units")] = 1.1
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -159,10 +176,8 @@ class CriticSpec(Spec):
 class TeacherSpec(Spec):
     """A fixed model that the policy learns from: what gives `teacher_logprobs`."""
 
-    path: Annotated[str, Field(min_length=1, description="model folder, or `owner/name` on a hub")]
-    dtype: Annotated[Literal["float32", "bfloat16"], Field(description="of its weights")] = (
-        "float32"
-    )
+    path: Annotated[str, Field(min_length=1, description="Model folder, or `owner/name` on a hub")]
+    dtype: Annotated[Literal["float32", "bfloat16"], Field(description="Weight dtype")] = "float32"
 
 
 class ShardingSpec(Spec):
@@ -170,14 +185,24 @@ class ShardingSpec(Spec):
 
     zero: Annotated[
         int,
-        Field(ge=0, le=3, description="share out: 0 nothing, 1 optimizer, 2 gradients, 3 weights"),
+        Field(
+            ge=0,
+            le=3,
+            description="ZeRO stage: 0 nothing sharded, 1 optimizer, 2 gradients, 3 weights",
+        ),
     ] = 0
     offload: Annotated[
         Literal["none", "cpu"],
-        Field(description="keep the optimizer's state (zero 3: the weights too) in CPU memory"),
+        Field(
+            description="Device of the optimizer state (zero 3: of the weights too) between uses"
+        ),
     ] = "none"
     timeout_s: Annotated[
-        float, Field(gt=0, description="longest wait for another rank; must outlast a rollout")
+        float,
+        Field(
+            gt=0,
+            description="Time limit for another rank in seconds; must exceed the time of a rollout",
+        ),
     ] = 3600.0
 
     @model_validator(mode="after")
@@ -194,26 +219,31 @@ class ShardingSpec(Spec):
 class ProbeSpec(Spec):
     """The standing comparison of engine and trainer."""
 
-    prompts: Annotated[int, Field(ge=0, description="fixed prompts; 0 turns the probe off")] = 4
-    tokens: Annotated[int, Field(gt=0, description="tokens drawn per prompt")] = 8
+    prompts: Annotated[int, Field(ge=0, description="Number of fixed prompts; 0 = no probe")] = 4
+    tokens: Annotated[int, Field(gt=0, description="Number of tokens per prompt")] = 8
     max_gap: Annotated[
         float,
-        Field(gt=0, description="largest mean |log-prob difference| in nats before the run stops"),
+        Field(
+            gt=0,
+            description="Largest mean absolute log-prob difference in nats before the run stops",
+        ),
     ] = 0.05
 
 
 class CheckpointSpec(Spec):
     """How often to save and how much to keep."""
 
-    every: Annotated[int, Field(ge=0, description="steps between saves; 0: only at the end")] = 20
-    keep: Annotated[int, Field(ge=1, description="newest checkpoints to keep")] = 2
+    every: Annotated[
+        int, Field(ge=0, description="Steps between checkpoints; 0 = only at the end")
+    ] = 20
+    keep: Annotated[int, Field(ge=1, description="Number of newest checkpoints to keep")] = 2
 
 
 class RecordSpec(Spec):
     """Which steps are kept for `temper replay`."""
 
     every: Annotated[
-        int, Field(ge=0, description="steps between two recorded ones, from step 0; 0: none")
+        int, Field(ge=0, description="Steps between two recorded steps, from step 0; 0 = none")
     ] = 0
 
 
@@ -221,30 +251,39 @@ class LimitsSpec(Spec):
     """When a run that goes wrong stops by itself."""
 
     max_missing_frac: Annotated[
-        float, Field(gt=0, le=1, description="share of verdicts that may be missing")
+        float, Field(gt=0, le=1, description="Largest share of missing verdicts")
     ] = 0.2
     missing_window: Annotated[
-        int, Field(gt=0, description="verdicts over which that share is taken")
+        int,
+        Field(
+            gt=0, description="Number of latest verdicts over which the missing share is measured"
+        ),
     ] = 200
     max_skipped_steps: Annotated[
-        int, Field(gt=0, description="non-finite updates in a row before the run stops")
+        int, Field(gt=0, description="Number of non-finite updates in a row that stops the run")
     ] = 3
     max_refills: Annotated[
-        int, Field(gt=0, description="a step may drop this many times its groups, and once more")
+        int,
+        Field(gt=0, description="Maximum number of refills of a step's groups (dynamic sampling)"),
     ] = 20
     allow_verifier_change: Annotated[
-        bool, Field(description="go on from a checkpoint with another verifier, or another version")
+        bool, Field(description="Whether to continue a checkpoint with a changed verifier")
     ] = False
 
 
 class WatchBound(Spec):
     """How far one metric may move between the two halves while the reward rises."""
 
-    metric: Annotated[MetricName, Field(min_length=1, description="name of the metric to bound")]
-    max_fall: Annotated[float | None, Field(ge=0, description="in the metric's unit")] = None
-    max_rise: Annotated[float | None, Field(ge=0, description="in the metric's unit")] = None
+    metric: Annotated[MetricName, Field(min_length=1, description="Name of the metric to bound")]
+    max_fall: Annotated[
+        float | None, Field(ge=0, description="Largest allowed change in the metric's unit")
+    ] = None
+    max_rise: Annotated[
+        float | None, Field(ge=0, description="Largest allowed change in the metric's unit")
+    ] = None
     max_growth: Annotated[
-        float | None, Field(gt=1, description="newer half over older half, a factor")
+        float | None,
+        Field(gt=1, description="Largest allowed ratio of the newer half to the older"),
     ] = None
 
     @model_validator(mode="after")
@@ -273,19 +312,31 @@ class WatchSpec(Spec):
 
     verifiers: Annotated[
         dict[str, VerifierEntry],
-        Field(description="stricter verifiers, asked without a say in the reward: `watch/<name>`"),
+        Field(
+            description="Stricter verifiers, logged as `watch/<name>`, without effect on the reward"
+        ),
     ] = {}
     sample_frac: Annotated[
-        float, Field(gt=0, le=1, description="share of the responses that they are asked about")
+        float, Field(gt=0, le=1, description="Share of the responses that these verifiers score")
     ] = 0.1
-    bounds: Annotated[list[WatchBound], Field(description="what may not move with the reward")] = []
-    reward: Annotated[MetricName, Field(description="metric that rises with the reward")] = (
+    bounds: Annotated[
+        list[WatchBound], Field(description="Bounds on metrics while the reward rises")
+    ] = []
+    reward: Annotated[MetricName, Field(description="Metric that rises with the reward")] = (
         "rollout/reward"
     )
-    min_rise: Annotated[float, Field(gt=0, description="of the reward, in its unit")] = 0.02
-    window: Annotated[int, Field(ge=2, description="steps; the newer half against the older")] = 20
-    patience: Annotated[int, Field(ge=1, description="steps in a row with an alarm to a stop")] = 3
-    stop: Annotated[bool, Field(description="stop the run; otherwise log the alarms only")] = True
+    min_rise: Annotated[
+        float, Field(gt=0, description="Smallest rise of the reward that counts, in its unit")
+    ] = 0.02
+    window: Annotated[
+        int, Field(ge=2, description="Number of steps to compare, the newer half with the older")
+    ] = 20
+    patience: Annotated[
+        int, Field(ge=1, description="Number of steps in a row with an alarm that stops the run")
+    ] = 3
+    stop: Annotated[
+        bool, Field(description="Whether an alarm stops the run; otherwise it is only logged")
+    ] = True
 
     @model_validator(mode="after")
     def _metrics_exist(self) -> Self:

@@ -17,7 +17,7 @@ def seq_mean_token_sum_norm(
     batch: TokenBatch,
     *,
     length: Annotated[
-        int, Field(gt=0, description="divisor in tokens, usually the longest completion allowed")
+        int, Field(gt=0, description="Divisor in tokens, usually the longest completion allowed")
     ],
 ) -> torch.Tensor:
     """One over (samples with trained tokens times a constant length).

@@ -36,33 +36,39 @@ class LocalModelSpec(Spec):
     """A sequence classifier with one output, loaded into this process."""
 
     path: Annotated[
-        str, HashFiles(), Field(min_length=1, description="model folder, or `owner/name` on a hub")
+        str, HashFiles(), Field(min_length=1, description="Model folder, or `owner/name` on a hub")
     ]
-    dtype: Annotated[Literal["float32", "bfloat16"], Field(description="of its weights")] = (
-        "float32"
-    )
+    dtype: Annotated[Literal["float32", "bfloat16"], Field(description="Weight dtype")] = "float32"
     device: Annotated[
-        str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU if there is one")
+        str,
+        Field(
+            pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Device; auto: a GPU if there is one"
+        ),
     ] = "auto"
     batch_size: Annotated[
-        int, Field(gt=0, description="conversations in one pass; 1 is the same to the bit each run")
+        int,
+        Field(gt=0, description="Number of conversations in one pass; 1 = bitwise reproducible"),
     ] = 8
     max_wait_s: Annotated[
         float,
         NotHashed(),
-        Field(ge=0, description="how long a batch that is not full waits for one more"),
+        Field(
+            ge=0, description="Longest wait of an incomplete batch for another request, in seconds"
+        ),
     ] = 0.01
     max_length: Annotated[
-        int, Field(gt=0, description="tokens of task and response; a longer one is missing")
+        int, Field(gt=0, description="Maximum tokens of task and response; longer ones are missing")
     ] = 4096
     deadline_s: Annotated[
         float,
         NotHashed(),
-        Field(gt=0, description="for one reward, its time in the queue included"),
+        Field(gt=0, description="Time limit of one reward in seconds, time in the queue included"),
     ] = 300.0
-    plain: Annotated[bool, Field(description="no chat template: the texts alone")] = False
+    plain: Annotated[
+        bool, Field(description="Whether to skip the chat template and use the texts alone")
+    ] = False
     trust_remote_code: Annotated[
-        bool, Field(description="run Python code that comes with the model")
+        bool, Field(description="Whether to run Python code that comes with the model")
     ] = False
 
 

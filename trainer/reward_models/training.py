@@ -42,28 +42,39 @@ REPORT = "reward_report.json"
 class RewardRecipe(Spec):
     """A reward model from preference pairs."""
 
-    model: Annotated[str, Field(description="model folder or hub name; '' with `tiny`")] = ""
+    model: Annotated[str, Field(description="Model folder or hub name; '' with `tiny`")] = ""
     tiny: TinySpec = TinySpec()
     pairs: PairsSpec
     steps: Annotated[int, Field(gt=0)]
-    batch_size: Annotated[int, Field(gt=0, description="pairs per step")] = 32
-    lr: Annotated[float, Field(gt=0, description="of AdamW; falls linearly to 0")] = 1e-5
+    batch_size: Annotated[int, Field(gt=0, description="Number of pairs per step")] = 32
+    lr: Annotated[float, Field(gt=0, description="AdamW learning rate; decays linearly to 0")] = (
+        1e-5
+    )
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     center_coef: Annotated[
-        float, Field(ge=0, description="of (r_chosen + r_rejected)^2, which keeps the mean near 0")
+        float,
+        Field(
+            ge=0,
+            description="Coefficient of (r_chosen + r_rejected)^2, which keeps the mean near 0",
+        ),
     ] = 0.0
     max_length: Annotated[
-        int, Field(gt=0, description="tokens of task and response; longer pairs are left out")
+        int,
+        Field(gt=0, description="Maximum tokens of task and response; longer pairs are left out"),
     ] = 2048
-    plain: Annotated[bool, Field(description="no chat template: the texts alone")] = False
+    plain: Annotated[
+        bool, Field(description="Whether to skip the chat template and use the texts alone")
+    ] = False
     dtype: Annotated[
-        Literal["float32", "bfloat16"], Field(description="of the arithmetic; weights are fp32")
+        Literal["float32", "bfloat16"],
+        Field(description="Dtype of the arithmetic; weights are fp32"),
     ] = "float32"
     heads: Annotated[
-        int, Field(ge=0, description="directions of preference to keep for decomposed_reward")
+        int,
+        Field(ge=0, description="Number of preference directions to keep for decomposed_reward"),
     ] = 0
     seed: int = 0
-    output: Annotated[str, Field(description="folder the reward model is written to")]
+    output: Annotated[str, Field(description="Output folder of the reward model")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ def advantage_variance(
     batch: TokenBatch,
     *,
     frac: Annotated[
-        Scheduled, Field(gt=0, le=1, description="share of the step's samples; D3S raises it")
+        Scheduled, Field(gt=0, le=1, description="Share of the step's samples; D3S raises it")
     ] = 0.5,
 ) -> torch.Tensor:
     """The subset of the step's samples whose advantages have the largest variance.

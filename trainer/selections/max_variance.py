@@ -19,7 +19,7 @@ def max_variance(
     *,
     keep: Annotated[
         int,
-        Field(ge=2, description="samples of each group that are trained"),
+        Field(ge=2, description="Samples of each group that are trained"),
         BelowGroupSize("keeps {value} samples of a group of {group_size}: nothing is left out"),
     ] = 4,
 ) -> torch.Tensor:

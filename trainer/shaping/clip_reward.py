@@ -21,8 +21,8 @@ def _range(*, low: float, high: float) -> None:
 def clip_reward(
     batch: TokenBatch,
     *,
-    low: Annotated[float, Field(description="smallest reward")] = -10.0,
-    high: Annotated[float, Field(description="largest reward")] = 10.0,
+    low: Annotated[float, Field(description="Smallest reward")] = -10.0,
+    high: Annotated[float, Field(description="Largest reward")] = 10.0,
 ) -> torch.Tensor:
     """The reward, or the nearest end of [low, high].
 

@@ -18,12 +18,20 @@ from trainer.shaping import shaping
 def cosine_length(
     batch: TokenBatch,
     *,
-    limit: Annotated[Scheduled, Field(gt=0, description="longest completion, tokens")],
-    right_short: Annotated[Scheduled, Field(description="right, at length 0")] = 2.0,
-    right_long: Annotated[Scheduled, Field(description="right, at the limit")] = 1.0,
-    wrong_short: Annotated[Scheduled, Field(description="wrong, at length 0")] = -10.0,
-    wrong_long: Annotated[Scheduled, Field(description="wrong, just below the limit")] = 0.0,
-    exceeded: Annotated[Scheduled, Field(description="at or beyond the limit")] = -10.0,
+    limit: Annotated[Scheduled, Field(gt=0, description="Longest completion, tokens")],
+    right_short: Annotated[
+        Scheduled, Field(description="Reward of a right answer at length 0")
+    ] = 2.0,
+    right_long: Annotated[
+        Scheduled, Field(description="Reward of a right answer at the limit")
+    ] = 1.0,
+    wrong_short: Annotated[
+        Scheduled, Field(description="Reward of a wrong answer at length 0")
+    ] = -10.0,
+    wrong_long: Annotated[
+        Scheduled, Field(description="Reward of a wrong answer just below the limit")
+    ] = 0.0,
+    exceeded: Annotated[Scheduled, Field(description="Reward at or beyond the limit")] = -10.0,
 ) -> torch.Tensor:
     """A new reward from correctness and length alone: short right answers, long wrong attempts.
 

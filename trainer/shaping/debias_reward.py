@@ -43,14 +43,17 @@ def debias_reward(
     batch: TokenBatch,
     *,
     false_positive: Annotated[
-        Scheduled, Field(ge=0, lt=1, description="share of wrong answers that pass")
+        Scheduled, Field(ge=0, lt=1, description="Share of wrong answers that pass")
     ],
     false_negative: Annotated[
-        Scheduled, Field(ge=0, lt=1, description="share of right answers that fail")
+        Scheduled, Field(ge=0, lt=1, description="Share of right answers that fail")
     ],
     form: Annotated[
         Literal["backward", "forward"],
-        Field(description="rescale the reward, or reweigh the score; the latter never divides"),
+        Field(
+            description="Form of the correction: rescaled reward, or reweighted score, which "
+            "never divides"
+        ),
     ] = "backward",
 ) -> torch.Tensor:
     """The reward whose expectation, over the verifier's errors, is that of a perfect verifier's.

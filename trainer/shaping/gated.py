@@ -18,12 +18,17 @@ def gated(
     batch: TokenBatch,
     *,
     components: Annotated[
-        list[str], Field(min_length=1, description="step rewards that are added")
+        list[str], Field(min_length=1, description="Components to add as step rewards")
     ],
-    gate: Annotated[Scheduled, Field(description="smallest outcome that opens it")] = 0.5,
-    strict: Annotated[bool, Field(description="the outcome must be above the gate")] = False,
+    gate: Annotated[
+        Scheduled, Field(description="Smallest outcome reward that opens the gate")
+    ] = 0.5,
+    strict: Annotated[
+        bool, Field(description="Whether the outcome must exceed the gate, not only reach it")
+    ] = False,
     gate_penalties: Annotated[
-        bool, Field(description="also hide negative step rewards behind the gate")
+        bool,
+        Field(description="Whether negative step rewards behind a closed gate are dropped too"),
     ] = False,
 ) -> torch.Tensor:
     """The outcome reward, plus the named components where the outcome reaches the gate.

@@ -35,13 +35,14 @@ def heron(
     batch: TokenBatch,
     *,
     factors: Annotated[
-        list[str], Field(min_length=1, description="components, the most important first")
+        list[str], Field(min_length=1, description="Components, the most important first")
     ],
-    lower_is_better: Annotated[list[str], Field(description="factors of which less is better")] = (
+    lower_is_better: Annotated[list[str], Field(description="Factors of which less is better")] = (
         _NONE
     ),
     margin: Annotated[
-        Scheduled, Field(ge=0, description="difference that counts, in standard deviations")
+        Scheduled,
+        Field(ge=0, description="Smallest difference that counts, in standard deviations"),
     ] = 0.5,
 ) -> torch.Tensor:
     """Pairs won less pairs lost against the samples of the same group, over their number: -1 to 1.

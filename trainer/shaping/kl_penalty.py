@@ -19,7 +19,7 @@ from trainer.shaping import shaping
 def kl_penalty(
     batch: TokenBatch,
     *,
-    coef: Annotated[Scheduled, Field(ge=0, description="reward units a nat")] = 0.05,
+    coef: Annotated[Scheduled, Field(ge=0, description="Penalty in reward units per nat")] = 0.05,
 ) -> torch.Tensor:
     """Reward minus `coef` times the sum over the sample's tokens of log-prob minus reference.
 

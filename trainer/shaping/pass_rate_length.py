@@ -19,14 +19,17 @@ def pass_rate_length(
     batch: TokenBatch,
     *,
     frac: Annotated[
-        Scheduled, Field(ge=0, le=1, description="share of the step's problems that are shortened")
+        Scheduled, Field(ge=0, le=1, description="Share of the step's problems that are shortened")
     ] = 0.2,
     alpha: Annotated[
-        Scheduled, Field(ge=0, lt=1, description="largest share of the reward that length can take")
+        Scheduled, Field(ge=0, lt=1, description="Largest share of the reward that length can take")
     ] = 0.2,
     select: Annotated[
         Literal["top", "threshold"],
-        Field(description="the problems with the highest pass rates, or all of at least 1 - frac"),
+        Field(
+            description="Problems to shorten: those with the highest pass rates, or all of "
+            "at least 1 - frac"
+        ),
     ] = "top",
 ) -> torch.Tensor:
     """The reward, less for longer right answers in the groups with the highest pass rates.

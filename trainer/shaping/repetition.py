@@ -18,9 +18,10 @@ def repetition(
     batch: TokenBatch,
     *,
     penalty: Annotated[
-        Scheduled, Field(ge=0, description="if everything repeats, reward units")
+        Scheduled,
+        Field(ge=0, description="Penalty of a fully repetitive response, in reward units"),
     ] = 0.1,
-    size: Annotated[int, Field(gt=0, description="tokens in a row that count as a phrase")] = 20,
+    size: Annotated[int, Field(gt=0, description="Tokens in a row that count as a phrase")] = 20,
 ) -> torch.Tensor:
     """Reward minus the penalty times the share of the sample's n-grams seen earlier in it.
 

@@ -18,10 +18,10 @@ def running_scale(
     *,
     scale: Annotated[
         Scheduled,
-        Field(gt=0, description="spread of rewards; {name: ema_baseline, metric: reward/std}"),
+        Field(gt=0, description="Spread of rewards; {name: ema_baseline, metric: reward/std}"),
     ],
-    centre: Annotated[Scheduled, Field(description="level that becomes 0, reward units")] = 0.0,
-    eps: Annotated[float, Field(gt=0, description="added to the scale")] = 1e-6,
+    centre: Annotated[Scheduled, Field(description="Reward that is mapped to 0")] = 0.0,
+    eps: Annotated[float, Field(gt=0, description="Constant added to the scale")] = 1e-6,
 ) -> torch.Tensor:
     """Reward minus `centre`, over `scale`, both running averages of earlier steps.
 

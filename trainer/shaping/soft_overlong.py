@@ -17,12 +17,13 @@ from trainer.shaping import shaping
 def soft_overlong(
     batch: TokenBatch,
     *,
-    limit: Annotated[Scheduled, Field(gt=0, description="longest completion, tokens")],
+    limit: Annotated[Scheduled, Field(gt=0, description="Longest completion, tokens")],
     buffer: Annotated[
-        Scheduled, Field(gt=0, description="tokens before it where the penalty grows")
+        Scheduled,
+        Field(gt=0, description="Number of tokens before the limit over which the penalty grows"),
     ],
     factor: Annotated[
-        Scheduled, Field(ge=0, description="penalty at the limit, reward units")
+        Scheduled, Field(ge=0, description="Penalty at the limit, reward units")
     ] = 1.0,
 ) -> torch.Tensor:
     """Reward minus a penalty, 0 up to limit - buffer and `factor` at the limit.

@@ -21,16 +21,17 @@ def think_stages(
     batch: TokenBatch,
     *,
     alpha: Annotated[
-        Scheduled, Field(ge=0, description="pull on the length of right answers")
+        Scheduled, Field(ge=0, description="Strength of the length reward on right answers")
     ] = 0.0,
     beta: Annotated[
-        Scheduled, Field(ge=0, description="pull on the length of wrong answers")
+        Scheduled, Field(ge=0, description="Strength of the length reward on wrong answers")
     ] = 0.0,
     gamma: Annotated[
-        Scheduled, Field(ge=0, le=1, description="share of a mode above which it is paid less")
+        Scheduled,
+        Field(ge=0, le=1, description="Share of a mode above which its reward is reduced"),
     ] = 0.5,
     thinks: Annotated[
-        str, Field(description="component that is 1 for a thought and 0 for none")
+        str, Field(description="Component that is 1 for a thought and 0 for none")
     ] = "thinks",
 ) -> torch.Tensor:
     """The rewards of `think_modes`, with lengths weighed in a group and modes balanced in the step.

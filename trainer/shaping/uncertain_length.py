@@ -18,12 +18,15 @@ from trainer.shaping import shaping
 def uncertain_length(
     batch: TokenBatch,
     *,
-    words: Annotated[Scheduled, Field(ge=0, description="words more at full uncertainty")] = 25.0,
+    words: Annotated[
+        Scheduled, Field(ge=0, description="Number of additional words allowed at full uncertainty")
+    ] = 25.0,
     slope: Annotated[
-        Scheduled, Field(gt=0, description="share lost a word too many, as `length_aware` has it")
+        Scheduled,
+        Field(gt=0, description="Share of the reward lost per excess word, as in `length_aware`"),
     ] = 1 / 500,
     hard_from: Annotated[
-        float, Field(description="difficulty from which it applies, as `length_aware` has it")
+        float, Field(description="Difficulty from which it applies, as in `length_aware`")
     ] = 5.0,
 ) -> torch.Tensor:
     """The reward of `length_aware`, with words * u more allowed on hard problems.

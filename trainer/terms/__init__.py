@@ -1,6 +1,8 @@
 """SLOT term: `(out, batch) -> LossOutput`, per token and not reduced. One file each."""
 
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import Field
 
 from recipes.slots.registry import Registry
 from recipes.slots.schedules import number
@@ -20,8 +22,23 @@ term: Registry[Any, Any] = Registry(
     packages=["trainer.terms"],
     numbers=number,
     slot_options={
-        "coef": (number.field, 1.0),
-        "mask": (Literal["train", "action", "observation"], "train"),
-        "reduction": (Literal["loss", "token_mean"], "loss"),
+        "coef": (
+            Annotated[number.field, Field(description="Coefficient of the term in the objective")],
+            1.0,
+        ),
+        "mask": (
+            Annotated[
+                Literal["train", "action", "observation"],
+                Field(description="Tokens that the term is computed on"),
+            ],
+            "train",
+        ),
+        "reduction": (
+            Annotated[
+                Literal["loss", "token_mean"],
+                Field(description="Reduction of the term: the loss's own, or a mean over tokens"),
+            ],
+            "loss",
+        ),
     },
 )

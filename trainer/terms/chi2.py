@@ -36,7 +36,11 @@ def chi2(
     batch: TokenBatch,
     *,
     root: Annotated[
-        bool, Field(description="of the minibatch's mean; without it the divergence itself")
+        bool,
+        Field(
+            description="Whether to use the root of the minibatch's mean, in place of the "
+            "divergence itself"
+        ),
     ] = True,
 ) -> LossOutput:
     """e^l + e^-l - 2 of the sequence's log ratio to the reference, or that under a square root.

@@ -18,9 +18,7 @@ def demonstration_nll(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    of: Annotated[
-        Literal["correct", "all"], Field(description="samples that are imitated")
-    ] = "correct",
+    of: Annotated[Literal["correct", "all"], Field(description="Samples to imitate")] = "correct",
 ) -> LossOutput:
     """Minus the log-prob of the tokens of right samples.
 

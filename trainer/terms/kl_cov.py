@@ -34,7 +34,7 @@ def kl_cov(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    frac: Annotated[Scheduled, Field(ge=0, le=1, description="share of the trained tokens")] = 2e-3,
+    frac: Annotated[Scheduled, Field(ge=0, le=1, description="Share of the trained tokens")] = 2e-3,
 ) -> LossOutput:
     """The absolute log ratio to the old policy, on the tokens of the largest covariance only.
 

@@ -19,7 +19,10 @@ def kl_k2(
     batch: TokenBatch,
     *,
     to: Annotated[
-        Literal["ref", "old"], Field(description="the frozen reference, or this step's old policy")
+        Literal["ref", "old"],
+        Field(
+            description="Policy to compare with: the frozen reference, or this step's old policy"
+        ),
     ] = "ref",
 ) -> LossOutput:
     """Half the squared difference of the log-probs of the policy and of the fixed one.

@@ -19,10 +19,17 @@ def kl_k3(
     batch: TokenBatch,
     *,
     to: Annotated[
-        Literal["ref", "old"], Field(description="the frozen reference, or this step's old policy")
+        Literal["ref", "old"],
+        Field(
+            description="Policy to compare with: the frozen reference, or this step's old policy"
+        ),
     ] = "ref",
     ratio_weighted: Annotated[
-        bool, Field(description="multiply by the policy's ratio: the gradient of the reverse KL")
+        bool,
+        Field(
+            description="Whether to multiply by the policy's ratio, for the gradient of the "
+            "reverse KL"
+        ),
     ] = False,
 ) -> LossOutput:
     """exp(-d) - 1 + d, where d is the difference of the log-probs of the policy and the fixed one.

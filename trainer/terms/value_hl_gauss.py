@@ -32,14 +32,15 @@ def value_hl_gauss(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    low: Annotated[float, Field(description="lower edge of the first bin, reward units")] = -0.1,
-    high: Annotated[float, Field(description="upper edge of the last bin, reward units")] = 1.1,
+    low: Annotated[float, Field(description="Lower edge of the first bin, reward units")] = -0.1,
+    high: Annotated[float, Field(description="Upper edge of the last bin, reward units")] = 1.1,
     sigma: Annotated[
-        float, Field(ge=0, description="width of the target in bin widths; 0 is two-hot")
+        float, Field(ge=0, description="Width of the target in bin widths; 0 = two-hot")
     ] = 0.75,
-    gamma: Annotated[Scheduled, Field(ge=0, le=1, description="discount for each token")] = 1.0,
+    gamma: Annotated[Scheduled, Field(ge=0, le=1, description="Discount for each token")] = 1.0,
     lam: Annotated[
-        Scheduled, Field(ge=0, le=1, description="decay of the target's trace; 1 is Monte Carlo")
+        Scheduled,
+        Field(ge=0, le=1, description="Decay of the target's trace; 1 = Monte Carlo returns"),
     ] = 1.0,
 ) -> LossOutput:
     """Cross-entropy between the critic's bins and the return, spread over bins by a Gaussian.

@@ -21,11 +21,12 @@ def value_loss(
     batch: TokenBatch,
     *,
     clip: Annotated[
-        Scheduled, Field(ge=0, description="farthest a value may move in one step; 0 is no bound")
+        Scheduled, Field(ge=0, description="Largest change of a value in one step; 0 = unbounded")
     ] = 0.2,
-    gamma: Annotated[Scheduled, Field(ge=0, le=1, description="discount for each token")] = 1.0,
+    gamma: Annotated[Scheduled, Field(ge=0, le=1, description="Discount for each token")] = 1.0,
     lam: Annotated[
-        Scheduled, Field(ge=0, le=1, description="decay of the target's trace; 1 is Monte Carlo")
+        Scheduled,
+        Field(ge=0, le=1, description="Decay of the target's trace; 1 = Monte Carlo returns"),
     ] = 1.0,
 ) -> LossOutput:
     """Half the squared distance of the value from the return; the larger of plain and clipped.

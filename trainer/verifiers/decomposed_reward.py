@@ -35,19 +35,23 @@ async def decomposed_reward(
     response: str,
     *,
     local: Annotated[
-        LocalModelSpec, Field(description="a reward model trained with `heads` above 0")
+        LocalModelSpec, Field(description="Reward model trained with `heads` above 0")
     ],
     preferences: Annotated[
         str,
         HashFiles(),
-        Field(min_length=1, description="file of the user's comparisons; 5 to 15 are enough"),
+        Field(min_length=1, description="File of the user's comparisons; 5 to 15 are enough"),
     ],
-    columns: Annotated[PairColumns, Field(description="of that file")] = _COLUMNS,
+    columns: Annotated[PairColumns, Field(description="Columns of that file")] = _COLUMNS,
     temperature: Annotated[
-        float, Field(gt=0, description="of the softmax over heads; low trusts the best head alone")
+        float,
+        Field(
+            gt=0,
+            description="Temperature of the softmax over heads; low values use the best head alone",
+        ),
     ] = 1.0,
     threshold: Annotated[
-        float, Field(description="reward above which the response counts as correct")
+        float, Field(description="Reward above which the response counts as correct")
     ] = 0.0,
 ) -> Verdict:
     """Heads of a decomposed reward model, weighted by how well each orders a user's comparisons.

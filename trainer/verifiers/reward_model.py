@@ -39,18 +39,22 @@ async def reward_model(
     response: str,
     *,
     local: Annotated[
-        LocalModelSpec | None, Field(description="a model loaded into this process")
+        LocalModelSpec | None, Field(description="Model loaded into this process")
     ] = None,
     endpoint: Annotated[
-        EndpointSpec | None, Field(description="a vLLM pooling server; address without /v1")
+        EndpointSpec | None, Field(description="Address of a vLLM pooling server, without /v1")
     ] = None,
     route: Annotated[
-        Literal["classify", "pooling"], Field(description="of the server; `local` ignores it")
+        Literal["classify", "pooling"], Field(description="Route of the server; `local` ignores it")
     ] = "classify",
-    mean: Annotated[float, Field(description="subtracted from the model's output")] = 0.0,
-    std: Annotated[float, Field(gt=0, description="what is left is divided by it")] = 1.0,
+    mean: Annotated[
+        float, Field(description="Mean that is subtracted from the model's output")
+    ] = 0.0,
+    std: Annotated[
+        float, Field(gt=0, description="Standard deviation by which the centred output is divided")
+    ] = 1.0,
     threshold: Annotated[
-        float, Field(description="reward above which the response counts as correct")
+        float, Field(description="Reward above which the response counts as correct")
     ] = 0.0,
 ) -> Verdict:
     """The output of a sequence classifier with one label for task and response, normalised.

@@ -49,23 +49,29 @@ class LaunchSpec(Spec):
     """vLLM servers that the trainer starts on its own machine, one per share of the devices."""
 
     devices: Annotated[
-        str, Field(pattern=r"^(\d+(,\d+)*)?$", description="GPUs to serve on, as `4,5,6,7`")
+        str, Field(pattern=r"^(\d+(,\d+)*)?$", description="GPUs to serve on, such as `4,5,6,7`")
     ] = ""
-    tensor_parallel_size: Annotated[
-        int, Field(gt=0, description="GPUs of one server; the devices are shared out so")
-    ] = 1
+    tensor_parallel_size: Annotated[int, Field(gt=0, description="Number of GPUs per server")] = 1
     port: Annotated[
         int,
-        Field(ge=0, lt=65536, description="of the first server, the next on the next; 0: any free"),
+        Field(
+            ge=0,
+            lt=65536,
+            description="Port of the first server; further servers use the next ones; 0 = "
+            "any free port",
+        ),
     ] = 0
     gpu_memory_utilization: Annotated[
-        float, Field(gt=0, lt=1, description="share of a GPU's memory for weights and cache")
+        float, Field(gt=0, lt=1, description="Share of a GPU's memory for weights and KV cache")
     ] = 0.9
     max_sequences: Annotated[
-        int, Field(gt=0, description="sequences that one server decodes at the same time")
+        int,
+        Field(
+            gt=0, description="Maximum number of sequences that one server decodes at the same time"
+        ),
     ] = 256
     start_timeout_s: Annotated[
-        float, Field(gt=0, description="longest wait for a server to load its model")
+        float, Field(gt=0, description="Time limit for a server to load its model, in seconds")
     ] = 900.0
 
     @model_validator(mode="after")
