@@ -123,9 +123,7 @@ class CriticSpec(Spec):
     ] = "separate"
     path: Annotated[
         str | None,
-        Field(
-            description="Folder of a language model, reward model or exported critic; null = the policy"
-        ),
+        Field(description="Folder of a language model, reward model or critic; null = the policy"),
     ] = None
     optimizer: Annotated[
         OptimizerSpec | None,
