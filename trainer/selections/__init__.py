@@ -20,7 +20,7 @@ class SelectionFunction(Protocol):
 
 Statistics = Annotated[
     Literal["all", "kept"],
-    Field(description="samples that the advantages compare: all of them, or the kept ones alone"),
+    Field(description="Samples that the advantages compare: all of them, or the kept ones alone"),
 ]
 selection: Registry[Any, Any] = Registry(
     "selection",
