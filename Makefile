@@ -19,7 +19,7 @@ export DS_BUILD_OPS := 0
 QUIET := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(QUIET) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: quickstart test unit check bench docs hooks
+.PHONY: quickstart test unit bubblewrap check bench docs hooks
 
 # The same files each time: the two runs are repeated from the start, and only they are replaced.
 quickstart: $(STAMPS)/run
@@ -27,11 +27,15 @@ quickstart: $(STAMPS)/run
 	$(QUIET) $(BIN)/temper sft recipes/quickstart_sft.yaml
 	$(QUIET) $(BIN)/temper train recipes/quickstart.yaml
 
-test: $(STAMPS)/dev $(VLLM)
+test: $(STAMPS)/dev $(VLLM) bubblewrap
 	$(PYTEST)
 
 unit: $(STAMPS)/dev
 	$(PYTEST) -m "not slow"
+
+# The strongest sandbox for untrusted programs: a system package, installed where that is allowed.
+bubblewrap:
+	@sh .ci/bubblewrap
 
 check: $(STAMPS)/dev
 	$(BIN)/ruff check .
