@@ -1,7 +1,7 @@
-"""The seam between training and generation: what an engine is, gets and shares with the others.
+"""The interface between training and generation, and what all engines share.
 
 Engine, WeightSource    how the trainer and environments see an engine, and engines the weights
-EngineContext           what an engine is told when it is made
+EngineContext           what an engine is made with
 check_prompt, NO_ROOM, StopStrings    what every engine does with a request
 """
 

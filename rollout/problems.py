@@ -28,7 +28,7 @@ _EXAMPLES = 5  # that a message shows
 
 
 class ProblemsSpec(Spec):
-    """Where the problems come from and how they are asked."""
+    """Where the problems come from, and how they become prompts."""
 
     source: Annotated[SlotEntry, source.nested]
     system_prompt: Annotated[str, Field(description="System message; '' = none")] = ""

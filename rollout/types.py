@@ -151,7 +151,7 @@ class Drop:
     bucket: Bucket = Bucket.FILTERED
 
     def __post_init__(self) -> None:
-        given: object = self.bucket  # filters are anybody's code
+        given: object = self.bucket  # a filter may be a user's code
         if not isinstance(given, Bucket):
             known = ", ".join(f"Bucket.{bucket.name}" for bucket in Bucket)
             raise TypeError(
@@ -185,7 +185,7 @@ class EngineDied(Exception):
 
 
 class Interrupted(Exception):
-    """A stop was asked for while the collector was waiting for groups."""
+    """A stop was requested while the collector was waiting for groups."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,7 +112,7 @@ class VllmEngine:
             for call, sample in flying:
                 sample.leg += 1
                 self._ask(call, sample)
-        except Exception as error:  # half-pushed weights are nobody's policy
+        except Exception as error:  # weights that arrived in part are no policy
             self._end(f"vLLM did not take version {version}: {error!r}", error)
             self._check_open()
 
@@ -148,7 +148,7 @@ class VllmEngine:
         self._flying[key] = (call, sample)
 
     async def _drive(self) -> None:
-        """Step vLLM until nothing is asked of it; other tasks run between steps."""
+        """Step vLLM until no request is left; other tasks run between steps."""
         try:
             while self._flying:
                 with torch.random.fork_rng(devices=[]):  # its CPU sampler draws from the process's
@@ -157,7 +157,7 @@ class VllmEngine:
                     self._take(output)
                 if self._flying:
                     await asyncio.sleep(0)
-            if self._placement.sleep:  # before whoever waited for the last sample goes on
+            if self._placement.sleep:  # before the caller that waits for the last sample goes on
                 self._started().sleep(level=1)
                 self._asleep = True
         except Exception as error:  # whatever it was, the samples are lost
@@ -208,7 +208,7 @@ class VllmEngine:
             llm.collective_rpc("load_policy", args=(None, folder))
 
     def _push_adapter(self, llm: "LLMEngine", weights: WeightSource, version: int) -> None:
-        """Load the version's adapter under a name of its own; nobody samples from the old one."""
+        """Load the version's adapter under a new name, and remove the old one first."""
         from vllm.lora.request import LoRARequest
 
         folder = weights.adapter_folder(version)

@@ -4,7 +4,7 @@
             load_weights() --ground all samples--> push over gloo or NCCL --> they go on
 
 Requests in flight at a push are aborted and continued from prompt and tokens so far, under the new
-weights: no token is computed on a cache of the old ones. See `vllm_flight`.
+weights: no token is computed on a cache of the old ones. See `vllm_remote/flight.py`.
 
 Whoever may send requests to a server controls it: pause, new weights, any worker method. Launched
 servers listen on the loopback interface and take a random key; run others with a key of your own,
@@ -85,7 +85,7 @@ class VllmServerEngine:
                 for name, tensor in weights.named_tensors()
                 if not (tied and name.endswith("lm_head.weight"))
             ]
-        except Exception as error:  # the servers have not been told, but the run has no policy
+        except Exception as error:  # nothing was sent yet, but the run has no policy
             raise self._end(f"version {version} could not be read: {error!r}", error) from error
         await self._guarded(connection, connection.push_weights(named, version), version)
 

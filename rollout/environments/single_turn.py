@@ -30,7 +30,7 @@ async def single_turn(
 
     A reply that hit the token limit is TRUNCATED_TOKENS and is judged as it stands. A failed
     request gives `n` samples, and an aborted reply one, with status ERROR_ENGINE and a missing
-    verdict; nobody else's samples are touched.
+    verdict; the other samples are not affected.
     """
     prompt_ids = context.renderer.prompt_ids(problem.messages)
     try:

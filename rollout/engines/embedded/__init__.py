@@ -1,1 +1,1 @@
-"""Generation in the trainer's process: decode batch, cache, sampling. Used by `engines/hf.py`."""
+"""Generation in the trainer's process, used by `engines/hf.py`: import `HfEngine` from `engine`."""

@@ -91,7 +91,7 @@ class SampleInFlight:
 
 
 class Batch:
-    """Every sample that the engine has been asked for and has not returned."""
+    """Every requested sample that the engine has not returned yet."""
 
     def __init__(self, *, stop_ids: Sequence[int], max_slots: int, device: torch.device) -> None:
         self._stop_ids = np.array(stop_ids, dtype=np.int64)
@@ -257,6 +257,6 @@ class Batch:
             for hole, mover in zip(holes, movers, strict=True):
                 self._running[hole] = self._running[mover]
         del self._running[keep:]
-        if self.is_empty:  # memory goes back to whoever trains next
+        if self.is_empty:  # the memory is free for training
             self._cache = SlotCache()
             self._state, self._drawn = np.zeros(0, _STATE), np.zeros((0, 0), _DRAWN)

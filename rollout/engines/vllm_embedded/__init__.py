@@ -1,1 +1,5 @@
-"""vLLM in the trainer's process: how it starts, and its outputs as completions."""
+"""vLLM in the trainer's process: its start, and its requests as samples.
+
+Import `start` and `Placement` from `start`, and `FlyingSample`, which the servers' engine uses too,
+from `samples`.
+"""

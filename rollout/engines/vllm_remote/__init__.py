@@ -1,1 +1,5 @@
-"""vLLM servers: launch, connect, requests in flight, and weights pushed to them."""
+"""vLLM servers: launch, connection, requests in flight, and weights pushed to them.
+
+Import `Connection` from `connect` and `LaunchSpec` from `launch`; `worker`, `gloo` and `guard` run
+in the servers' processes.
+"""

@@ -103,14 +103,15 @@ def test_decoding_goes_on_where_the_cache_has_to_grow():
             seen[slot] = torch.cat([keys, pair[0]]), torch.cat([values, pair[1]])
 
 
-def test_more_slots_of_the_same_length_and_longer_ones_of_the_same_number_both_find_room():
+def test_slots_and_lengths_grow_one_without_the_other():
     cache = SlotCache()
     short, _, key, value = recorded([3])
     cache.fill(short, [0], 0)
-    cache.fill(short, [0] * 5, 1)  # more slots
+    cache.fill(short, [0] * 5, 1)  # six slots in place of one
+    cache.fill(short, [0], 6)  # one more than there are
     long, _, long_key, long_value = recorded([100], seed=5)
-    cache.fill(long, [0], 5)  # a longer one
-    out, new = one_more(cache, [3, 3, 3, 3, 3, 100])
-    for slot in range(5):
+    cache.fill(long, [0], 6)  # a longer one in the same slots
+    out, new = one_more(cache, [3] * 6 + [100])
+    for slot in range(6):
         assert torch.allclose(out[slot], whole(key, value, new, slot), atol=1e-6)
-    assert torch.allclose(out[5], whole(long_key, long_value, new, 5), atol=1e-6)
+    assert torch.allclose(out[6], whole(long_key, long_value, new, 6), atol=1e-6)
