@@ -42,7 +42,7 @@ _BARE = re.compile(r"\s*([^\s{])")
 _BRACE = re.compile(r"\\\\|\\[{}]|[{}]")
 _PERCENT = re.compile(r"\s*\$?\s*\\?%")
 _OPERAND = re.compile(
-    r"(?:(?:^|[^\s])\s*[-+/]|[\d^]|\\(?:cdot|times|div|pm|sqrt|frac|lnot|not|neg?)\{?)\s*\$?$"
+    r"(?:\S\s*[-+/]|[-+/](?=\$?$)|[\d^]|\\(?:cdot|times|div|pm|sqrt|frac|lnot|not|neg?)\{?)\s*\$?$"
 )
 _OPERATES = re.compile(
     r"\s*(?:[+/^](?!\s*\{?\\?circ)|\\(?:cdot|times|div|pm|sqrt|frac)\b|[a-z\d]\s*\$)"
@@ -206,17 +206,18 @@ def _boxed(text: str) -> tuple[str, ...] | None:
         return None
     content, start, end = box
     before = text[max(0, start - _BESIDE) : start]
-    after = re.split(r"[.,;\n]", text[end : end + _BESIDE])[0]
+    after = re.split(r"\.(?!\d)|[;\n]", text[end : end + _BESIDE])[0]
     if _OPERAND.search(before) or _OPERATES.match(after):
         raise Unread("the box is a part of a formula")
-    said = words_of(_COMMAND.sub(" ", _CLAUSE_START.split(before.rpartition("=")[2])[-1]))
+    said = words_of(_COMMAND.sub(" ", re.split(r"[.!?;:,=\n]", before)[-1]))
     said = [word for word in said if word not in ("at-least", "at-most")]
     refuse(said[-1:], "computes")
     refuse(said[-3:])
     if said[-1:] == ["than"] or (said[-1:] == ["of"] and not has(said[-2], "measures")):
         raise Unread(f"{' '.join(said[-2:])!r} before the box")
-    following = words_of(_COMMAND.sub(" ", after))
-    refuse(following[:1], "computes")
+    following = words_of(_COMMAND.sub(" ", after.lstrip(" $,").split(",")[0]))
+    if not re.match(r"[\s$]*,", after):  # `\boxed{8}, not 9` is a contrast
+        refuse(following[:1], "computes")
     if following and has(following[0], "states"):
         refuse(following[1:4])
     previous = _last_box(text[:start])

@@ -14,9 +14,9 @@ from itertools import pairwise
 from rewards.answers.wording.number_words import NUMBER_WORDS
 
 _TABLE = """
-denies     not never neither nor cannot either unsure unknown wrong incorrect false untrue perhaps
-denies     maybe possibly doubt deny guess something anything whatever mistake wait candidates
-denies     at-least at-most
+denies     nobody nothing hardly barely scarcely not never neither nor cannot either unsure unknown
+denies     wrong incorrect false untrue perhaps maybe possibly doubt deny guess something anything
+denies     whatever mistake wait candidates at-least at-most
 divides    upwards onwards thereabouts always sometimes besides does or no none if else otherwise
 divides    without unless except instead but alternatively actually however although
 computes   twice double triple thrice half quarter squared cubed factorial plus minus divided
@@ -25,7 +25,7 @@ states     is are was were be equals equal
 leads      so thus hence therefore then now finally also since and the a an our my this that these
 leads      it there they we i he she you exactly precisely only just about approximately in to get
 leads      find have obtain conclude see means think believe say should would will must has
-leads      definitely certainly step
+leads      definitely certainly
 grades     final correct right exact same possible such smallest largest least greatest minimum
 grades     maximum required desired numerical simplified overall common
 measures   answer answers ans result value total sum amount cost price profit distance length width
@@ -167,7 +167,8 @@ def check_label(text: str, *, one: bool = False, counted: bool = False) -> None:
 def _check_phrase(words: Sequence[str]) -> None:
     """Accept any words after a preposition but conjunctions, and numbers that are not spans."""
     for before, word in pairwise(words):
-        if has(word, "divides") or (has(word, "numbers") and not has(before, "spans")):
+        number = has(word, "numbers") and not has(before, "spans")
+        if number or has(word, "divides") or _is_letter(word):
             raise Unread(f"{word!r} after a number")
 
 

@@ -84,3 +84,11 @@ def without_condition(tokens: list[MathToken]) -> list[MathToken]:
                 return tokens
             return tokens[:place]
     return tokens
+
+
+def is_condition(tokens: list[MathToken]) -> bool:
+    """Whether an item of a list is `where k is an integer`."""
+    if not tokens or tokens[0].kind != "word" or not has(tokens[0].text.lower(), "limits"):
+        return False
+    check_condition(words_in(tokens[1:]))
+    return True

@@ -230,6 +230,11 @@ class _Lexer:
             self.at = start
             return
         content, end = self._group(start)
+        function = content.strip()
+        if function in known.FUNCTIONS and (name == "operatorname" or function in ("ln", "lg")):
+            self._add(*known.command(function))
+            self.at = end
+            return
         inner = _Lexer(content, roman=True, depth=self.depth)
         inner.gap = self.gap or content[:1].isspace()
         inner.follows = any(token.kind != "open" for token in self.tokens)

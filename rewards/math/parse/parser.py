@@ -15,6 +15,7 @@ from rewards.answers.unicode_math import to_latex
 from rewards.answers.wording.roles import Unread
 from rewards.math.parse import items
 from rewards.math.parse.asides import (
+    is_condition,
     without_condition,
     without_gloss,
     without_introduction,
@@ -103,6 +104,8 @@ def read(tokens: list[MathToken]) -> Form:
     if isinstance(plain_words, Field | MathGroup | Scalar):
         return plain_words
     parts = listed(tokens)
+    if len(parts) > 1 and is_condition(parts[-1]):
+        return read(tokens[: -len(parts[-1])])
     if len(parts) > 1:
         return _list(tokens, parts)
     return plain_words or _one(tokens)

@@ -68,6 +68,8 @@ def _equated(parts: list[list[MathToken]], signs: list[str], read: Reader) -> Fo
         try:
             left, right = (scalar.parse(part).value for part in parts)
         except Unread:
+            if any(t.kind == "word" for t in parts[0]):
+                raise
             return Named("", read(parts[1]))
         if left.free_symbols or right.free_symbols:
             return Relation(left, "=", right)

@@ -70,3 +70,53 @@ def test_a_fraction_equals_itself_in_every_notation(above: int, below: int) -> N
     ):
         assert verdict(gold, rf"\boxed{{{text}}}")
     assert not verdict(gold, rf"\boxed{{{above + 1}/{below}}}")
+
+
+@pytest.mark.parametrize(
+    ("gold", "response"),
+    [
+        ("5", "The answer is twice 5."),
+        ("5", "Half of the answer is 5."),
+        ("5", "Nobody gets 5."),
+        ("5", r"\boxed{5} or 6"),
+        ("5", r"$\boxed{5}^2$"),
+        ("5", r"twice $\boxed{5}$"),
+        ("5", r"\boxed{5 \text{ more than } x}"),
+        ("5", r"\boxed{x \text{ such that } x = 5}"),
+        ("11", r"\boxed{\text{multiples of }11}"),
+        ("11", r"\boxed{11\text{ times }x}"),
+        ("2", r"\boxed{\operatorname{ln}(2)}"),
+        ("50", r"\boxed{50\% \text{ off}}"),
+        ("x^2+1", r"\boxed{x^2+1 \text{ is a factor}}"),
+        ("y=2x+3", r"\boxed{\text{perpendicular to } y=2x+3}"),
+        ("7", "\\boxed{\u4e0d\u662f7}"),
+        ("7", "\\boxed{\u0644\u064a\u0633 7}"),
+        ("7", "\\boxed{7\\text{ \u7684\u500d\u6570}}"),
+    ],
+)
+def test_a_word_that_is_not_known_to_leave_a_number_alone_makes_the_answer_wrong(
+    gold: str, response: str
+) -> None:
+    assert not verdict(gold, response)
+
+
+@pytest.mark.parametrize(
+    ("gold", "response"),
+    [
+        ("18", r"\boxed{18 \text{ eggs}}"),
+        ("18", "So she has 18 eggs left."),
+        ("5", "He pays $5 per week."),
+        ("5", r"\boxed{5\text{ distinct real solutions}}"),
+        ("22", r"\boxed{22 \text{ pens and pencils}}"),
+        (r"\ln 2", r"\boxed{\operatorname{ln}(2)}"),
+        (r"\frac12", r"\boxed{\frac12} or $0.5$"),
+        ("8", r"The answer is $\boxed{8}$, not 9."),
+        ("90", r"$\boxed{90}^\circ$"),
+        ("5", r"- \boxed{5}"),
+        ("12", r"\boxed{\text{Area of triangle }ABC = 12}"),
+        ("(1,2)", r"\boxed{\text{the point }(1,2)}"),
+        ("5", r"\boxed{k=5\text{, where }k\in\mathbb{Z}}"),
+    ],
+)
+def test_words_that_are_known_to_leave_an_answer_alone_are_read(gold: str, response: str) -> None:
+    assert verdict(gold, response)
