@@ -9,16 +9,27 @@ model of the hub is what its cache holds; one that was never fetched has no hash
 
 import functools
 import hashlib
+import json
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from recipes.errors import relative
+from rewards.types import JSON
 
 _LETTERS = 12  # of a hash that people compare
 _READERS = 4
 _SUFFIXES = frozenset(
     (".safetensors", ".bin", ".pt", ".pth", ".json", ".jsonl", ".txt", ".model", ".jinja", ".py")
 )
+
+
+def hash_of(values: Iterable[JSON]) -> str:
+    """One hash of plain values, in their order."""
+    digest = hashlib.sha256()
+    for value in values:
+        digest.update(json.dumps(value, sort_keys=True).encode() + b"\n")
+    return digest.hexdigest()[:_LETTERS]
 
 
 def hashes_of(path: str) -> dict[str, str]:

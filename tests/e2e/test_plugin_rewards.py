@@ -102,9 +102,9 @@ def test_a_changed_plugin_is_refused_on_a_resume_unless_allowed(tmp_path):
     assert (
         "were given by another verifier" in refused.stderr and "the code of score" in refused.stderr
     )
-    assert "--set limits.allow_verifier_change=true" in refused.stderr
+    assert "--set 'limits.allow_change=[verifier]'" in refused.stderr
 
-    allow = {"limits__allow_verifier_change": "true"}
+    allow = {"limits__allow_change": "[verifier]"}
     allowed = launch(settings(base, run, plugin, steps=3, **allow), resume=True)
     assert allowed.returncode == 0, allowed.stderr
     assert "the verifier is another one than before" in allowed.stderr

@@ -21,14 +21,16 @@ from eval.progress import shown
 from eval.report import Report
 from eval.suite import Suite, load_suite
 from recipes.loading.load import parse_overrides
-from recipes.slots.registry import build, call_on_run_start, function_of
+from recipes.slots.registry import build, call_on_run_start, function_of, to_plain
 from recipes.slots.spec import JSON
+from rewards.audit.file_hashes import hash_of
 from rewards.types import Problem
 from rollout.engines import engine
 from rollout.environments import RolloutContext
 from rollout.generation import Engine, EngineContext
 from rollout.problems import load_problems
 from rollout.render import Renderer
+from rollout.serialize import problem_to_dict
 from rollout.verification import VerifierRunner
 from trainer.models.load import load_model, load_tokenizer, model_folder, readable_model
 from trainer.monitor.plots import picture
@@ -65,6 +67,15 @@ class Evaluation:
         self._renderer = renderer
         self._folder = folder
         self._total = total
+
+    def fingerprints(self) -> dict[str, str]:
+        """A hash of each suite's settings and rows, by its name."""
+        return {
+            scheduled.suite.name: hash_of(
+                [to_plain(scheduled.suite), *map(problem_to_dict, scheduled.problems)]
+            )
+            for scheduled in self._scheduled
+        }
 
     def is_due(self, done: int) -> bool:
         """Whether `due` has anything to do once `done` steps are done."""

@@ -246,7 +246,9 @@ class RecordSpec(Spec):
 
 
 class LimitsSpec(Spec):
-    """When a run that goes wrong stops by itself."""
+    """When a run that goes wrong stops by itself, and which changes a resume accepts."""
+
+    renamed = {"allow_verifier_change": "allow_change"}
 
     max_missing_frac: Annotated[
         float, Field(gt=0, le=1, description="Largest share of missing verdicts")
@@ -264,9 +266,12 @@ class LimitsSpec(Spec):
         int,
         Field(gt=0, description="Maximum number of refills of a step's groups (dynamic sampling)"),
     ] = 20
-    allow_verifier_change: Annotated[
-        bool, Field(description="Whether to continue a checkpoint with a changed verifier")
-    ] = False
+    allow_change: Annotated[
+        list[
+            Literal["verifier", "problems", "model", "tokenizer", "critic", "teacher", "evaluate"]
+        ],
+        Field(description="Inputs that may differ from those of the resumed checkpoint"),
+    ] = []
 
 
 class WatchBound(Spec):

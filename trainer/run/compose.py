@@ -58,6 +58,7 @@ from trainer.policy.policy import Policy
 from trainer.policy.publish import ProbeFailed, Publisher
 from trainer.recipe.check import load_recipe
 from trainer.recipe.config import Recipe, differences
+from trainer.run.inputs import fingerprints, refuse_other_inputs
 from trainer.run.reward_monitor import RewardMonitor, build_reward_monitor, refuse_another_verifier
 from trainer.run.run import Run, RunStopped
 from trainer.run.run_metadata import write_origin
@@ -152,6 +153,11 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     with with_source_location(loaded, "problems"):
         fitting = drop_overlong(problems, renderer, _prompt_room(recipe))
     evaluation = Evaluation(recipe.evaluate, renderer, folder, recipe.steps)
+    inputs = {}
+    if launched_as_main():
+        inputs = fingerprints(recipe, problems, evaluation.fingerprints())
+        if newest is not None:
+            _say(refuse_other_inputs(recipe, load_host(newest), inputs))
     algorithm = Algorithm(recipe.slots, updates_per_step=recipe.minibatches)
     with with_source_location(loaded), readable_model(recipe.model.path):
         policy = Policy(
@@ -224,6 +230,7 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         progress=progress,
         stop=stop,
         recorder=recorder,
+        inputs=inputs,
     )
     if newest is not None:
         policy.load(newest / "policy")

@@ -91,7 +91,7 @@ def refuse_another_verifier(recipe: Recipe, saved: Mapping[str, JSON]) -> str:
     found, unknown = changes(saved["provenance"], recipe.verifier)
     if not found:
         return unknown
-    if recipe.limits.allow_verifier_change:
+    if "verifier" in recipe.limits.allow_change:
         told = f"the verifier is another one than before: {'; '.join(found)}"
         return f"{told}; {unknown}" if unknown else told
     raise RecipeError(
@@ -100,7 +100,7 @@ def refuse_another_verifier(recipe: Recipe, saved: Mapping[str, JSON]) -> str:
                 path="verifier",
                 what=f"the checkpoint's rewards were given by another verifier: {change}",
                 fix="bring the old one back, or accept the break with "
-                "--set limits.allow_verifier_change=true",
+                "--set 'limits.allow_change=[verifier]'",
             )
             for change in found
         ]

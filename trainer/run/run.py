@@ -60,6 +60,7 @@ class Run:
     checkpoints: Checkpoints
     progress: Progress
     stop: StopSignal
+    inputs: Mapping[str, JSON] = field(default_factory=dict)  # fingerprints, on rank 0
     recorder: Recorder | None = None  # on rank 0
     collecting: bool = False  # the policy is still as it was at the boundary
     boundary: Mapping[str, JSON] = field(default_factory=dict)  # host state before this step
@@ -197,6 +198,7 @@ class Run:
         """Everything stateful but the policy, as plain data."""
         return {
             "recipe": describe_recipe(self.recipe),
+            "inputs": self.inputs,
             "progress": self.progress.state_dict(),
             "algorithm": self.algorithm.state_dict(),
             "collector": self.collector.state_dict() if self.collector else {},

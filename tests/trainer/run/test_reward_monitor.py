@@ -97,7 +97,7 @@ def test_another_verifier_is_refused_on_a_resume_unless_allowed(tmp_path):
     other = 'verifier: {name: format, pattern: "[5-9]"}\n'
     with pytest.raises(RecipeError, match=r"verifier: .*pattern \('\[0-4\]' before, '\[5-9\]' now"):
         refuse_another_verifier(recipe(tmp_path, other), saved)
-    allowed = recipe(tmp_path, other + "limits: {allow_verifier_change: true}\n")
+    allowed = recipe(tmp_path, other + "limits: {allow_change: [verifier]}\n")
     assert "pattern" in refuse_another_verifier(allowed, saved)
 
 
