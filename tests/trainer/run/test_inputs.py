@@ -74,7 +74,7 @@ def test_a_suite_that_changed_is_refused_and_one_that_is_new_is_not(tmp_path):
     recipe = started(tmp_path)
     before = saved(recipe)
     assert refuse_other_inputs(recipe, before, now(recipe, {"sums": "0a", "new": "1"})) == ""
-    with pytest.raises(RecipeError, match="the suite sums .* changed"):
+    with pytest.raises(RecipeError, match=r"the suite sums .* changed"):
         refuse_other_inputs(recipe, before, now(recipe, {**SUITES, "sums": "0c"}))
     on_purpose = {**before, "recipe": {**before["recipe"], "evaluate": [{"suite": "sums"}]}}
     assert refuse_other_inputs(recipe, on_purpose, now(recipe, {**SUITES, "sums": "0c"})) == ""
