@@ -26,6 +26,7 @@ from rollout.engines import engine
 from rollout.engines.vllm_embedded.samples import FlyingSample
 from rollout.engines.vllm_remote.connect import Connection, Site
 from rollout.engines.vllm_remote.launch import LaunchSpec
+from rollout.engines.vllm_remote.push import Backend
 from rollout.generation import NO_ROOM, Engine, EngineContext, WeightSource, check_prompt
 from rollout.types import Completion, EngineDied, Sampling
 
@@ -202,13 +203,11 @@ def vllm_server(
     trainer of many processes. Weights go from memory to memory; a request in flight at a push goes
     on under the new ones, each token stamped with the version it was drawn from.
     """
-    backend = transfer
-    if backend == "auto":
-        backend = "nccl" if torch.cuda.is_available() else "gloo"
+    fastest: Backend = "nccl" if torch.cuda.is_available() else "gloo"
     site = Site(
         urls=urls,
         launched=launch,
-        backend=backend,
+        backend=fastest if transfer == "auto" else transfer,
         address=address,
         request_s=request_timeout_s,
         silence_s=silence_timeout_s,

@@ -1,12 +1,12 @@
 """The hf engine's batch: which samples are decoded now, and one token more for each of them.
 
-    add ---> waiting ---admit---> running (slots 0..B-1) ---finished---> Request.completions
+    add ---> waiting ---admit---> running (slots 0..B-1) ---finished---> DecodeRequest.completions
              samples    prompt    one token a step, all                  slot closed at once by
              in order   computed  in one forward                         the last one in use
                         once
 
 The state of the running samples is one numpy row per slot; Python loops only over samples that
-come or go. Who calls `step`, and with which weights, is the engine's affair (hf.py).
+come or go. The engine (engine.py) calls `step`, and chooses the weights.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from rollout.attention import Layout, packing_of
-from rollout.engines.embedded.kv_cache import Index, Recording, SlotCache
+from rollout.engines.embedded.kv_cache import Index, KVRecording, SlotCache
 from rollout.engines.embedded.sampling import sample_tokens
 from rollout.types import Bools, Completion, Finish, Sampling
 
@@ -43,7 +43,7 @@ _DRAWN = np.dtype([("id", np.int32), ("logprob", np.float32), ("version", np.int
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Request:
+class DecodeRequest:
     """`n` samples of one prompt."""
 
     prompt: Index  # [P], P > 0
@@ -64,7 +64,7 @@ class Request:
 class Prefill:
     """A computed prompt, kept until the last sample of its request has a slot."""
 
-    recording: Recording
+    recording: KVRecording
     sequence: int  # of the recording
     logits: Tensor  # [V] of the first new token
 
@@ -73,12 +73,12 @@ class Prefill:
 class SampleInFlight:
     """One sample of a request, waiting or running."""
 
-    request: Request
+    request: DecodeRequest
     index: int
     uniform: Callable[[], float]  # next number in [0, 1) of the sample's own stream
 
     @classmethod
-    def of(cls, request: Request, index: int) -> "SampleInFlight":
+    def of(cls, request: DecodeRequest, index: int) -> "SampleInFlight":
         """Sample `index`; its stream depends on that and the request's seed alone."""
         key = np.array([request.sampling.seed % 2**64, index], dtype=np.uint64)
         stream = np.random.Generator(np.random.Philox(key=key))
@@ -107,17 +107,17 @@ class Batch:
     def is_empty(self) -> bool:
         return not self._waiting and not self._running
 
-    def add(self, request: Request) -> None:
+    def add(self, request: DecodeRequest) -> None:
         """Queue a request's samples."""
         request.waiting = request.n
         self._waiting.extend(SampleInFlight.of(request, i) for i in range(request.n))
 
-    def cancel(self, request: Request) -> None:
+    def cancel(self, request: DecodeRequest) -> None:
         """Forget a request whose caller has gone away."""
         self._waiting = deque(s for s in self._waiting if s.request is not request)
         self._close(np.array([s.request is request for s in self._running], dtype=np.bool_))
 
-    def step(self, forward: Forward, version: int) -> list[Request]:
+    def step(self, forward: Forward, version: int) -> list[DecodeRequest]:
         """One token for every running sample, and the first one for those let in now.
 
         Returns the requests that this completed. The batch must not be empty.
@@ -169,7 +169,7 @@ class Batch:
     def _admit(self, forward: Forward) -> Tensor:
         """Give free slots to waiting samples; returns logits [A, V] of their first tokens."""
         free = self._max_slots - len(self._running)
-        unread: list[Request] = []
+        unread: list[DecodeRequest] = []
         taken: list[SampleInFlight] = []
         tokens = 0
         while self._waiting and len(taken) < free:
@@ -186,9 +186,9 @@ class Batch:
                 request.prefill = Prefill(recording=recording, sequence=i, logits=logits[i])
         return self._seat(taken)
 
-    def _read(self, forward: Forward, sequences: list[Index]) -> tuple[Recording, Tensor]:
+    def _read(self, forward: Forward, sequences: list[Index]) -> tuple[KVRecording, Tensor]:
         """Keys and values of whole sequences, and logits [S, V] after the last token of each."""
-        recording = Recording(packing=packing_of([len(s) for s in sequences], self._device))
+        recording = KVRecording(packing=packing_of([len(s) for s in sequences], self._device))
         ids = torch.from_numpy(np.concatenate(sequences)).to(self._device)
         positions = torch.from_numpy(np.concatenate([np.arange(len(s)) for s in sequences]))
         last = recording.packing.cu_seqlens[1:].long() - 1
@@ -220,7 +220,7 @@ class Batch:
         self._running += samples
         return torch.stack(logits)
 
-    def _retire(self, tokens: Index) -> list[Request]:
+    def _retire(self, tokens: Index) -> list[DecodeRequest]:
         """Hand over the samples that the newest tokens [B] ended, and close their slots."""
         state = self._state[: len(tokens)]
         stopped = (tokens[:, None] == self._stop_ids).any(1)
@@ -231,7 +231,7 @@ class Batch:
         ended = stopped | (state["count"] >= state["limit"])
         if not ended.any():
             return []
-        complete: list[Request] = []
+        complete: list[DecodeRequest] = []
         for slot in np.flatnonzero(ended):
             sample, drawn = self._running[slot], self._drawn[slot, : state["count"][slot]]
             sample.request.completions[sample.index] = Completion(

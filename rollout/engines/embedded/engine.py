@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from recipes.errors import RecipeError
 from rollout.attention import ATTENTION, Layout, supports
-from rollout.engines.embedded.decode_batch import Batch, Request
+from rollout.engines.embedded.decode_batch import Batch, DecodeRequest
 from rollout.generation import NO_ROOM, EngineContext, WeightSource, check_prompt
 from rollout.types import Completion, EngineDied, Sampling
 
@@ -39,7 +39,7 @@ class HfEngine:
         self._modules: list[nn.Module] = []  # of the model, to switch their mode
         self._batch: Batch | None = None
         self._version = 0
-        self._futures: dict[Request, asyncio.Future[None]] = {}
+        self._futures: dict[DecodeRequest, asyncio.Future[None]] = {}
         self._driver: asyncio.Task[None] | None = None
         self._ended: str = ""  # why no call can be served any more
         self._cause: Exception | None = None
@@ -61,7 +61,7 @@ class HfEngine:
         stops = self._context.stop_strings(sampling)
         if limit <= 0 or n == 0:
             return [NO_ROOM] * n
-        request = Request(
+        request = DecodeRequest(
             prompt=np.array(prompt_ids, dtype=np.int64),
             sampling=sampling,
             n=n,

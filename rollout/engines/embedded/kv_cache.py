@@ -1,8 +1,8 @@
 """The hf engine's key-value cache: one slot per sequence being decoded, and its two layouts.
 
-    Recording   prompts, or whole sequences again after a push: packed attention that keeps each
-                layer's keys and values, to be copied into any number of slots
-    Decoding    one new token per slot: written to the cache, then attended with all before it
+    KVRecording  prompts, or whole sequences again after a push: packed attention that keeps each
+                 layer's keys and values, to be copied into any number of slots
+    Decoding     one new token per slot: written to the cache, then attended with all before it
 
 Slots 0..B-1 are always the ones in use, so a step reads a slice of the cache and gathers nothing.
 Every method runs under inference mode, in which the engine calls the model.
@@ -23,7 +23,7 @@ Index = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Recording:
+class KVRecording:
     """Packed attention that remembers keys and values [T, H_kv, D] by layer."""
 
     packing: Packing
@@ -43,7 +43,7 @@ class SlotCache:
         self._slots = 0
         self._length = 0
 
-    def fill(self, source: Recording, sequences: Sequence[int], first_slot: int) -> None:
+    def fill(self, source: KVRecording, sequences: Sequence[int], first_slot: int) -> None:
         """Copies sequences of `source`, in this order, into slots from `first_slot` on.
 
         One sequence may go to several slots. Nothing else in the cache changes.

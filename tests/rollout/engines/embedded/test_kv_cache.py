@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from rollout.attention import Rule, causal, packing_of
-from rollout.engines.embedded.kv_cache import Recording, SlotCache
+from rollout.engines.embedded.kv_cache import KVRecording, SlotCache
 
 RULE = Rule(scale=None, window=None, softcap=None, dropout=0.0)
 
@@ -21,7 +21,7 @@ def recorded(lengths, seed=0):
         tokens(total, 2, seed + 1),
         tokens(total, 2, seed + 2),
     )
-    recording = Recording(packing=packing_of(lengths))
+    recording = KVRecording(packing=packing_of(lengths))
     recording.attend(0, query, key, value, RULE)
     return recording, query, key, value
 
