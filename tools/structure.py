@@ -297,18 +297,52 @@ def table(checkouts: Sequence[Path], *, step: bool) -> str:
     return "\n".join([f"| | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}", *rows])
 
 
+def moves(checkout: Path, before: str) -> str:
+    """Where each file of `before` (a commit) is now, in Markdown: renamed, or joined to others."""
+    listed = _git(checkout, "diff", "--find-renames=30%", "--name-status", before, "HEAD")
+    rows = [line.split("\t") for line in listed.splitlines()]
+    kept = [row for row in rows if row[1].endswith(".py") and not row[1].startswith(BESIDE)]
+    defined: dict[str, set[str]] = {}  # name of a class or function -> files of today
+    for source in sources(checkout):
+        for name in _definitions(source.tree):
+            defined.setdefault(name, set()).add(source.path.as_posix())
+    found = []
+    for status, old, *new in sorted(kept, key=lambda row: row[1]):
+        if status.startswith("R"):
+            found.append((old, f"`{new[0]}`"))
+        elif status == "D":
+            names = _definitions(ast.parse(_git(checkout, "show", f"{before}:{old}")))
+            homes = Counter(f for n in names for f in defined.get(n, ()) if len(defined[n]) == 1)
+            joined = ", ".join(f"`{file}`" for file in sorted(homes))
+            found.append((old, f"joined to {joined}" if joined else "removed"))
+    return "\n".join(["| before | now |", "|---|---|", *(f"| `{a}` | {b} |" for a, b in found)])
+
+
+def _git(checkout: Path, *command: str) -> str:
+    return subprocess.run(
+        ["git", *command], cwd=checkout, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def _definitions(tree: ast.Module) -> list[str]:
+    return [node.name for node in tree.body if isinstance(node, Function | ast.ClassDef)]
+
+
 def main() -> None:
     about = (__doc__ or "").split("\n", 1)[0]
     parser = argparse.ArgumentParser(prog="python -m tools.structure", description=about)
     parser.add_argument("checkouts", nargs="*", type=Path, default=[Path.cwd()])
     parser.add_argument("--step", action="store_true", help="also trace one training step")
     parser.add_argument("--folders", action="store_true", help="files and lines per folder")
+    parser.add_argument("--moves", metavar="COMMIT", help="where its files are now")
     parser.add_argument("--list", action="store_true", help="name what was counted")
     arguments = parser.parse_args()
     checkouts = [checkout.resolve() for checkout in arguments.checkouts]
     print(table(checkouts, step=arguments.step))
     for checkout in checkouts if arguments.folders else ():
         print(f"\n{folder_table(checkout)}")
+    if arguments.moves:
+        print(f"\n{moves(checkouts[-1], arguments.moves)}")
     for checkout in checkouts if arguments.list else ():
         files = sources(checkout)
         print("\nclasses:", *repeated_classes(files))
