@@ -118,11 +118,15 @@ class Source:
         """Whether it is a package's `__init__` that creates or extends a registry."""
         statements = (ast.Assign, ast.AnnAssign, ast.Expr)
         values = [n.value for n in self.tree.body if isinstance(n, statements)]
-        calls = [value.func for value in values if isinstance(value, ast.Call)]
-        return self.path.name == "__init__.py" and any(
-            (isinstance(call, ast.Name) and call.id.endswith("Registry"))
-            or (isinstance(call, ast.Attribute) and call.attr == "extend")
+        calls = [value for value in values if isinstance(value, ast.Call)]
+        created = [call.func.id for call in calls if isinstance(call.func, ast.Name)]
+        extended = [
+            ast.literal_eval(call.args[0])
             for call in calls
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "extend"
+        ]
+        return self.path.name == "__init__.py" and (
+            any(name.endswith("Registry") for name in created) or self.module in extended
         )
 
 
@@ -312,7 +316,9 @@ def moves(checkout: Path, before: str) -> str:
             found.append((old, f"`{new[0]}`"))
         elif status == "D":
             names = _definitions(ast.parse(_git(checkout, "show", f"{before}:{old}")))
-            homes = Counter(f for n in names for f in defined.get(n, ()) if len(defined[n]) == 1)
+            package = f"{old.split('/')[0]}/"
+            same = [{f for f in defined.get(n, ()) if f.startswith(package)} for n in names]
+            homes = set().union(*(files for files in same if len(files) == 1))
             joined = ", ".join(f"`{file}`" for file in sorted(homes))
             found.append((old, f"joined to {joined}" if joined else "removed"))
     return "\n".join(["| before | now |", "|---|---|", *(f"| `{a}` | {b} |" for a, b in found)])
@@ -325,7 +331,9 @@ def _git(checkout: Path, *command: str) -> str:
 
 
 def _definitions(tree: ast.Module) -> list[str]:
-    return [node.name for node in tree.body if isinstance(node, Function | ast.ClassDef)]
+    """Names of the public classes and functions of a file."""
+    nodes = [node for node in tree.body if isinstance(node, Function | ast.ClassDef)]
+    return [node.name for node in nodes if not node.name.startswith("_")]
 
 
 def main() -> None:
