@@ -213,7 +213,7 @@ def _boxed(text: str) -> tuple[str, ...] | None:
     said = [word for word in said if word not in ("at-least", "at-most")]
     refuse(said[-1:], "computes")
     refuse(said[-3:])
-    if said[-1:] == ["than"] or (said[-1:] == ["of"] and not has(said[-2], "measures")):
+    if said[-1:] == ["than"] or (said[-1:] == ["of"] and not has("".join(said[-2:-1]), "measures")):
         raise Unread(f"{' '.join(said[-2:])!r} before the box")
     following = words_of(_COMMAND.sub(" ", after.lstrip(" $,").split(",")[0]))
     if not re.match(r"[\s$]*,", after):  # `\boxed{8}, not 9` is a contrast

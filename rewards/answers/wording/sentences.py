@@ -2,7 +2,6 @@ r"""Sentences of a response: where a clause ends, and the number or formula that
 
 import re
 
-from rewards.answers.wording.number_words import word_list
 from rewards.answers.wording.roles import (
     WORD,
     Refused,
@@ -31,15 +30,15 @@ _PLACE = re.compile(
 _COLUMN = re.compile(  # candidates, a line each
     r"(?:^|\n)(?:\s*[$(]?-?\d[\d.,]*[$).]*\s*(?:\n|$)){3}\Z"
 )
-_PIECE = re.compile(
-    rf"(?P<math>{_MATH})|(?P<number>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-    r"|(?P<word>[^\W\d_]+(?:['\u2019-][^\W\d_]+)*)|(?P<sign>\\[A-Za-z]+|\S)",
+_JOINS = r"\b(?:and|or|x|sqrt|pi|sin|cos|tan|log|ln|to)\b"
+_RUN = re.compile(
+    rf"(?:{_MATH}|{_JOINS}|\\[A-Za-z]+|[\d\s\\+*/^_=(){{}}\[\],.%$:!<>|-]"
+    "|[\u20ac\u00a3\u00b0\u2212\u00d7\u00f7\u00b7\u221a\u03c0\u2264\u2265\u221e])+",
     re.DOTALL,
 )
-_JOINING = frozenset(word_list("and or x sqrt pi sin cos tan log ln to"))
-_GLUE = frozenset(
-    "+-*/^_=(){}[],.%$\u20ac\u00a3\u00b0\u2212\u00d7\u00f7\u00b7\u221a\u03c0:!<>\u2264\u2265\u221e|"
-)
+_LEADING = re.compile(r"^(?:[\s,.)=:*/]|\b(?:and|or|to|x)\b)+")
+_TRAILING = re.compile(rf"(?:{_JOINS}|[\s+*/^_=({{\[,.:!<>|\\-])+$")
+_ENUMERATOR = re.compile(r"\s*\d+\)")
 _LETTER = re.compile(r"[\s$\\()\[\]]*[A-Za-z]?[\s$\\()\[\]]*")
 
 
@@ -109,7 +108,7 @@ def _statement(sentence: str) -> str:
     runs = _runs(sentence)
     for place in range(len(runs) - 1, -1, -1):
         low, high = runs[place]
-        value = re.sub(r"^(?:[\s,.)=:*/]|(?:and|or|to|x)\b)+", "", sentence[low:high])
+        value = _LEADING.sub("", sentence[low:high])
         signs = sentence[low : high - len(value)]
         before = sentence[runs[place - 1][1] if place else 0 : low]
         result = "=" in sentence[low:high] or ":" in signs
@@ -147,23 +146,10 @@ def _label(after: str, *, more: bool, money: bool) -> str:
 
 def _runs(sentence: str) -> list[tuple[int, int]]:
     """Stretches of formulas, numbers, signs and the words that join them, one number at least."""
-    runs: list[tuple[int, int]] = []
-    begin, end, depth = -1, -1, 0
-    for piece in _PIECE.finditer(sentence):
-        joins = piece.lastgroup != "word" or piece["word"].lower() in _JOINING
-        sign = piece["sign"] or ""
-        joins = joins and (not sign or sign in _GLUE or sign[0] == "\\")
-        depth += (sign == "(") - (sign == ")")
-        if sign == ")" and depth < 0:  # `3)` numbers the items of a list
-            begin = end = -1
-            joins = False
-        if not joins:
-            if end >= 0:
-                runs.append((begin, end))
-            begin = end = -1
-            continue
-        begin = piece.start() if begin < 0 else begin
-        told = piece.lastgroup == "number" or (piece["math"] and not _LETTER.fullmatch(piece[0]))
-        if told or (end >= 0 and sign and sign in ")}]%\u00b0"):
-            end = piece.end()
-    return [*runs, (begin, end)] if end >= 0 else runs
+    runs = []
+    for match in _RUN.finditer(sentence):
+        text = _TRAILING.sub("", match[0])
+        formula = _FENCED.search(text) and not _LETTER.fullmatch(text)
+        if formula or (re.search(r"\d", text) and not _ENUMERATOR.fullmatch(text)):
+            runs.append((match.start(), match.start() + len(text)))
+    return runs

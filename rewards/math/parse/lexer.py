@@ -59,78 +59,78 @@ class _Lexer:
         while self.at < len(self.text):
             if len(self.tokens) > MOST_TOKENS:
                 raise Unread("longer than any answer")
-            self._one()
+            self.one()
 
-    def _add(self, kind: str, text: str, value: Fraction = Fraction(0), length: int = 0) -> None:
+    def add(self, kind: str, text: str, value: Fraction = Fraction(0), length: int = 0) -> None:
         self.tokens.append(MathToken(kind, text, value, self.gap, self.roman))
         self.gap = False
         self.at += length
 
-    def _one(self) -> None:
+    def one(self) -> None:
         text, at = self.text, self.at
         sign = text[at]
         if sign.isspace():
             self.at += 1
             self.gap = True
         elif sign in _ASCII_DIGITS or (sign == "." and text[at + 1 : at + 2] in _ASCII_DIGITS):
-            self._number()
+            self.number()
         elif sign == ".":
-            self._full_stop()
+            self.full_stop()
         elif sign == "\\":
-            self._command()
+            self.command()
         elif sign.isascii() and sign.isalpha():
-            self._letters()
+            self.letters()
         elif sign == "$":
-            self._dollar()
+            self.dollar()
         elif text[at : at + 2] in _DOUBLE_SIGNS:
-            self._add(*_DOUBLE_SIGNS[text[at : at + 2]], length=2)
+            self.add(*_DOUBLE_SIGNS[text[at : at + 2]], length=2)
         elif sign in _SIGNS:
-            self._sign(sign)
+            self.sign(sign)
         elif sign in _CURRENCIES:
-            self._add("money", _CURRENCIES[sign], length=1)
+            self.add("money", _CURRENCIES[sign], length=1)
         elif sign in '"`?@#':
-            self._add("other", sign, length=1)
+            self.add("other", sign, length=1)
         else:
-            self._foreign()
+            self.foreign()
 
-    def _foreign(self) -> None:
+    def foreign(self) -> None:
         match = re.compile(r"[^\W\d_]+").match(self.text, self.at)
         if match is None:
-            self._add("other", self.text[self.at], length=1)
+            self.add("other", self.text[self.at], length=1)
         else:
-            self._add("word", match.group(), length=len(match.group()))
+            self.add("word", match.group(), length=len(match.group()))
 
-    def _sign(self, sign: str) -> None:
+    def sign(self, sign: str) -> None:
         if sign in "([{":
             self.depth += 1
         elif sign in ")]}":
             self.depth -= 1
-        self._add(*_SIGNS[sign], length=1)
+        self.add(*_SIGNS[sign], length=1)
 
-    def _full_stop(self) -> None:
+    def full_stop(self) -> None:
         dots = re.compile(r"\.(?:\s?\.){2,}").match(self.text, self.at)
         if dots is not None:
-            self._add("dots", "...", length=len(dots.group()))
+            self.add("dots", "...", length=len(dots.group()))
         else:
             self.at += 1  # the end of a sentence
             self.gap = True
 
-    def _dollar(self) -> None:
+    def dollar(self) -> None:
         if self.money and re.compile(r"\$\s*\.?\d").match(self.text, self.at):
-            self._add("money", "usd", length=1)
+            self.add("money", "usd", length=1)
         else:
             self.at += 1
             self.gap = True
 
     # -- numbers ---------------------------------------------------------------------------------
 
-    def _number(self) -> None:
+    def number(self) -> None:
         found = decimals.periodic(self.text, self.at)
         if found is not None:
             value, length = found
-            self._add("num", self.text[self.at : self.at + length].replace(" ", ""), value, length)
+            self.add("num", self.text[self.at : self.at + length].replace(" ", ""), value, length)
             return
-        grouped = self.depth <= 0 or self._spaced_list()
+        grouped = self.depth <= 0 or self.spaced_list()
         match = (_NUMBER if grouped else _PLAIN_NUMBER).match(self.text, self.at)
         assert match is not None, "called at a digit"
         digits = match.group().replace(",", "")
@@ -141,9 +141,9 @@ class _Lexer:
         if exponent is not None and abs(int(exponent[1])) <= 20_000:
             value *= Fraction(10) ** int(exponent[1])
             digits, length = digits + exponent.group(), length + len(exponent.group())
-        self._add("num", digits, value, length)
+        self.add("num", digits, value, length)
 
-    def _spaced_list(self) -> bool:
+    def spaced_list(self) -> bool:
         """Whether commas with a space separate the items of the bracket, so that others do not."""
         start = max(self.text.rfind(sign, 0, self.at) for sign in "([")
         ends = [self.text.find(sign, self.at) for sign in ")]"]
@@ -152,39 +152,39 @@ class _Lexer:
 
     # -- words and commands ----------------------------------------------------------------------
 
-    def _letters(self) -> None:
+    def letters(self) -> None:
         half = _HALF_DAY.match(self.text, self.at)
         if half is not None:
-            self._add("word", half.group()[0].lower() + "m", length=len(half.group()))
+            self.add("word", half.group()[0].lower() + "m", length=len(half.group()))
             return
         match = (_TEXT_WORD if self.roman else _LETTERS).match(self.text, self.at)
         assert match is not None, "called at a letter"
         run = match.group()
         follows_digit = bool(self.tokens) and self.tokens[-1].kind == "num" and not self.gap
         if self.roman and len(run) == 1 and not (self.follows or self.tokens):
-            self._add("sym", run, length=1)
+            self.add("sym", run, length=1)
             return
         alone = not self.tokens and not self.follows
         if alone and not self.roman and len(run) == 2 and is_unit_word(run):
             for letter in run:  # `ml` with nothing before it is m times l
-                self._add("sym", letter, length=1)
+                self.add("sym", letter, length=1)
             return
         words = known.words_of(
             run,
             roman=self.roman,
             follows_digit=follows_digit,
             follows=self.follows or bool(self.tokens),
-            apart=self._apart(self.at, self.at + len(run)),
+            apart=self.apart(self.at, self.at + len(run)),
         )
         for kind, text, length in words:
-            self._add(kind, text, length=length)
+            self.add(kind, text, length=length)
 
-    def _apart(self, start: int, end: int) -> bool:
+    def apart(self, start: int, end: int) -> bool:
         """Whether white space, punctuation or an end of the text is on both sides."""
         before, after = self.text[max(0, start - 1) : start], self.text[end : end + 1]
         return (not before or before in " \n,;:(") and (not after or after in " \n,;:.)!")
 
-    def _command(self) -> None:
+    def command(self) -> None:
         match = _COMMAND.match(self.text, self.at)
         if match is None:
             self.at += 1
@@ -192,13 +192,13 @@ class _Lexer:
         name = match[1] or match[2]
         length = len(match.group())
         if name in known.TEXT_COMMANDS:
-            self._text_command(name, self.at + length)
+            self.text_command(name, self.at + length)
         elif name == "$":
-            self._add("money", "usd", length=length)
+            self.add("money", "usd", length=length)
         elif name in ("mathbb", "Bbb"):
-            self._field(self.at + length)
+            self.field(self.at + length)
         elif name in ("begin", "end"):
-            self._environment(name, self.at + length)
+            self.environment(name, self.at + length)
         elif name in ("boxed", "fbox", "framebox", "hline", "cline", "(", ")", "!", "nonumber"):
             self.at += length
             self.gap = True
@@ -209,9 +209,9 @@ class _Lexer:
                 self.depth += 1
             elif name in ("}", "rbrace", "rangle"):
                 self.depth -= 1
-            self._add(*known.command(name), length=length)
+            self.add(*known.command(name), length=length)
 
-    def _group(self, start: int) -> tuple[str, int]:
+    def group(self, start: int) -> tuple[str, int]:
         """Content of the `{...}` at `start`, and where it ends; one character when bare."""
         while start < len(self.text) and self.text[start].isspace():
             start += 1
@@ -225,14 +225,14 @@ class _Lexer:
                 return self.text[start + 1 : place], place + 1
         return self.text[start + 1 :], len(self.text)
 
-    def _text_command(self, name: str, start: int) -> None:
+    def text_command(self, name: str, start: int) -> None:
         if name == "rm":
             self.at = start
             return
-        content, end = self._group(start)
+        content, end = self.group(start)
         function = content.strip()
         if function in known.FUNCTIONS and (name == "operatorname" or function in ("ln", "lg")):
-            self._add(*known.command(function))
+            self.add(*known.command(function))
             self.at = end
             return
         inner = _Lexer(content, roman=True, depth=self.depth)
@@ -243,14 +243,14 @@ class _Lexer:
         self.gap = content[-1:].isspace()
         self.at = end
 
-    def _field(self, start: int) -> None:
-        content, end = self._group(start)
-        self._add("field", content.strip())
+    def field(self, start: int) -> None:
+        content, end = self.group(start)
+        self.add("field", content.strip())
         self.at = end
 
-    def _environment(self, name: str, start: int) -> None:
-        content, end = self._group(start)
-        self._add(name, content.strip())
+    def environment(self, name: str, start: int) -> None:
+        content, end = self.group(start)
+        self.add(name, content.strip())
         if name == "begin" and content.strip() in ("array", "tabular"):
-            _, end = self._group(end)
+            _, end = self.group(end)
         self.at = end

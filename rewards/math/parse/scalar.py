@@ -81,7 +81,7 @@ class _Parser(Cursor):
                 self.at += 1
                 minus = self.sign()
                 below.append(minus * self.factor())
-            elif self._starts_factor(token):
+            elif self.starts_factor(token):
                 above.append(self.factor())
             else:
                 break
@@ -92,7 +92,7 @@ class _Parser(Cursor):
             value = value / divisor
         return -value if sign < 0 else value
 
-    def _starts_factor(self, token: MathToken) -> bool:
+    def starts_factor(self, token: MathToken) -> bool:
         if token.kind == "bar":
             return token.text == "|" and self.bars == 0
         if token.kind == "cmd":
@@ -125,7 +125,7 @@ class _Parser(Cursor):
                 value = arithmetic.power(value, self.exponent())
             elif token.kind == "deg":
                 self.at += 1
-                self._skip_minutes()
+                self.skip_minutes()
                 if self.circular:
                     value = value * sympy.pi / 180
                 else:
@@ -136,7 +136,7 @@ class _Parser(Cursor):
             else:
                 return value
 
-    def _skip_minutes(self) -> None:
+    def skip_minutes(self) -> None:
         if self.peek().text == "'":
             raise Unread("minutes of arc")
 
@@ -159,9 +159,9 @@ class _Parser(Cursor):
         if token.kind == "num":
             return Rational(token.value.numerator, token.value.denominator)
         if token.kind == "sym":
-            return self._symbol(token)
+            return self.symbol(token)
         if token.kind == "open":
-            return self._bracketed(token)
+            return self.bracketed(token)
         if token.kind == "bar" and token.text == "|":
             self.bars += 1
             value = self.sum()
@@ -171,25 +171,25 @@ class _Parser(Cursor):
         if token.kind == "inf":
             return sympy.oo
         if token.kind == "func":
-            return self._function(token.text)
+            return self.function(token.text)
         if token.kind == "cmd":
-            return self._command(token.text)
+            return self.command(token.text)
         raise Unread(f"unexpected {token.text!r}")
 
-    def _symbol(self, token: MathToken) -> Expr:
+    def symbol(self, token: MathToken) -> Expr:
         following = self.peek()
         applied = following.kind == "open" and following.text == "(" and not following.gap
         if token.text[0] in _APPLIED and applied:
             start = self.at
             self.at += 1
-            arguments = self._arguments("(")
+            arguments = self.arguments("(")
             if len(self.tokens) - start > 200:
                 raise Unread("a function of too much")
             return Symbol(f"{token.text}({','.join(map(str, arguments))})")
         constant = None if token.text in self.bound else _CONSTANTS.get(token.text)
         return Symbol(token.text) if constant is None else constant
 
-    def _bracketed(self, opening: MathToken) -> Expr:
+    def bracketed(self, opening: MathToken) -> Expr:
         if opening.text in ("set", "<"):
             raise Unread("a set or vector inside an expression")
         bars, self.bars = self.bars, 0
@@ -208,9 +208,9 @@ class _Parser(Cursor):
             return above
         over = self.take().text == "over"
         below = self.sum()
-        return self._divided(above, below) if over else arithmetic.binomial(above, below)
+        return self.divided(above, below) if over else arithmetic.binomial(above, below)
 
-    def _divided(self, above: Expr, below: Expr) -> Expr:
+    def divided(self, above: Expr, below: Expr) -> Expr:
         if below == 0:
             raise Unread("division by zero")
         return above / below
@@ -222,7 +222,7 @@ class _Parser(Cursor):
         token = self.peek()
         if token.kind == "open" and token.text == "{":
             self.at += 1
-            return self._bracketed(token)
+            return self.bracketed(token)
         if token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
             first, rest = token.text[0], token.text[1:]
             self.tokens = list(self.tokens)
@@ -233,27 +233,27 @@ class _Parser(Cursor):
             return -self.argument()
         return self.atom()
 
-    def _command(self, name: str) -> Expr:
+    def command(self, name: str) -> Expr:
         if name == "frac":
             above = self.argument()
-            return self._divided(above, self.argument())
+            return self.divided(above, self.argument())
         if name == "binom":
             above = self.argument()
             return arithmetic.binomial(above, self.argument())
         if name in ("sqrt", "cbrt"):
-            return self._root(3 if name == "cbrt" else 2)
+            return self.root(3 if name == "cbrt" else 2)
         if name in ("overline", "bar", "vec", "hat"):
-            return self._accent(name)
+            return self.accent(name)
         if name in ("sum", "prod"):
-            return self._series(name)
+            return self.series(name)
         raise Unread(f"unknown command {name!r}")
 
-    def _root(self, index: int) -> Expr:
+    def root(self, index: int) -> Expr:
         order: Expr = Rational(index)
         token = self.peek()
         if token.kind == "open" and token.text == "[":
             self.at += 1
-            order = self._bracketed(token)
+            order = self.bracketed(token)
         token = self.peek()
         if token.kind == "num" and len(token.text) > 1:
             self.at += 1
@@ -264,14 +264,14 @@ class _Parser(Cursor):
             raise Unread("a zeroth root")
         return arithmetic.power(radicand, 1 / order)
 
-    def _accent(self, name: str) -> Expr:
+    def accent(self, name: str) -> Expr:
         """`\\overline{AB}`: a name, whatever stands under the accent."""
         start = self.at
         self.at = group_end(self.tokens, start)
         content = [t for t in self.tokens[start : self.at] if t.text != "{"]
         return Symbol(f"{name}({spelling(content)})")
 
-    def _series(self, name: str) -> Expr:
+    def series(self, name: str) -> Expr:
         """A finite sum or product with numbers for limits, or a sum that sympy can close."""
         self.expect("op", "_")
         self.expect("open", "{")
@@ -287,7 +287,7 @@ class _Parser(Cursor):
         self.bound = outer
         return named_functions.series(name, body, variable, low, high)
 
-    def _arguments(self, bracket: str) -> list[Expr]:
+    def arguments(self, bracket: str) -> list[Expr]:
         values = [self.sum()]
         while self.peek().kind == "sep" and self.peek().text == ",":
             self.at += 1
@@ -295,7 +295,7 @@ class _Parser(Cursor):
         self.expect("close", bracket)
         return values
 
-    def _function(self, name: str) -> Expr:
+    def function(self, name: str) -> Expr:
         base: Expr | None = None
         exponent: Expr | None = None
         if name in ("log", "ln") and self.is_op("_"):
@@ -310,24 +310,24 @@ class _Parser(Cursor):
             opening = self.take()
             if opening.kind != "open":
                 raise Unread(f"{name} without brackets")
-            return named_functions.SEVERAL[name](*self._arguments(opening.text))
+            return named_functions.SEVERAL[name](*self.arguments(opening.text))
         self.circular += name in named_functions.CIRCULAR
-        value = named_functions.applied(name, self._function_argument(), base)
+        value = named_functions.applied(name, self.function_argument(), base)
         self.circular -= name in named_functions.CIRCULAR
         return value if exponent is None else arithmetic.power(value, exponent)
 
-    def _function_argument(self) -> Expr:
+    def function_argument(self) -> Expr:
         token = self.peek()
         if token.kind == "open" and token.text in ("(", "[", "{"):
             self.at += 1
-            value = self._bracketed(token)
+            value = self.bracketed(token)
             if self.peek().kind == "deg":
                 self.at += 1
                 value = value * sympy.pi / 180
             return value
         sign = self.sign()
         factors = [self.factor()]
-        while self._starts_factor(self.peek()) and self.peek().kind not in ("func", "open"):
+        while self.starts_factor(self.peek()) and self.peek().kind not in ("func", "open"):
             factors.append(self.factor())
         while self.is_op("/") and factors[-1].is_number and self.peek(1).kind == "num":
             self.at += 1
