@@ -15,6 +15,7 @@ and is no answer. What the words around an answer mean is decided by `rewards.an
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -301,15 +302,11 @@ def _whole(text: str) -> tuple[str, ...] | None:
     return (closing_math(last) or last, *_stated(last))
 
 
-def _last(text: str) -> tuple[str, ...] | None:
-    return _stated(text) or None
-
-
-_FINDERS = {
+_FINDERS: dict[Place, Callable[[str], tuple[str, ...] | None]] = {
     "boxed": _boxed,
     "tag": _tag,
     "mark": _mark,
     "phrase": _phrase,
     "whole": _whole,
-    "last": _last,
+    "last": lambda text: _stated(text) or None,
 }

@@ -3,7 +3,7 @@ r"""Is this form the gold form? Each pair of kinds that can be equal has its rul
 import itertools
 from collections.abc import Sequence
 
-from sympy import Expr, Symbol
+from sympy import Symbol
 
 from rewards.math.quantities import equal_value, same_quantity
 from rewards.math.small_forms import (
@@ -73,8 +73,14 @@ def _unwrapped(form: Form) -> Form:
 def _mixed(gold: Form, answer: Form) -> bool:
     if isinstance(gold, Scalar) and isinstance(answer, MathGroup) and answer.joined != ",":
         return answer.kind == "list" and all(same(gold, item) for item in answer.items)
-    if isinstance(gold, Scalar) and isinstance(answer, Relation):
-        return _right_side(gold, answer)
+    if isinstance(gold, Scalar) and isinstance(answer, Relation) and answer.op == "=":
+        # `m + n = 113` for 113; `(x+1)^2 = x^2+2x+1` for either side
+        sides_agree = (
+            evaluate.equal(answer.left, answer.right)
+            if gold.value.free_symbols
+            else not answer.right.free_symbols
+        )
+        return sides_agree and equal_value(gold.value, answer.right)
     if isinstance(gold, Matrix) or isinstance(answer, Matrix):
         return same_matrices(gold, answer)
     if isinstance(gold, Ratio) or isinstance(answer, Ratio):
@@ -94,35 +100,19 @@ def _mixed(gold: Form, answer: Form) -> bool:
     return _same_region(gold, answer) or same_matrices(gold, answer)
 
 
-def _right_side(gold: Scalar, answer: Relation) -> bool:
-    """`m + n = 113` for 113; `(x+1)^2 = x^2+2x+1` for either side."""
-    if answer.op != "=":
-        return False
-    if not gold.value.free_symbols:
-        return not answer.right.free_symbols and equal_value(gold.value, answer.right)
-    return evaluate.equal(answer.left, answer.right) and equal_value(gold.value, answer.right)
-
-
 def _from_chain(gold: Form, answer: Chain) -> bool:
     """`2 + 3 = 5`: exact steps must hold; the gold is the last exact value, or the rounded one."""
     exact = [answer.values[0]]
     for value, rounded in zip(answer.values[1:], answer.approximate, strict=True):
         if not rounded:
             exact.append(value)
-        elif not _near(exact[-1], value):
-            return False
+        elif isinstance(exact[-1], Scalar) and isinstance(value, Scalar):
+            alike = (exact[-1].unit, exact[-1].percent) == (value.unit, value.percent)
+            if alike and not evaluate.within(exact[-1].value, value.value, _ROUNDED):
+                return False
     if any(not same(a, b) and not same(b, a) for a, b in itertools.pairwise(exact)):
         return False
     return any(same(gold, value) for value in (exact[-1], answer.values[-1], exact[0]))
-
-
-def _near(exact: Form, rounded: Form) -> bool:
-    """Whether one number may be the other, rounded; anything but two numbers may."""
-    if not isinstance(exact, Scalar) or not isinstance(rounded, Scalar):
-        return True
-    if (exact.unit, exact.percent) != (rounded.unit, rounded.percent):
-        return True
-    return evaluate.within(exact.value, rounded.value, _ROUNDED)
 
 
 # -- names, relations ----------------------------------------------------------------------------
@@ -145,8 +135,10 @@ def _named(gold: Form, answer: Form) -> bool:
         return _relations_of(gold, answer)
     if isinstance(answer, MathGroup) and answer.kind == "list" and _assignments(answer):
         return _lists(MathGroup("list", (gold,)), answer)
-    if _is_curve(gold):
-        return False
+    if gold.name in _COORDINATES and isinstance(gold.value, Scalar):
+        curve = {s.name for s in gold.value.value.free_symbols} & _COORDINATES
+        # `y = 2x + 3`: the equation is the answer, its right side is not
+        return not curve and same(gold.value, answer)
     return same(gold.value, answer)
 
 
@@ -167,13 +159,6 @@ def _clash(first: str, second: str) -> bool:
     heads = [name.split()[0] for name in plain]
     applied = ["(" in name for name in plain]
     return heads[0] != heads[1] and applied[0] == applied[1]
-
-
-def _is_curve(gold: Named) -> bool:
-    """`y = 2x + 3`: the equation is the answer, its right side is not."""
-    if gold.name not in _COORDINATES or not isinstance(gold.value, Scalar):
-        return False
-    return bool({s.name for s in gold.value.value.free_symbols} & _COORDINATES)
 
 
 def _relations_of(gold: Form, answer: Form) -> bool:
@@ -198,19 +183,12 @@ def _relations(gold: Relation, answer: Relation) -> bool:
     if not left.free_symbols or left.free_symbols != right.free_symbols:
         return False
     sign = evaluate.proportion(left, right)
-    if not sign and first[0] == second[0] == 0:
-        sign = _cleared(left, right)
+    if not sign and first[0] == second[0] == 0 and max(left.count_ops(), right.count_ops()) <= 60:
+        tops = [side.together().as_numer_denom()[0] for side in (left, right)]
+        sign = evaluate.proportion(*tops)  # denominators cleared: `y = 1/x` is `xy = 1`
     if first[0] == 0:
         return sign != 0
     return sign == first[0] * second[0]
-
-
-def _cleared(left: Expr, right: Expr) -> int:
-    """The same after denominators are cleared: `y = 1/x` is `xy = 1`."""
-    if left.count_ops() > 60 or right.count_ops() > 60:
-        return 0
-    tops = [side.together().as_numer_denom()[0] for side in (left, right)]
-    return evaluate.proportion(*tops)
 
 
 def _direction(op: str) -> tuple[int, str]:

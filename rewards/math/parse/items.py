@@ -51,6 +51,7 @@ _EMPTY = re.compile(
 _SUBJECT = re.compile(r"(?:(?:it|this|series|sequence|integral|limit|sum) )+(?=[a-z])")
 _ENVIRONMENTS = frozenset({"pmatrix", "bmatrix", "matrix", "Bmatrix", "smallmatrix", "array"})
 _SHORT_FACTORS = {"k": "thousand", "K": "thousand", "M": "million", "B": "billion"}
+_TEMPERATURES = {"c": "temp", "celsius": "temp", "f": "tempf", "fahrenheit": "tempf"}
 _MATRIX_MOST = 40  # rows or columns
 
 
@@ -97,7 +98,9 @@ def numeral(text: str) -> Numeral | None:
         word = match[2] or match[3]
         base = int(word) if word.isdigit() else _BASES.get(word.lower(), 0)
         digits = match[1].upper()
-        if 2 <= base <= 36 and _looks_like_digits(digits, base) and _valid(digits, base):
+        # letters alone are digits in base sixteen only, and only two or more of them
+        in_digits = any(d.isdigit() for d in digits) or (base == 16 and len(digits) > 1)
+        if 2 <= base <= 36 and in_digits and _valid(digits, base):
             return Numeral(digits.lstrip("0") or "0", base)
         return None
     match = _PREFIXED.fullmatch(flat)
@@ -106,11 +109,6 @@ def numeral(text: str) -> Numeral | None:
         if _valid(match[2].upper(), base):
             return Numeral(match[2].upper().lstrip("0") or "0", base)
     return None
-
-
-def _looks_like_digits(digits: str, base: int) -> bool:
-    """Letters alone are digits in base sixteen only, and only two or more of them."""
-    return any(d.isdigit() for d in digits) or (base == 16 and len(digits) > 1)
 
 
 def _valid(digits: str, base: int) -> bool:
@@ -159,17 +157,16 @@ def matrix(tokens: list[MathToken]) -> Form | None:
     if after:
         raise Unread("something after a matrix")
     one = MathToken("num", "1", Fraction(1))
-    before = [*before, one] if not before or before[-1].text in "+-" else _without_times(before)
+    if not before or before[-1].text in "+-":
+        before = [*before, one]
+    elif before[-1].text == "*":
+        before = before[:-1]
     factor = scalar.parse(before).value
     if environment == "vmatrix":
         return Scalar(factor * sympy.Matrix(rows).det())
     if environment not in _ENVIRONMENTS:
         raise Unread(f"environment {environment!r}")
     return Matrix(tuple(tuple(factor * entry for entry in row) for row in rows))
-
-
-def _without_times(tokens: list[MathToken]) -> list[MathToken]:
-    return tokens[:-1] if tokens[-1].text == "*" else tokens
 
 
 def _rows(tokens: list[MathToken]) -> list[list[Expr]]:
@@ -213,11 +210,11 @@ def quantity(tokens: list[MathToken]) -> Scalar:
         number = number[:-1]
     parsed = scalar.parse(number)
     value = parsed.value
-    rest, factor = _number_words(rest)
-    value = value * factor
+    while rest and (factor := number_words.FACTORS.get(rest[0].text.lower())) is not None:
+        value, rest = value * _rational(factor), rest[1:]
     if parsed.degrees:
-        unit = _temperature(rest) or units.degrees()
-        rest = []
+        scale = _TEMPERATURES.get(rest[0].text.lower()) if rest else None
+        unit, rest = Unit(((scale, 1),)) if scale else units.degrees(), []
     if rest:
         named = units.read_unit(_parts(rest), one=value == 1, counted=bool(unit or percent))
         unit = unit or named
@@ -299,20 +296,6 @@ def _currency(tokens: list[MathToken]) -> tuple[list[MathToken], Unit | None]:
         if named.dimensions[0][0].startswith("money"):
             return tokens[1:], named
     return tokens, None
-
-
-def _number_words(tokens: list[MathToken]) -> tuple[list[MathToken], Expr]:
-    factor = Fraction(1)
-    while tokens and tokens[0].text.lower() in number_words.FACTORS:
-        factor *= number_words.FACTORS[tokens[0].text.lower()]
-        tokens = tokens[1:]
-    return tokens, _rational(factor)
-
-
-def _temperature(rest: list[MathToken]) -> Unit | None:
-    name = rest[0].text.lower() if rest else ""
-    scale = {"c": "temp", "celsius": "temp", "f": "tempf", "fahrenheit": "tempf"}.get(name)
-    return Unit(((scale, 1),)) if scale else None
 
 
 def _parts(tokens: list[MathToken]) -> list[str]:

@@ -46,6 +46,9 @@ from rewards.math.values.forms import (
 
 _MOST_ITEMS = 200
 _SYSTEMS = ("cases", "aligned", "align", "align*", "gathered")
+_SIGNED = {  # what follows the R in `R^+`, `R_{>0}`, `R_{\ge 0}`
+    "^+": ">", "_+": ">", "_>0": ">", "^-": "<", "_-": "<", "_<0": "<", "_>=0": ">=",
+}  # fmt: skip
 _AGAINST = ("to", "in", "of")  # `2 to 3`, `1 in 4`, `5 out of 9`
 
 
@@ -176,19 +179,13 @@ def _simple(tokens: list[MathToken]) -> Form:
         return Field(tokens[0].text)
     if len(tokens) == 1 and tokens[0].kind == "empty":
         return MathGroup("set", ())
-    if tokens[0].kind == "field" and tokens[0].text == "R" and (signed := _signed(tokens[1:])):
-        return signed
+    sign = _SIGNED.get("".join(t.text for t in tokens[1:] if t.text != "{"))
+    if tokens[0].kind == "field" and tokens[0].text == "R" and sign:
+        return regions.simple(Relation(Symbol(""), sign, Integer(0))) or Field("R")
     if any(t.kind == "field" for t in tokens):
         return _combined([replace(t, kind="setop", text="minus") if t.text == "-" else t
                           for t in tokens])  # fmt: skip
     return items.quantity(tokens)
-
-
-def _signed(tokens: list[MathToken]) -> Form | None:
-    """The reals with a sign: what follows the R in `R^+`, `R_{>0}`, `R_{\\ge 0}`."""
-    text = "".join(t.text for t in tokens if t.text != "{")
-    sign = {"^+": ">", "_+": ">", "_>0": ">", "^-": "<", "_-": "<", "_<0": "<", "_>=0": ">="}
-    return regions.simple(Relation(Symbol(""), sign[text], Integer(0))) if text in sign else None
 
 
 # -- lists ---------------------------------------------------------------------------------------
@@ -200,29 +197,18 @@ def _list(tokens: list[MathToken], parts: list[list[MathToken]]) -> Form:
     words = {t.text.lower() for t in at_top(tokens) if t.kind == "word"}
     joined = "or" if "or" in words else "and" if "and" in words else ","
     forms = [read(part) for part in parts if part]
-    forms = [form for form in forms if not _is_side_condition(form, len(forms))]
+    if len(forms) > 1:  # `k \in \mathbb{Z}` beside an answer in k
+        forms = [f for f in forms if not (isinstance(f, Named) and f.value == Field("Z"))]
     region = regions.joined(forms, joined)
     if region is not None:
         return region
     if len(forms) == 1:
         return forms[0]
     flat = list(_flat(forms))
-    if flat and isinstance(flat[0], Named):
-        flat = _share_name(flat)
+    named = [form for form in flat if isinstance(form, Named)]
+    if len(named) == 1 and flat[0] is named[0] and all(isinstance(f, Scalar) for f in flat[1:]):
+        flat[1:] = [Named(named[0].name, form) for form in flat[1:]]  # `x = 1, 2`
     return MathGroup("list", tuple(flat), joined=joined)
-
-
-def _is_side_condition(form: Form, count: int) -> bool:
-    """`k \\in \\mathbb{Z}` beside an answer in k."""
-    return count > 1 and isinstance(form, Named) and form.value == Field("Z")
-
-
-def _share_name(forms: list[Form]) -> list[Form]:
-    """`x = 1, 2` names both values x."""
-    named = [f for f in forms if isinstance(f, Named)]
-    if len(named) == 1 and all(isinstance(f, Scalar) for f in forms[1:]):
-        return [forms[0], *(Named(named[0].name, form) for form in forms[1:])]
-    return forms
 
 
 def _both_signs(tokens: list[MathToken]) -> Form:

@@ -58,7 +58,8 @@ def _member(parts: list[list[MathToken]], signs: list[str], read: Reader) -> For
 
 
 def _equated(parts: list[list[MathToken]], signs: list[str], read: Reader) -> Form:
-    turned = signs == ["="] and _is_name(parts[1]) and not _has_variable(parts[0])
+    variable = any(t.kind == "sym" and t.text not in ("pi", "e", "i") for t in parts[0])
+    turned = signs == ["="] and _is_name(parts[1]) and not variable
     parts = [parts[1], parts[0]] if turned else parts
     if _is_name(parts[0]):
         rest = parts[1:]
@@ -74,10 +75,6 @@ def _equated(parts: list[list[MathToken]], signs: list[str], read: Reader) -> Fo
         if left.free_symbols or right.free_symbols:
             return Relation(left, "=", right)
     return _chain(parts, signs, read)
-
-
-def _has_variable(tokens: list[MathToken]) -> bool:
-    return any(t.kind == "sym" and t.text not in ("pi", "e", "i") for t in tokens)
 
 
 def _chain(parts: list[list[MathToken]], signs: list[str], read: Reader) -> Form:
