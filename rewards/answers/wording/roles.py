@@ -94,6 +94,10 @@ def has(word: str, *roles: str) -> bool:
     return any(word in _ROLES[role] for role in roles)
 
 
+def is_known(word: str) -> bool:
+    return has(word, *_ROLES)
+
+
 def refuse(words: Sequence[str], *roles: str) -> None:
     """Refuse words that deny, and those of the roles."""
     for word in words:

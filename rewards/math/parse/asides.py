@@ -72,9 +72,9 @@ def without_gloss(tokens: list[MathToken]) -> list[MathToken]:
 
 
 def without_condition(tokens: list[MathToken]) -> list[MathToken]:
-    """Without `for all real x`, `where k is an integer`, `when n = 2` at the end."""
+    """Without `for all real x`, `where k is an integer` at the end; empty for a condition alone."""
     for place, token in enumerate(tokens):
-        if place and token.kind == "word" and has(token.text.lower(), "limits"):
+        if token.kind == "word" and has(token.text.lower(), "limits"):
             rest = tokens[place + 1 :]
             try:
                 check_condition(words_in(rest))
@@ -84,11 +84,3 @@ def without_condition(tokens: list[MathToken]) -> list[MathToken]:
                 return tokens
             return tokens[:place]
     return tokens
-
-
-def is_condition(tokens: list[MathToken]) -> bool:
-    """Whether an item of a list is `where k is an integer`."""
-    if not tokens or tokens[0].kind != "word" or not has(tokens[0].text.lower(), "limits"):
-        return False
-    check_condition(words_in(tokens[1:]))
-    return True

@@ -15,7 +15,6 @@ from rewards.answers.unicode_math import to_latex
 from rewards.answers.wording.roles import Unread
 from rewards.math.parse import items
 from rewards.math.parse.asides import (
-    is_condition,
     without_condition,
     without_gloss,
     without_introduction,
@@ -107,7 +106,7 @@ def read(tokens: list[MathToken]) -> Form:
     if isinstance(plain_words, Field | MathGroup | Scalar):
         return plain_words
     parts = listed(tokens)
-    if len(parts) > 1 and is_condition(parts[-1]):
+    if len(parts) > 1 and parts[-1] and not without_condition(parts[-1]):
         return read(tokens[: -len(parts[-1])])
     if len(parts) > 1:
         return _list(tokens, parts)
@@ -135,6 +134,8 @@ def _excepted(whole: list[MathToken], left_out: list[MathToken]) -> Form:
 
 def _one(tokens: list[MathToken]) -> Form:
     tokens = without_condition(tokens)
+    if not tokens:
+        raise Unread("a condition alone")
     if not items.starts_quantity(tokens):
         tokens = without_leading_words(tokens)
     tokens = _upright(tokens)

@@ -1,6 +1,7 @@
 r"""Words and commands the lexer knows: functions, relations, connectives, Greek letters."""
 
 from rewards.answers.wording.number_words import word_list
+from rewards.answers.wording.roles import is_known
 from rewards.answers.wording.units import is_unit_word
 
 
@@ -47,15 +48,12 @@ TEXT_COMMANDS = word_set(
     "text textbf textit textrm textsf texttt textsc textnormal textup mathrm operatorname rm "
     "mathop mbox"
 )
-SHORT_WORDS = word_set(
-    "am an and any are as at be but by can day do few for from has he her him his how if in "
-    "is it its least less more most men my no none not odd of off old on one only or our out "
-    "pm red set she six so ten the then this to too top two up us was way we who why yes you "
-    "or else all new bit box cup day egg car dog cat hat pen pie boy man toy bag bus ton mile "
-    "true false nan dne mod per sum via win low high blue east west north south even "
-    "each both ways left right day days tie big add age sum ice"
+_SHORT_WORDS = word_set(
+    "am as bag big bit blue both box boy bus can car cat cup day days dne do dog east egg even few "
+    "hat how ice its less low man mile most nan new north odd off pen pie pm red south tie ton too "
+    "top toy true via way west why yes"
 )
-"""Words of two and three letters (and a few more) that are not products of variables."""
+"""Short words without a role beside a number that are not products of variables."""
 _KINDS = {
     "cup": ("setop", "cup"), "cap": ("setop", "cap"), "setminus": ("setop", "minus"),
     "backslash": ("setop", "minus"), "in": ("in", "in"), "notin": ("in", "notin"),
@@ -126,7 +124,7 @@ def words_of(
         roman
         or size > 3
         or is_unit_word(run)
-        or (run.lower() in SHORT_WORDS and (apart or follows_digit))
+        or ((run.lower() in _SHORT_WORDS or is_known(run.lower())) and (apart or follows_digit))
         or (run[0].isupper() and run[1:].islower())
     )
     if looks_like_word and not (follows_digit and size > 3 and not is_unit_word(run)):
