@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from eval.estimators import avg_at_k, majority_at_k, pass_at_k
 from eval.intervals import Estimate, bootstrap
 from recipes.errors import RecipeError
+from recipes.files import write_whole
 from recipes.slots.spec import JSON
 from rewards.types import Problem
 from rollout.types import Sampling
@@ -135,11 +135,8 @@ class Report:
 
     def write(self, path: Path) -> None:
         """Write JSON: whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"format": FORMAT, **_plain(self)}, indent=1, allow_nan=False)
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(f"{text}\n", encoding="utf-8")
-        os.replace(part, path)
+        write_whole(path, f"{text}\n")
 
     @classmethod
     def read(cls, path: Path) -> "Report":

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeAlias
 
-JSON: TypeAlias = Any  # what a JSON file can hold
+from recipes.slots.spec import JSON as JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

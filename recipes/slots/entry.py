@@ -95,8 +95,10 @@ def build(bound: SlotEntry, *args: Any, **context: Any) -> Any:
 
     Only for slots whose options hold no Scheduled left to resolve.
     """
-    made = _replaced(_accepted(bound), lambda inner: build(inner, *args, **context))
-    return bound.entry.function(*args, **made, **context)
+    function = bound.entry.function
+    options = options_for(function, bound.options)
+    made = _replaced(options, lambda inner: build(inner, *args, **context))
+    return function(*args, **made, **context)
 
 
 def function_of(bound: SlotEntry) -> Callable[..., Any]:
@@ -104,7 +106,10 @@ def function_of(bound: SlotEntry) -> Callable[..., Any]:
 
     Only for slots whose options hold no Scheduled left to resolve (see `build` for factories).
     """
-    return functools.partial(bound.entry.function, **_replaced(_accepted(bound), function_of))
+    function = bound.entry.function
+    return functools.partial(
+        function, **_replaced(options_for(function, bound.options), function_of)
+    )
 
 
 def call_on_run_start(bound: SlotEntry) -> None:
@@ -126,10 +131,10 @@ def tags_of(bound: SlotEntry) -> frozenset[str]:
     return frozenset(tag for entry in entries_of(bound) for tag in entry.entry.tags)
 
 
-def _accepted(bound: SlotEntry) -> dict[str, Any]:
-    """The options that the function takes; the others are the slot's own."""
-    accepted = inspect.signature(bound.entry.function).parameters
-    return {name: value for name, value in bound.options.items() if name in accepted}
+def options_for(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that the function takes; the others are the slot's, or another's."""
+    accepted = inspect.signature(function).parameters
+    return {name: value for name, value in options.items() if name in accepted}
 
 
 def _replaced(value: Any, make: Callable[[SlotEntry], Any]) -> Any:

@@ -28,6 +28,7 @@ from recipes.slots.entry import (
     call_on_run_start,
     entries_of,
     function_of,
+    options_for,
     tags_of,
     to_plain,
 )
@@ -38,11 +39,11 @@ from recipes.slots.options import (
     option_path,
     options_schema,
 )
-from recipes.slots.spec import JSON, Entry, Requires
+from recipes.slots.spec import JSON, Requires
 
 __all__ = [
     "Registry", "Registered", "SlotEntry", "build", "function_of", "to_plain", "entries_of",
-    "call_on_run_start", "tags_of", "did_you_mean", "option_path", "relative",
+    "call_on_run_start", "options_for", "tags_of", "did_you_mean", "option_path", "relative",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -213,8 +214,6 @@ class Registry(Generic[P, R]):
         """
         if isinstance(value, SlotEntry):
             return value
-        if isinstance(value, Entry):
-            value = {"name": value.name, **value.options}
         if isinstance(value, str):
             value = {"name": value}
         if not isinstance(value, dict) or not isinstance(value.get("name"), str):

@@ -1,10 +1,10 @@
-"""Shapes shared by every part of a recipe: the strict base model, slot entries, JSON, Scheduled."""
+"""Shapes shared by every part of a recipe: the strict base model, marks of options, Scheduled."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from recipes.errors import RecipeError
 
@@ -18,30 +18,6 @@ class Spec(BaseModel):
         frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True
     )
     renamed: ClassVar[Mapping[str, str]] = {}  # old key -> the one it has now, for error messages
-
-
-class Entry(BaseModel):
-    """A slot filled by name: `{name: ppo_clip, clip_low: 0.2}`; the rest are its options.
-
-    `coef` of a term and similar keys that belong to the slot, not to the function, are declared by
-    the slot's registry (`slot_options`) and validated with the others.
-    """
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
-
-    name: str
-
-    @property
-    def options(self) -> dict[str, JSON]:
-        return dict(self.model_extra or {})
-
-
-def _entry_or_name(value: JSON) -> JSON:
-    """A bare word stands for an entry without options: `advantage: grpo`."""
-    return {"name": value} if isinstance(value, str) else value
-
-
-EntryField = Annotated[Entry, BeforeValidator(_entry_or_name)]
 
 
 _RENAMED_METRICS = {

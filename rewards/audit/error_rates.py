@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 from rewards.types import JSON, Problem, Verdict
 
-_Z_95 = 1.959964  # normal quantile of a two-sided 95% interval
+Z_95 = 1.959964  # normal quantile of a two-sided 95% interval
 
 
 @dataclass(kw_only=True)
@@ -101,7 +101,7 @@ def _overturned(counts: Counts) -> tuple[float, float, float]:
     if not n:
         return 0.0, 0.0, 0.0
     share = counts.overturned / n
-    centre = share + _Z_95**2 / (2 * n)
-    half = _Z_95 * math.sqrt(share * (1 - share) / n + _Z_95**2 / (4 * n * n))
-    scale = 1 + _Z_95**2 / n
+    centre = share + Z_95**2 / (2 * n)
+    half = Z_95 * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
+    scale = 1 + Z_95**2 / n
     return share, max((centre - half) / scale, 0.0), min((centre + half) / scale, 1.0)

@@ -10,7 +10,6 @@ so a new function enters these tests without a change here.
 import dataclasses
 import functools
 import importlib
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from recipes.slots.registry import Registry, SlotEntry
+from recipes.slots.registry import Registry, SlotEntry, options_for
 from rollout.types import Status
 from tests.support.builders import annotated, batch, output
 from trainer.batch.outputs import PolicyOutput
@@ -60,9 +59,7 @@ class Case:
         return of.replace(minibatch_stats=self._with_options(function)(of))
 
     def _with_options(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        accepted = inspect.signature(function).parameters
-        options = {k: v for k, v in self.bound.options.items() if k in accepted}
-        return lambda *arguments: function(*arguments, **options)
+        return functools.partial(function, **options_for(function, self.bound.options))
 
 
 def cases(registry: Registry[Any, Any], *, tag: str = "", without: str = "") -> list[Any]:

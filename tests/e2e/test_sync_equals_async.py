@@ -42,7 +42,7 @@ async def by_hand(base: Path, output: Path) -> dict[str, torch.Tensor]:
     play = function_of(recipe.environment)
     rollout = RolloutContext(engine=engine, renderer=renderer, verify=function_of(recipe.verifier))
     problems = build(recipe.sampler, load_problems(recipe.problems), 0)
-    await engine.load_weights(policy.weights(0), 0)
+    await engine.load_weights(policy.weights(), 0)
     issued = 0
     for step in range(STEPS):
         algo = algorithm.at(step)
@@ -63,7 +63,7 @@ async def by_hand(base: Path, output: Path) -> dict[str, torch.Tensor]:
                 out = policy.forward(micro, algo.temperature)
                 policy.backward(algo.objective(out, micro).total)
             policy.step(algo.lr)
-        await engine.load_weights(policy.weights(step + 1), step + 1)
+        await engine.load_weights(policy.weights(), step + 1)
     await engine.close()
     return weights_of(policy)
 
@@ -82,7 +82,7 @@ def by_the_loop(base: Path, output: Path) -> dict[str, torch.Tensor]:
 
 
 def weights_of(policy: Policy) -> dict[str, torch.Tensor]:
-    module = policy.weights(0).shared_module
+    module = policy.weights().shared_module
     return {name: p.detach().clone() for name, p in module.named_parameters()}
 
 

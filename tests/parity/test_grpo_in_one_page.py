@@ -73,7 +73,7 @@ def recipes_gradient(base: Path, groups: list[Group]) -> dict[str, torch.Tensor]
         batch = stage(batch)
     for micro in policy.split(batch, 16):
         policy.backward(algo.objective(policy.forward(micro, algo.temperature), micro).total)
-    module = policy.weights(0).shared_module
+    module = policy.weights().shared_module
     return {n: p.grad for n, p in module.named_parameters() if p.grad is not None}
 
 

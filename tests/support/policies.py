@@ -109,4 +109,4 @@ def update(of: Policy, batch: TokenBatch, *, critic_only: bool = False, **settin
 
 def tensors(of: Policy) -> dict[str, torch.Tensor]:
     """A copy of the full weights by checkpoint name."""
-    return {name: tensor.clone() for name, tensor in of.weights(0).named_tensors()}
+    return {name: tensor.clone() for name, tensor in of.weights().named_tensors()}

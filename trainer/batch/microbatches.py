@@ -68,8 +68,5 @@ def scored_tokens(batch: TokenBatch) -> torch.Tensor:
 
     What lies before is prompt, in no mask. A sequence's first token has no past: never scored.
     """
-    past_all = torch.iinfo(torch.long).max
-    acts = torch.where(batch.action_mask, batch.position_ids, past_all)
-    first = torch.full_like(batch.lengths, past_all).scatter_reduce(0, batch.seq_ids, acts, "amin")
-    known = (batch.position_ids > 0) & (batch.position_ids >= first[batch.seq_ids])
-    return known.nonzero().squeeze(1)
+    started = batch.position_ids >= batch.first_actions[batch.seq_ids]
+    return (started & (batch.position_ids > 0)).nonzero().squeeze(1)

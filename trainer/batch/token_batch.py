@@ -141,6 +141,13 @@ class TokenBatch:
         """S."""
         return len(self.lengths)
 
+    @property
+    def first_actions(self) -> Tensor:
+        """Position of each sequence's first sampled token -> [S] int64; without one, past all."""
+        past_all = torch.iinfo(torch.long).max
+        acts = torch.where(self.action_mask, self.position_ids, past_all)
+        return torch.full_like(self.lengths, past_all).scatter_reduce(0, self.seq_ids, acts, "amin")
+
     def has(self, name: str) -> bool:
         """Whether the field has been filled."""
         return self.__dict__[name] is not ABSENT

@@ -13,7 +13,7 @@ from recipes.errors import Fault, RecipeError
 from recipes.loading.load import Loaded, add_locations, load
 from recipes.slots.registry import to_plain
 from trainer.batch.token_batch import NotComputed
-from trainer.commands.replay_step import Bench, Compared
+from trainer.commands.replay_step import Compared, Replay
 from trainer.monitor.record import read_recording, recorded
 from trainer.recipe.check import check
 from trainer.recipe.config import Recipe, differences, read
@@ -32,9 +32,9 @@ def replay(run: Path, overrides: Sequence[str], steps: Sequence[int] = ()) -> li
     recipe = read(load(run / "recipe.yaml"))
     variant, loaded = variant_of(run, overrides, recipe)
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(recipe, variant, Path(scratch))
+        both = Replay(recipe, variant, Path(scratch))
         try:
-            return [bench.compare(read_recording(file), run) for file in files]
+            return [both.compare(read_recording(file), run) for file in files]
         except NotComputed as error:
             raise add_locations(
                 RecipeError.of(

@@ -33,7 +33,7 @@ from trainer.update.algorithm import Algorithm, StepAlgorithm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
+class GradientPair:
     """Two gradients of the same weights."""
 
     dot: float
@@ -66,15 +66,15 @@ class Compared:
     """One recorded step under both recipes."""
 
     step: int
-    updates: Sequence[Update]
+    updates: Sequence[GradientPair]
     entropy_before: float  # nats per sampled token
     recorded: Side
     variant: Side
 
     @property
-    def total(self) -> Update:
+    def total(self) -> GradientPair:
         """All updates' gradients, end to end."""
-        return Update(
+        return GradientPair(
             dot=sum(update.dot for update in self.updates),
             recorded=math.hypot(*(update.recorded for update in self.updates)),
             variant=math.hypot(*(update.variant for update in self.updates)),
@@ -91,7 +91,7 @@ class Arm:
     ledger: Mapping[Bucket, int]
 
 
-class Bench:
+class Replay:
     """One policy that can be put back to where a step began, and the two recipes that move it."""
 
     def __init__(self, recipe: Recipe, variant: Recipe, scratch: Path) -> None:
@@ -109,7 +109,7 @@ class Bench:
             max_tokens=recipe.max_tokens_per_microbatch,
             adapters=scratch / "adapters",
         )
-        module = self._policy.weights(0).shared_module
+        module = self._policy.weights().shared_module
         assert module is not None, "sharded runs are refused before"
         self._module: nn.Module = module
         self._initial = scratch / "initial"
@@ -167,13 +167,13 @@ class Bench:
 
     def _update(
         self, ours: Arm, theirs: Arm, our_part: TokenBatch, their_part: TokenBatch
-    ) -> tuple[Update, Metrics, Metrics]:
+    ) -> tuple[GradientPair, Metrics, Metrics]:
         """Both gradients of the weights as they are; then the recorded recipe's step."""
         their_gradient, their_metrics = self._gradient(theirs, their_part)
         self._policy.zero_grad()
         gradient, metrics = self._gradient(ours, our_part)
         self._policy.step(ours.algo.lr, ours.algo.critic_lr)
-        update = Update(
+        update = GradientPair(
             dot=float(gradient @ their_gradient),
             recorded=float(gradient.norm()),
             variant=float(their_gradient.norm()),

@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 from rich.console import Console
 from rich.table import Table
@@ -25,9 +24,9 @@ from rewards.audit.verifier_bench import Bounds, Report, Trial, run
 from rewards.types import Problem
 from rollout.data.tables import read
 from rollout.problems import ProblemsSpec, load_problems
+from trainer.recipe.sections import VerifierEntry
 from trainer.verifiers import verifier
 
-VerifierEntry = Annotated[SlotEntry, verifier.nested]
 _LISTED = 10  # examples of a kind in the table; the JSON has all
 
 

@@ -8,12 +8,12 @@ appears whole, by one rename; on a resume the files of steps that will be run ag
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.errors import RecipeError
+from recipes.files import write_whole
 from rollout.serialize import group_from_dict, group_to_dict
 from rollout.types import Group
 from trainer.recipe.sections import RecordSpec
@@ -40,7 +40,7 @@ class Recorder:
     def __init__(self, run: Path, spec: RecordSpec, *, first_step: int) -> None:
         self._folder = run / FOLDER
         self._every = spec.every
-        for leftover in self._folder.glob(".saving-*"):
+        for leftover in self._folder.glob("*.part"):
             leftover.unlink()
         for file in self._folder.glob("step_*.json"):
             if int(file.stem.removeprefix("step_")) >= first_step:
@@ -57,13 +57,7 @@ class Recorder:
             "checkpoint": name if step else "",
             "groups": [group_to_dict(group) for group in groups],
         }
-        self._folder.mkdir(parents=True, exist_ok=True)
-        staging = self._folder / f".saving-{name}.json"
-        with staging.open("w", encoding="utf-8") as file:
-            json.dump(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(staging, self._folder / f"{name}.json")
+        write_whole(self._folder / f"{name}.json", json.dumps(state))
 
 
 def recorded(run: Path) -> list[Path]:

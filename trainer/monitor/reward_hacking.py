@@ -8,15 +8,10 @@ another matter.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
 
 from recipes.errors import RecipeError
-from recipes.slots.registry import SlotEntry
 from recipes.slots.spec import JSON
-from rewards.verifiers import verifier
 from trainer.recipe.sections import WatchSpec
-
-VerifierEntry = Annotated[SlotEntry, verifier.nested]
 
 
 class RewardHackingMonitor:

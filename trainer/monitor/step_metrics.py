@@ -6,13 +6,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from rewards.audit.error_rates import Z_95
 from rollout.collector.ledger import sample_buckets
 from rollout.types import Bucket, Group
 from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import AnyMetric, Max, Mean, Metrics, describe_masked
 from trainer.ops.segments import seq_count
-
-Z_95 = 1.959964  # normal quantile of a two-sided 95% interval
 
 
 def step_metrics(groups: Sequence[Group], batch: TokenBatch, version: int) -> Metrics:

@@ -294,7 +294,7 @@ class Policy:
 
     # -- giving the weights away -----------------------------------------------------------------
 
-    def weights(self, version: int) -> PolicyWeights:
+    def weights(self) -> PolicyWeights:
         """The weights for the engine, see `WeightExporter`; every rank calls."""
         self._scorer.eval()
         return self._exporter.weights()

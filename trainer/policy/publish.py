@@ -30,7 +30,7 @@ class ProbePolicy(Protocol):
 
     @property
     def is_main(self) -> bool: ...
-    def weights(self, version: int) -> WeightSource: ...
+    def weights(self) -> WeightSource: ...
     def annotate(
         self, batch: TokenBatch, needs: frozenset[str], temperature: float
     ) -> TokenBatch: ...
@@ -60,7 +60,7 @@ class Publisher:
 
         temperature: of the probe's samples, and of the log-probs that they are compared with
         """
-        weights = self._policy.weights(version)
+        weights = self._policy.weights()
         await on_main(self._policy, lambda: self._load(weights, version))
         return await self._probe(version, temperature) if self._prompts else {}
 

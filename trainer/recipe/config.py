@@ -41,16 +41,15 @@ from trainer.recipe.sections import (
     ShardingSpec,
     Slots,
     TeacherSpec,
+    VerifierEntry,
     WatchSpec,
 )
 from trainer.reductions import reduction
 from trainer.selections import selection
 from trainer.shaping import shaping
 from trainer.terms import term
-from trainer.verifiers import verifier
 
 # Named apart from the fields: a class body sees a field's default under the registry's name.
-VerifierEntry = Annotated[SlotEntry, verifier.nested]
 AdvantageEntry = Annotated[SlotEntry, advantage.nested]
 LossEntry = Annotated[SlotEntry, loss.nested]
 ReductionEntry = Annotated[SlotEntry, reduction.nested]

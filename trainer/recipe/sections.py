@@ -88,7 +88,6 @@ class SamplingSpec(Spec):
 class OptimizerSpec(Spec):
     """AdamW. Norms, biases and other vectors are never decayed."""
 
-    name: Literal["adamw"] = "adamw"
     lr: Annotated[
         number.field,  # type: ignore[name-defined]
         Field(description="Learning rate; may be a schedule"),

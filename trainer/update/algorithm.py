@@ -7,7 +7,6 @@ algorithm.observe(metrics)           # controllers look at what happened
 """
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recipes.slots.registry import SlotEntry, function_of
+from recipes.slots.registry import SlotEntry, function_of, options_for
 from recipes.slots.schedules import Controller
 from recipes.slots.spec import JSON
 from trainer.batch.token_batch import TokenBatch
@@ -41,10 +40,15 @@ class Algorithm:
     def at(self, step: int) -> "StepAlgorithm":
         """Everything with this step's numbers filled in."""
         slots = self._slots
-        functions = {
-            path: functools.partial(bound.entry.function, **self._options(path, bound, step))
-            for path, bound in slots.items()
-        }
+        functions: dict[str, Callable[..., Any]] = {}
+        stats: list[BatchFunction] = []
+        for path, bound in slots.items():
+            options = self._options(path, bound, step)
+            functions[path] = functools.partial(bound.entry.function, **options)
+            of_minibatch = bound.entry.minibatch_stats
+            if of_minibatch is not None:
+                stats.append(functools.partial(of_minibatch, **options_for(of_minibatch, options)))
+        assert len(stats) <= 1, "check lets only one function have minibatch_stats"
         terms = [
             WeightedTerm(
                 name=bound.name,
@@ -55,12 +59,6 @@ class Algorithm:
             )
             for i, bound in enumerate(slots.terms)
         ]
-        stats = [
-            self._stats_function(path, bound, step)
-            for path, bound in slots.items()
-            if bound.entry.minibatch_stats is not None
-        ]
-        assert len(stats) <= 1, "check lets only one function have minibatch_stats"
         critic_only = step < slots.pretrain_steps
         return StepAlgorithm(
             step=step,
@@ -106,18 +104,9 @@ class Algorithm:
             return self._controllers[path].value(step)
         return float(value.entry.function(step, **value.options))
 
-    def _stats_function(self, path: str, bound: SlotEntry, step: int) -> BatchFunction:
-        function = bound.entry.minibatch_stats
-        assert function is not None
-        accepted = inspect.signature(function).parameters
-        options = self._options(path, bound, step)
-        return functools.partial(
-            function, **{name: value for name, value in options.items() if name in accepted}
-        )
-
     def _options(self, path: str, bound: SlotEntry, step: int) -> dict[str, Any]:
-        accepted = inspect.signature(bound.entry.function).parameters
-        options = {name: value for name, value in bound.options.items() if name in accepted}
+        """The options of the function, those that may be schedules as numbers."""
+        options = options_for(bound.entry.function, bound.options)
         for name in bound.entry.numbers:
             value = self._number(f"{path}.{name}", options[name], step)
             options[name] = round(value) if name in bound.entry.counts else value
@@ -236,11 +225,7 @@ class StepAlgorithm:
 
 def observation_mask(batch: TokenBatch) -> Tensor:
     """Tokens [T] the policy did not sample and that came after its first action."""
-    positions = torch.where(batch.action_mask, batch.position_ids, torch.iinfo(torch.long).max)
-    first = torch.full_like(batch.lengths, torch.iinfo(torch.long).max)
-    first = first.scatter_reduce(0, batch.seq_ids, positions, "amin")
-    started = batch.position_ids > first[batch.seq_ids]
-    return started & ~batch.action_mask
+    return (batch.position_ids > batch.first_actions[batch.seq_ids]) & ~batch.action_mask
 
 
 def _needs(slots: Slots, updates_per_step: int) -> frozenset[str]:

@@ -23,7 +23,7 @@ from recipes.slots.registry import (
     to_plain,
 )
 from recipes.slots.schedules import number
-from recipes.slots.spec import Entry, MetricName, Scheduled, Spec
+from recipes.slots.spec import MetricName, Scheduled, Spec
 
 AnyRegistry = Registry[Any, Any]
 
@@ -254,10 +254,9 @@ def test_given_options_are_remembered_even_when_they_equal_the_default() -> None
     assert bound.given == {"radius"}
 
 
-def test_an_entry_object_and_a_bound_one_bind_to_the_same() -> None:
+def test_a_bound_entry_stays_as_it_is() -> None:
     shape = shapes()
-    bound = shape.bind(Entry.model_validate({"name": "circle", "radius": 2.0}))
-    assert bound.options["radius"] == 2.0
+    bound = shape.bind({"name": "circle", "radius": 2.0})
     assert shape.bind(bound) is bound
 
 

@@ -11,7 +11,7 @@ from recipes.errors import RecipeError
 from tests.support.runs import launch, numbers, smoke, tiny_base
 from trainer.commands.replay import replay
 from trainer.commands.replay_report import plain, report, table
-from trainer.commands.replay_step import Compared, Side, Update
+from trainer.commands.replay_step import Compared, GradientPair, Side
 from trainer.recipe.config import differences
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -24,7 +24,7 @@ def test_differences_are_dotted_paths() -> None:
     assert list(differences(left, left)) == []
 
 
-def compared(*updates: Update, ledger: dict[str, int] | None = None) -> Compared:
+def compared(*updates: GradientPair, ledger: dict[str, int] | None = None) -> Compared:
     side = Side(ledger=ledger or {"trained": 4}, metrics={"loss/clip_low_frac": 0.25}, entropy=0.5)
     return Compared(step=3, updates=updates, entropy_before=0.75, recorded=side, variant=side)
 
@@ -33,14 +33,14 @@ def test_the_updates_of_a_step_are_compared_end_to_end() -> None:
     # (3, 0) and (0, 4) recorded, (3, 0) and (4, 0) under the variant: the rows [3 0 0 4] and
     # [3 0 4 0] have norm 5 each and the product 9
     found = compared(
-        Update(dot=9, recorded=3, variant=3), Update(dot=0, recorded=4, variant=4)
+        GradientPair(dot=9, recorded=3, variant=3), GradientPair(dot=0, recorded=4, variant=4)
     ).total
     assert (found.recorded, found.variant, found.ratio) == (5, 5, 1)
     assert found.cosine == pytest.approx(9 / 25)
 
 
 def test_a_gradient_of_zero_has_no_direction() -> None:
-    nothing = Update(dot=0, recorded=2, variant=0)
+    nothing = GradientPair(dot=0, recorded=2, variant=0)
     assert math.isnan(nothing.cosine)
     assert nothing.ratio == 0
     (step,) = plain([compared(nothing)], [])["steps"]
@@ -49,7 +49,7 @@ def test_a_gradient_of_zero_has_no_direction() -> None:
 
 def test_the_table_shows_both_sides_of_a_step() -> None:
     shown = Console(width=120)
-    both = compared(Update(dot=1, recorded=1, variant=1), ledger={"masked": 1, "trained": 3})
+    both = compared(GradientPair(dot=1, recorded=1, variant=1), ledger={"masked": 1, "trained": 3})
     with shown.capture() as text:
         shown.print(table([both], ["masks=[completed_only]"]))
     assert "masks=[completed_only]" in text.get()

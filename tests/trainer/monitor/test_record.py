@@ -54,7 +54,7 @@ def test_nothing_is_recorded_by_default(tmp_path: Path) -> None:
 
 def test_a_resume_forgets_the_steps_that_will_run_again(tmp_path: Path) -> None:
     record(tmp_path, 0, 2, 4)
-    (tmp_path / "rollouts" / ".saving-step_000006.json").write_text('{"form')  # killed here
+    (tmp_path / "rollouts" / "step_000006.json.part").write_text('{"form')  # killed here
     Recorder(tmp_path, RecordSpec(every=2), first_step=2)
     assert [path.name for path in (tmp_path / "rollouts").iterdir()] == ["step_000000.json"]
 

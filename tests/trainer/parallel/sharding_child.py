@@ -60,7 +60,7 @@ def carry_out(folder, scratch, options):
     skipped = everything(ours)
     metrics.append(step(ours, steps(2)).numbers())
     weights = everything(ours)
-    source = ours.weights(1)
+    source = ours.weights()
     adapter = None
     if ours.is_main:
         (scratch / "state").mkdir(parents=True)

@@ -69,7 +69,7 @@ def test_experts_are_cut_as_in_the_published_file(tmp_path):
 
 def test_whole_weights_are_lent_and_not_copied(tmp_path):
     ours = policy(model_folder(tmp_path))
-    source = ours.weights(3)
+    source = ours.weights()
     sent = dict(source.named_tensors())["model.norm.weight"]
     assert source.shared_module is ours._scorer.causal_lm
     assert sent.data_ptr() == ours._scorer.causal_lm.model.norm.weight.data_ptr()
@@ -98,7 +98,7 @@ def test_merging_happens_on_a_copy(tmp_path):
 def test_only_the_adapter_is_published_in_a_folder_of_its_version(tmp_path):
     folder = model_folder(tmp_path / "model")
     ours = trained(folder, lora=LORA, adapters=tmp_path / "adapters")
-    written = ours.weights(7).adapter_folder(7)
+    written = ours.weights().adapter_folder(7)
     assert written == tmp_path / "adapters" / "policy-v000007"
     stored = load_file(written / "adapter_model.safetensors")
     assert len(stored) == 28  # 2 layers, 7 matrices, A and B
@@ -110,7 +110,7 @@ def test_only_the_adapter_is_published_in_a_folder_of_its_version(tmp_path):
 def test_old_adapter_folders_go(tmp_path):
     ours = policy(model_folder(tmp_path / "model"), lora=LORA, adapters=tmp_path / "adapters")
     for version in range(10):
-        ours.weights(version).adapter_folder(version)
+        ours.weights().adapter_folder(version)
     kept = sorted(path.name for path in (tmp_path / "adapters").iterdir())
     assert (kept[0], kept[-1], len(kept)) == ("policy-v000002", "policy-v000009", 8)
 
