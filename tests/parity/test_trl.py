@@ -105,7 +105,7 @@ def test_beta_is_the_coefficient_of_k3(tmp_path: Path, weighted):
 def test_group_advantages(tmp_path: Path, scale_rewards, std_normalize):
     theirs = reference(tmp_path, scale_rewards=scale_rewards, **UNCORRECTED)
     ours = slots(advantage={"name": "grpo", "std_normalize": std_normalize, "eps": 1e-4})
-    advantages = per_sample(theirs, ours.advantage(theirs.batch))
+    advantages = per_sample(theirs, ours.advantage(theirs.batch).advantages)
     torch.testing.assert_close(advantages, theirs.scored["advantages"])
 
 
@@ -114,13 +114,13 @@ def test_several_rewards_normalised_one_by_one(tmp_path: Path):
     settings = {"multi_objective_aggregation": "normalize_then_sum", "reward_weights": [1.0, 0.25]}
     theirs = reference(tmp_path, rewards=rewards, **settings, **UNCORRECTED)
     entry = {"name": "multi_reward", "weights": {"r0": 1.0, "r1": 0.25}, "eps": 1e-4}
-    advantages = per_sample(theirs, slots(advantage=entry).advantage(theirs.batch))
+    advantages = per_sample(theirs, slots(advantage=entry).advantage(theirs.batch).advantages)
     torch.testing.assert_close(advantages, theirs.scored["advantages"])
 
 
 def test_leave_one_out_advantages(tmp_path: Path):
     theirs = reference(tmp_path, "rloo", beta=0.0)
-    advantages = per_sample(theirs, slots(advantage="rloo").advantage(theirs.batch))
+    advantages = per_sample(theirs, slots(advantage="rloo").advantage(theirs.batch).advantages)
     torch.testing.assert_close(advantages, theirs.scored["advantages"])
 
 
@@ -165,7 +165,7 @@ def test_the_most_undecided_tokens(tmp_path: Path, frac):
     batch = theirs.batch.replace(entropy=theirs.forward().entropy.detach())
     mask = theirs.scored["completion_mask"]
     wanted = theirs.trainer.get_high_entropy_mask(padded(theirs, batch.entropy), mask, 1 - frac)
-    ours = slots(masks=[{"name": "top_entropy", "frac": frac}]).mask(batch)
+    ours = slots(masks=[{"name": "top_entropy", "frac": frac}]).mask(batch).train_mask
     assert torch.equal(padded(theirs, ours.float()).bool(), wanted)
 
 
