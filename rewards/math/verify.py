@@ -69,7 +69,8 @@ def _compare(wanted: list[Form], given: list[Form], gold: str, answer: str) -> t
     for left in wanted:
         for right in given:
             if compare.same(left, right):
-                return True, f"equal as {type(left).__name__.lower()}"
+                kind = type(left).__name__.removeprefix("Math").lower()
+                return True, f"equal as {kind}"
     unread = [f for f in (*wanted[:1], *given[:1]) if isinstance(f, Unknown)]
     if unread and math_verify.is_heavy(gold + answer) and math_verify.same(gold, answer):
         return True, "equal by math-verify"
