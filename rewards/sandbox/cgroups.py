@@ -29,7 +29,7 @@ def usable_folders() -> dict[str, Path]:
 
     Also removes groups that a process of ours left when it was killed.
     """
-    folders = _own_folders()
+    folders = own_folders()
     for folder in set(folders.values()):
         for left in folder.glob(f"{_PREFIX}-*-*"):
             if not os.path.exists(f"/proc/{left.name.split('-')[2]}"):
@@ -43,7 +43,7 @@ def usable_folders() -> dict[str, Path]:
     return folders
 
 
-def _own_folders() -> dict[str, Path]:
+def own_folders() -> dict[str, Path]:
     """From /proc/self/cgroup: lines of "number:controllers:path", without controllers in v2."""
     with contextlib.suppress(OSError):
         lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]

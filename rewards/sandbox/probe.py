@@ -15,6 +15,7 @@ import contextlib
 import functools
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rewards.sandbox.cgroups import usable_folders
-from rewards.sandbox.launch import bubblewrap_missing, interpreter, library
+from rewards.sandbox.command_line import interpreter, library
 from rewards.sandbox.sandbox import LEVELS, Limits, Sandbox, SandboxFailure
 
 _ATTEMPTS = """
@@ -126,7 +127,7 @@ def closed_to_others(paths: Iterable[str]) -> list[str]:
 
 def _try(sandbox: Sandbox) -> Sandbox | str:
     """The sandbox with what it lets through, or why it does not work."""
-    if sandbox.level == "bubblewrap" and bubblewrap_missing():
+    if sandbox.level == "bubblewrap" and shutil.which("bwrap") is None:
         return "the command bwrap is not installed"
     if sandbox.level != "rlimits" and sys.platform != "linux":
         return "Linux only"
@@ -158,7 +159,9 @@ def attempt_escapes(sandbox: Sandbox) -> tuple[str, ...]:
             raise SandboxFailure(f"the probe ended with {outcome.status}: {said[-300:]}")
         leaks = json.loads(outcome.stdout)
         # With process ids of its own, the number may have been a process of the sandbox.
-        if "signals" in leaks and not _reached(victim):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            victim.wait(0.2 if "signals" in leaks else 0)
+        if "signals" in leaks and victim.returncode is None:
             leaks.remove("signals")
         return tuple(leaks)
 
@@ -182,9 +185,3 @@ def _victim() -> Iterator["subprocess.Popen[bytes]"]:
             yield victim
         finally:
             victim.kill()
-
-
-def _reached(victim: "subprocess.Popen[bytes]") -> bool:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        victim.wait(0.2)
-    return victim.returncode is not None

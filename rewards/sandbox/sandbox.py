@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rewards.sandbox.cgroups import ControlGroup, usable_folders
+from rewards.sandbox.command_line import library, site_packages
+from rewards.sandbox.confined import FOLDER_PREFIX, Confined, read_until, remove_folder
 from rewards.sandbox.inside.launch_order import LaunchOrder
 from rewards.sandbox.inside.lock import THREADS
-from rewards.sandbox.launch import library, site_packages
-from rewards.sandbox.process import FOLDER_PREFIX, Confined, read_until, remove_folder
 
 LEVELS = ("bubblewrap", "namespaces", "rlimits")  # strongest first
 START_S = 60.0  # for a sandbox to come up; longer means that the machine is overloaded
@@ -164,7 +164,9 @@ class Sandbox:
         with contextlib.ExitStack() as stack:
             given = stack.enter_context(_file(stdin))
             text = stack.enter_context(_file(source.encode("utf-8", "surrogatepass")))
-            (out, out_end), (err, err_end), (sign, sign_end) = (_pipe(stack) for _ in range(3))
+            (out, out_end), (err, err_end), (sign, sign_end) = (os.pipe() for _ in range(3))
+            for reading in (out, err, sign):
+                stack.callback(os.close, reading)
             process = self.start(
                 "program",
                 limits,
@@ -211,10 +213,3 @@ def _file(content: bytes) -> Iterator[int]:
         file.write(content)
         file.seek(0)
         yield file.fileno()
-
-
-def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
-    """Both ends; only the reading one is closed with the stack."""
-    reading, writing = os.pipe()
-    stack.callback(os.close, reading)
-    return reading, writing

@@ -20,14 +20,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from rewards.sandbox.confined import Confined, ProcessorTime, Reader
 from rewards.sandbox.grading.proxy import TURNS
-from rewards.sandbox.process import Confined, ProcessorTime, Reader
 from rewards.sandbox.sandbox import START_S, Limits, Sandbox
 from rewards.types import JSON
 
 _REPORT_BYTES = 1 << 16
 _DISK_MB = 32  # more than any test's input
 _GRADER_MB = 2048  # tests and answers of the largest allowed size, as Python objects
+_STATUS = {128 + 9: "killed", 128 + 24: "processor time is used up", 128 + 11: "crashed"}
 _FIRST_OF_THE_PROGRAM = 3  # turn in which the program's code runs for the first time
 _IDLE = 3  # seconds of waiting for nothing that are allowed for each second of processor time
 _QUEUE = 30  # seconds of waiting for a processor that are believed for each one of having it
@@ -38,7 +39,7 @@ class TrialJob:
     """A program, the row's test columns, and how to grade."""
 
     program: str  # untrusted source
-    columns: Mapping[str, JSON]  # those of `rows.COLUMNS` that the row has
+    columns: Mapping[str, JSON]  # those of `row_tests.COLUMNS` that the row has
     test_s: float = 6.0  # processor time for one call, one load or one run; waiting: thrice
     total_s: float = 60.0  # processor time for all of them; waiting: as much again
     memory_mb: int = 1024
@@ -108,7 +109,7 @@ class _Clock:
         self.all_used_s = self.all_idle_s = 0.0
 
 
-class _Watch:
+class Watch:
     """Ends the process whose turn it is when it takes too long; `why` then says so."""
 
     def __init__(self, job: TrialJob, serve: Confined, grader: Confined, turns: BinaryIO) -> None:
@@ -139,9 +140,9 @@ class _Watch:
             if clock.used_s > self._job.grading_s + 2 or clock.idle_s > _IDLE * self._job.total_s:
                 self._end(clock, "the tests compute for too long on its answer")
         else:
-            self._check_program(clock, script)
+            self.check_program(clock, script)
 
-    def _check_program(self, clock: _Clock, script: bool) -> None:
+    def check_program(self, clock: _Clock, script: bool) -> None:
         test_s, total_s = self._job.test_s, self._job.total_s
         # The kernel ends a single run by itself, in whole seconds; the other runs go on then.
         if clock.used_s > (math.ceil(test_s) + 1.5 if script else test_s):
@@ -188,7 +189,7 @@ def run_trial(sandbox: Sandbox, job: TrialJob, stop: threading.Event | None = No
             for end in ends:
                 os.close(end)
         reader = Reader({report[0]: _REPORT_BYTES})
-        watch = _Watch(job, serve, grader, turns)
+        watch = Watch(job, serve, grader, turns)
         while not reader.glance():
             if stop is not None and stop.is_set():
                 break
@@ -200,7 +201,7 @@ def run_trial(sandbox: Sandbox, job: TrialJob, stop: threading.Event | None = No
         return trial
 
 
-def _read(line: bytes, watch: _Watch, serve: Confined, grader: Confined) -> ProgramTrial:
+def _read(line: bytes, watch: Watch, serve: Confined, grader: Confined) -> ProgramTrial:
     """The grader's report as a trial; decides what is the program's fault and what is ours."""
     turn, _ = watch.turn()
     try:
@@ -219,7 +220,9 @@ def _read(line: bytes, watch: _Watch, serve: Confined, grader: Confined) -> Prog
     if fault:
         return ProgramTrial(passed=0, total=0, reason="", missing=f"{fault}: {reason}")
     if "ended its process" in reason:
-        reason = f"{reason} ({watch.why or _status_of_the_dead(serve)})"
+        status = serve.wait(0.2)
+        ended = "still there" if status is None else _STATUS.get(status, f"exit status {status}")
+        reason = f"{reason} ({watch.why or ended})"
     return ProgramTrial(passed=passed, total=total, reason=reason)
 
 
@@ -229,10 +232,3 @@ def _last_line(process: Confined) -> str:
 
 def _joined(*parts: str) -> str:
     return ": ".join(filter(None, parts))
-
-
-def _status_of_the_dead(serve: Confined) -> str:
-    """How the program's process ended, where that is why the trial did."""
-    status = serve.wait(0.2)
-    known = {128 + 9: "killed", 128 + 24: "processor time is used up", 128 + 11: "crashed"}
-    return known.get(status, f"exit status {status}") if status is not None else "still there"

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from recipes.errors import RecipeError
 from rewards.sandbox import Sandbox, SandboxFailure, SandboxUnavailable, choose
-from rewards.sandbox.grading.rows import COLUMNS
+from rewards.sandbox.grading.row_tests import COLUMNS
 from rewards.sandbox.trial import ProgramTrial, TrialJob, run_trial
 from rewards.types import JSON, Problem, Verdict
 from rewards.verifiers import verifier
@@ -80,7 +80,7 @@ async def code_tests(
     The tests and what they expect never enter the program's sandbox: calls go in, plain data comes
     out and is compared outside, so an early exit, a printed success or an object with its own idea
     of equality gains nothing. Reads MBPP, HumanEval, APPS and LiveCodeBench rows, see
-    rewards/sandbox/grading/rows.py. A program over its limits is wrong; a sandbox that fails,
+    rewards/sandbox/grading/row_tests.py. A program over its limits is wrong; a sandbox that fails,
     or a row without readable tests, gives a missing verdict.
 
     Returns a verdict with the components `tests_passed` (share, 0 to 1) and `sandbox_rank` (3
@@ -96,17 +96,17 @@ async def code_tests(
         stop_at_first=reward == "all",
         packages=site_packages,
     )
+    stop = threading.Event()
     try:
-        trial = await _in_turn(sandbox, job, programs or _cores())
+        loop = asyncio.get_running_loop()
+        trial = await loop.run_in_executor(_workers(programs), run_trial, sandbox, job, stop)
     except (SandboxFailure, OSError) as error:
         return Verdict.missing(f"sandbox '{sandbox.level}': {printable(str(error))}")
     except TypeError as error:  # raised when the job is written down, before anything starts
         return Verdict.missing(f"the row's tests are not JSON: {error}")
+    finally:
+        stop.set()  # a caller that is cancelled ends its program
     return _verdict(trial, job.program, sandbox, share=reward == "share")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _verdict(trial: ProgramTrial, program: str, sandbox: Sandbox, *, share: bool) -> Verdict:
@@ -179,14 +179,5 @@ def _settled(level: str) -> Sandbox:
 @functools.cache
 def _workers(programs: int) -> concurrent.futures.ThreadPoolExecutor:
     """Threads that wait for sandboxes; more programs than threads wait their turn."""
-    return concurrent.futures.ThreadPoolExecutor(programs, thread_name_prefix="sandbox")
-
-
-async def _in_turn(sandbox: Sandbox, job: TrialJob, programs: int) -> ProgramTrial:
-    """Run in a worker thread when one is free; a caller that is cancelled ends its program."""
-    stop = threading.Event()
-    loop = asyncio.get_running_loop()
-    try:
-        return await loop.run_in_executor(_workers(programs), run_trial, sandbox, job, stop)
-    finally:
-        stop.set()
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return concurrent.futures.ThreadPoolExecutor(programs or cores, thread_name_prefix="sandbox")

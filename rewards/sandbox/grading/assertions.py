@@ -13,7 +13,7 @@ from types import CodeType
 from rewards.sandbox.grading import instrument
 from rewards.sandbox.grading.counter import AssertionCounter
 from rewards.sandbox.grading.proxy import TEST_NAME, Channel, ProgramModule, RemoteProgram
-from rewards.sandbox.grading.rows import BadTests, RowTests
+from rewards.sandbox.grading.row_tests import BadTests, RowTests
 from rewards.sandbox.inside.codec import Plain
 
 PROGRAM_MODULES = ("solution", "main", "program", "submission")  # what a test file may import
@@ -22,10 +22,9 @@ PROGRAM_MODULES = ("solution", "main", "program", "submission")  # what a test f
 def run(tests: RowTests, channel: Channel, counter: AssertionCounter) -> None:
     """Load the program, then run set-up and tests in one namespace, one test at a time."""
     # A prompt may end in the head of a function, where the response goes on.
-    prompts = (tests.helpers, f"{tests.helpers}\n    pass\n")
-    helpers = _parsed(next(filter(_is_python, prompts), tests.helpers), "the prompt")
-    trees = [_parsed(tests.setup, "the set-up code")]
-    trees += [_parsed(source, f"test {number}") for number, source in enumerate(tests.tests, 1)]
+    helpers = _parsed("the prompt", tests.helpers, f"{tests.helpers}\n    pass\n")
+    trees = [_parsed("the set-up code", tests.setup)]
+    trees += [_parsed(f"test {number}", source) for number, source in enumerate(tests.tests, 1)]
     taken: dict[str, str] = {}
     whole: set[str] = set()
     if tests.style == "file":  # these cost as much time to import as all the rest
@@ -34,7 +33,11 @@ def run(tests: RowTests, channel: Channel, counter: AssertionCounter) -> None:
         sys.modules["pytest"] = pytest_subset
     for place, tree in enumerate(trees):
         tree, names, modules, imports = instrument.without_program_imports(tree, PROGRAM_MODULES)
-        _try_imports(imports)
+        for node in imports:
+            try:
+                exec(_code(ast.Module([node], [])), {})
+            except ImportError as error:
+                raise BadTests(f"the tests cannot run `{ast.unparse(node)}`: {error}") from None
         if tests.style == "file":
             test_file.refuse_what_is_not_supported(tree)
         trees[place] = tree
@@ -46,7 +49,14 @@ def run(tests: RowTests, channel: Channel, counter: AssertionCounter) -> None:
         trees[place], count = instrument.recorded(tree)
         counter.total += count if place else 0  # the set-up tests nothing
     taken |= {name: name for name in free | ({tests.entry} if tests.entry else set())}
-    namespace = _namespace(counter, forgotten)
+    namespace: dict[str, Plain] = {
+        "__name__": "tests",
+        "__builtins__": builtins,
+        instrument.RECORD: lambda what, condition: counter.record(what, bool(condition)),
+        instrument.FAILED: counter.failed_with,
+        instrument.ERRORS: Exception,
+        **{name: importlib.import_module(name) for name in forgotten},
+    }
     try:
         exec(_code(helpers), namespace)
     except Exception as error:
@@ -68,39 +78,16 @@ def run(tests: RowTests, channel: Channel, counter: AssertionCounter) -> None:
         test_file.run(namespace, counter)
 
 
-def _namespace(counter: AssertionCounter, modules: set[str]) -> dict[str, Plain]:
-    namespace: dict[str, Plain] = {
-        "__name__": "tests",
-        "__builtins__": builtins,
-        instrument.RECORD: lambda what, condition: counter.record(what, bool(condition)),
-        instrument.FAILED: counter.failed_with,
-        instrument.ERRORS: Exception,
-    }
-    return namespace | {name: importlib.import_module(name) for name in modules}
-
-
-def _try_imports(imports: list[ast.stmt]) -> None:
-    for node in imports:
-        try:
-            exec(_code(ast.Module([node], [])), {})
-        except ImportError as error:
-            raise BadTests(f"the tests cannot run `{ast.unparse(node)}`: {error}") from None
-
-
 def _code(tree: ast.Module) -> CodeType:
     return compile(tree, TEST_NAME, "exec")
 
 
-def _parsed(source: str, what: str) -> ast.Module:
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise BadTests(f"{what} is not Python: {error}") from None
-
-
-def _is_python(source: str) -> bool:
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
-        return False
-    return True
+def _parsed(what: str, *sources: str) -> ast.Module:
+    """The first of these that is Python."""
+    errors: list[Exception] = []
+    for source in sources:
+        try:
+            return ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError) as error:
+            errors.append(error)
+    raise BadTests(f"{what} is not Python: {errors[0]}")

@@ -7,64 +7,39 @@ from decimal import Decimal, InvalidOperation
 
 from rewards.sandbox.grading.counter import AssertionCounter, short
 from rewards.sandbox.grading.proxy import Channel, NotStarted, RemoteProgram
-from rewards.sandbox.grading.rows import GradingCase, RowTests
+from rewards.sandbox.grading.row_tests import RowTests
 from rewards.sandbox.inside.codec import Plain, is_a
 
 
-def run(
-    tests: RowTests,
-    channel: Channel,
-    counter: AssertionCounter,
-    *,
-    tolerance: float,
-    cpu_s: float,
-) -> None:
-    """One call, or one run of the program, for each case.
-
-    cpu_s: processor time of one run.
-    """
-    counter.total = len(tests.cases)
-    if tests.style == "stdin":
-        _run_scripts(tests, channel, counter, tolerance, cpu_s)
-    else:
-        _run_calls(tests, channel, counter, tolerance)
-
-
-def _run_calls(
+def run_calls(
     tests: RowTests, channel: Channel, counter: AssertionCounter, tolerance: float
 ) -> None:
-    """All in one process, as the data sets' own harnesses do."""
+    """One call for each case, all in one process, as the data sets' own harnesses do."""
+    counter.total = len(tests.cases)
     program = RemoteProgram(channel, echo=False)
     program.load(tests.sources, usual_imports=True)
     function = program.name(tests.entry)
     for number, case in enumerate(tests.cases, 1):
         try:
             got = function(*case.given)
-            passed = _matches(got, case, tolerance)
+            passed = same_value(got, case.expected, tolerance=tolerance)
+            if not passed and case.wrapped and isinstance(case.expected, list):
+                alone = len(case.expected) == 1
+                passed = alone and same_value(got, case.expected[0], tolerance=tolerance)
         except Exception as error:
             counter.failed_with(f"case {number}", error)
         else:
-            counter.record(f"case {number}", passed, "" if passed else f"got {_shown(got)}")
+            counter.record(f"case {number}", passed, "" if passed else f"got {short(got, repr)}")
 
 
-def _matches(got: Plain, case: GradingCase, tolerance: float) -> bool:
-    if same_value(got, case.expected, tolerance=tolerance):
-        return True
-    alone = case.wrapped and isinstance(case.expected, list) and len(case.expected) == 1
-    return alone and same_value(got, case.expected[0], tolerance=tolerance)
-
-
-def _shown(value: object) -> str:
-    try:
-        return repr(value)[:200]
-    except Exception as error:  # a number of more digits than Python prints
-        return f"a {type(value).__name__} that cannot be shown ({short(error)})"
-
-
-def _run_scripts(
+def run_scripts(
     tests: RowTests, channel: Channel, counter: AssertionCounter, tolerance: float, cpu_s: float
 ) -> None:
-    """Each in a new process with an empty folder."""
+    """One run of the program for each case, each in a new process with an empty folder.
+
+    cpu_s: processor time of one run.
+    """
+    counter.total = len(tests.cases)
     most = channel.most_bytes // 2 - 1024  # the output travels as hexadecimal text
     fixed = {"op": "run", "source": tests.sources[0], "most": most, "cpu_s": math.ceil(cpu_s)}
     for number, case in enumerate(tests.cases, 1):
@@ -92,7 +67,13 @@ def same_value(got: Plain, expected: Plain, *, tolerance: float) -> bool:
     """
     got, expected = _as_json(got), _as_json(expected)
     if isinstance(got, float) or isinstance(expected, float):
-        return _same_number(got, expected, tolerance)
+        if not isinstance(got, int | float) or not isinstance(expected, int | float):
+            return False
+        try:
+            near = math.isclose(got, expected, rel_tol=tolerance, abs_tol=tolerance)
+        except OverflowError:  # an integer beyond every float
+            return False
+        return near or got == expected
     if isinstance(got, list | tuple) and isinstance(expected, list | tuple):
         return len(got) == len(expected) and all(
             same_value(a, b, tolerance=tolerance) for a, b in zip(got, expected, strict=True)
@@ -119,15 +100,6 @@ def _as_json(value: Plain) -> Plain:
     return value
 
 
-def _same_number(got: Plain, expected: Plain, tolerance: float) -> bool:
-    if not isinstance(got, int | float) or not isinstance(expected, int | float):
-        return False
-    try:
-        return got == expected or math.isclose(got, expected, rel_tol=tolerance, abs_tol=tolerance)
-    except OverflowError:  # an integer beyond every float
-        return False
-
-
 def same_text(got: str, expected: str, *, tolerance: float) -> bool:
     """Equal line by line, blank space at line ends and blank lines at the end ignored.
 
@@ -135,10 +107,18 @@ def same_text(got: str, expected: str, *, tolerance: float) -> bool:
     numbers within `tolerance`, and one of them is not whole.
     """
     got_lines, expected_lines = _lines(got), _lines(expected)
-    return len(got_lines) == len(expected_lines) and all(
-        a == b or _same_words(a.split(), b.split(), tolerance)
-        for a, b in zip(got_lines, expected_lines, strict=True)
-    )
+    if len(got_lines) != len(expected_lines):
+        return False
+    for line, wanted in zip(got_lines, expected_lines, strict=True):
+        if line == wanted:
+            continue
+        words, wanted_words = line.split(), wanted.split()
+        if len(words) != len(wanted_words) or not all(
+            a == b or _same_decimal(a, b, tolerance)
+            for a, b in zip(words, wanted_words, strict=True)
+        ):
+            return False
+    return True
 
 
 def _lines(text: str) -> list[str]:
@@ -146,12 +126,6 @@ def _lines(text: str) -> list[str]:
     while lines and not lines[-1]:
         lines.pop()
     return lines
-
-
-def _same_words(got: list[str], expected: list[str], tolerance: float) -> bool:
-    return len(got) == len(expected) and all(
-        a == b or _same_decimal(a, b, tolerance) for a, b in zip(got, expected, strict=True)
-    )
 
 
 def _same_decimal(got: str, expected: str, tolerance: float) -> bool:

@@ -1,5 +1,7 @@
 """Counts what passed, and remembers the first thing that did not."""
 
+from collections.abc import Callable
+
 
 class Stop(BaseException):
     """The first failure decides; not an Exception, so that no test can swallow it."""
@@ -44,9 +46,9 @@ class AssertionCounter:
         return self.passed, total + (self.passed == total)
 
 
-def short(value: object) -> str:
-    """A value's text for a reason; a value may have none, or one that is too long to make."""
+def short(value: object, text: Callable[[object], str] = str) -> str:
+    """A value's text for a reason; it may have none, such as a number of too many digits."""
     try:
-        return str(value)[:200]
+        return text(value)[:200]
     except Exception as error:
-        return type(error).__name__
+        return f"{type(value).__name__} without a text ({type(error).__name__})"

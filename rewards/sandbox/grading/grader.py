@@ -13,7 +13,7 @@ import signal
 from types import FrameType
 from typing import NamedTuple, NoReturn
 
-from rewards.sandbox.grading import rows
+from rewards.sandbox.grading import row_tests
 from rewards.sandbox.grading.counter import AssertionCounter, short
 from rewards.sandbox.grading.proxy import Channel, NotStarted, Unsendable
 from rewards.sandbox.inside import program
@@ -46,22 +46,22 @@ def main(order: LaunchOrder) -> None:
     lock(order)
     seal(order)
     channel = Channel(*order.fds, most_bytes=job["most_bytes"])
-    signal.signal(signal.SIGVTALRM, _stop_computing)
-    report = _grade(job, channel)
+
+    def stop_computing(number: int, frame: FrameType | None) -> NoReturn:
+        raise TooMuch("comparing the answer, or running the test on it, takes too long")
+
+    signal.signal(signal.SIGVTALRM, stop_computing)
+    report = grade(job, channel)
     os.write(out, json.dumps(report._asdict()).encode() + b"\n")
     os._exit(0)
 
 
-def _stop_computing(number: int, frame: FrameType | None) -> NoReturn:
-    raise TooMuch("comparing the answer, or running the test on it, takes too long")
-
-
-def _grade(job: dict[str, Plain], channel: Channel) -> GradingReport:
+def grade(job: dict[str, Plain], channel: Channel) -> GradingReport:
     """The whole trial; every way in which it can end becomes a report."""
     counter = AssertionCounter(stop_at_first=job["stop_at_first"])
     fault = reason = ""
     try:
-        tests = rows.read(job["columns"], job["program"])
+        tests = row_tests.read(job["columns"], job["program"])
         channel.begin(script=tests.style == "stdin")
         signal.setitimer(signal.ITIMER_VIRTUAL, job["grading_s"])
         if tests.style in ("assert", "file"):  # imported here, because each costs some time
@@ -71,8 +71,11 @@ def _grade(job: dict[str, Plain], channel: Channel) -> GradingReport:
         else:
             from rewards.sandbox.grading import cases
 
-            cases.run(tests, channel, counter, tolerance=job["tolerance"], cpu_s=job["test_s"])
-    except (rows.BadTests, Unsendable) as failure:
+            if tests.style == "stdin":
+                cases.run_scripts(tests, channel, counter, job["tolerance"], job["test_s"])
+            else:
+                cases.run_calls(tests, channel, counter, job["tolerance"])
+    except (row_tests.BadTests, Unsendable) as failure:
         fault, reason = "tests", str(failure)
     except NotStarted as failure:
         fault, reason = "sandbox", str(failure)

@@ -43,6 +43,16 @@ class Unsendable(BaseException):
 class RemoteError(Exception):
     """The program raised something that is not a built-in exception."""
 
+    @classmethod
+    def of(cls, error: Plain) -> Exception:
+        """The built-in exception of that name, so that tests can expect it; else this one."""
+        name, text = map(str, error) if isinstance(error, list) and len(error) == 2 else ("?", "")
+        known = vars(builtins).get(name)
+        if isinstance(known, type) and issubclass(known, Exception) and known not in _CONTROL_FLOW:
+            with contextlib.suppress(TypeError):  # some need more than a text
+                return known(text)
+        return cls(f"{name}: {text}")
+
 
 class Channel:
     """Requests to the program's process, and its answers. Who waits for whom is in `turns`.
@@ -74,15 +84,20 @@ class Channel:
             raise self.broken
         self._next_turn()
         try:
-            self._write(json.dumps(request).encode() + b"\n")
+            left = memoryview(json.dumps(request).encode() + b"\n")
+            while left:
+                left = left[os.write(self._requests, left) :]
             answer = self._answer()
+        except BrokenPipeError:
+            self.broken = Gone("the program ended its process")
+            raise self.broken from None
         except Gone as failure:
             self.broken = failure
             raise
         finally:
             self._next_turn()
         if "error" in answer:
-            _raise(answer["error"])
+            raise RemoteError.of(answer["error"])
         return answer
 
     def _next_turn(self) -> None:
@@ -90,15 +105,6 @@ class Channel:
         os.pwrite(self._turns, struct.pack(TURNS, self._turn, self._script), 0)
 
     def _answer(self) -> dict[str, Plain]:
-        try:
-            answer = json.loads(self._line())
-            if isinstance(answer, dict):
-                return answer
-        except (ValueError, RecursionError, MemoryError):
-            pass
-        raise Gone("the program wrote into the channel of its answers")
-
-    def _line(self) -> bytes:
         pieces = [self._rest]
         size = len(self._rest)
         while b"\n" not in pieces[-1]:
@@ -110,26 +116,11 @@ class Channel:
             if size > self.most_bytes:
                 raise Gone(f"the program's answer is longer than {self.most_bytes} bytes")
         line, _, self._rest = b"".join(pieces).partition(b"\n")
-        return line
-
-    def _write(self, data: bytes) -> None:
-        left = memoryview(data)
-        while left:
-            try:
-                left = left[os.write(self._requests, left) :]
-            except BrokenPipeError:
-                raise Gone("the program ended its process") from None
-
-
-def _raise(error: Plain) -> NoReturn:
-    """The program's exception: the built-in one of that name, so that tests can expect it."""
-    name, text = map(str, error) if isinstance(error, list) and len(error) == 2 else ("?", "")
-    known = vars(builtins).get(name)
-    raised: Exception = RemoteError(f"{name}: {text}")
-    if isinstance(known, type) and issubclass(known, Exception) and known not in _CONTROL_FLOW:
-        with contextlib.suppress(TypeError):  # some need more than a text
-            raised = known(text)
-    raise raised
+        with contextlib.suppress(ValueError, RecursionError, MemoryError):
+            answer = json.loads(line)
+            if isinstance(answer, dict):
+                return answer
+        raise Gone("the program wrote into the channel of its answers")
 
 
 class RemoteProgram:

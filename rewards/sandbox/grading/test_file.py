@@ -12,7 +12,7 @@ from types import TracebackType
 
 from rewards.sandbox.grading import pytest_subset
 from rewards.sandbox.grading.counter import AssertionCounter
-from rewards.sandbox.grading.rows import BadTests
+from rewards.sandbox.grading.row_tests import BadTests
 from rewards.sandbox.inside.codec import Plain
 
 _Error = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
@@ -66,21 +66,15 @@ def _parameters(function: ast.FunctionDef) -> Iterator[str]:
 def run(namespace: dict[str, Plain], counter: AssertionCounter) -> None:
     """Every test of the file, in the order in which they are defined."""
     for name, value in list(namespace.items()):
-        if inspect.isclass(value) and value.__module__ == "tests":
-            if _is_unittest(value):
-                _run_unittest(value, counter)
-            elif name.startswith("Test"):
-                _run_class(value, namespace, counter)
-        elif inspect.isfunction(value) and name.startswith("test") and _is_own(value):
+        kind = inspect.isclass(value)
+        if not (kind or inspect.isfunction(value)) or value.__module__ != "tests":
+            continue
+        if kind and any(base.__module__.startswith("unittest.") for base in value.__mro__):
+            run_unittest(value, counter)
+        elif kind and name.startswith("Test"):
+            run_class(value, namespace, counter)
+        elif not kind and name.startswith("test"):
             _run_function(name, value, namespace, counter)
-
-
-def _is_own(value: Plain) -> bool:
-    return bool(value.__module__ == "tests")
-
-
-def _is_unittest(kind: type) -> bool:
-    return any(base.__module__.startswith("unittest.") for base in kind.__mro__)
 
 
 def _run_function(
@@ -92,7 +86,8 @@ def _run_function(
 ) -> None:
     """Once for each set of parameters."""
     sets = pytest_subset.parameters_of(function)
-    for parameters in map(_merged, itertools.product(*sets)):
+    for chosen in itertools.product(*sets):
+        parameters = {key: value for part in chosen for key, value in part.items()}
         fixtures = pytest_subset.Fixtures(namespace)
         try:
             prepare()
@@ -105,11 +100,7 @@ def _run_function(
             fixtures.close()
 
 
-def _merged(parts: tuple[dict[str, Plain], ...]) -> dict[str, Plain]:
-    return {key: value for part in parts for key, value in part.items()}
-
-
-def _run_class(kind: Plain, namespace: dict[str, Plain], counter: AssertionCounter) -> None:
+def run_class(kind: Plain, namespace: dict[str, Plain], counter: AssertionCounter) -> None:
     for name in [key for key in vars(kind) if key.startswith("test")]:
         test = kind()
         before = vars(kind).get("setup_method")
@@ -122,7 +113,7 @@ def _run_class(kind: Plain, namespace: dict[str, Plain], counter: AssertionCount
         _run_function(name, bound, namespace, counter, prepare)
 
 
-def _run_unittest(kind: type, counter: AssertionCounter) -> None:
+def run_unittest(kind: type, counter: AssertionCounter) -> None:
     import unittest  # costs as much time as a whole program, so only where the tests use it
 
     class Recorder(unittest.TestResult):

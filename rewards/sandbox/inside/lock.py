@@ -43,7 +43,7 @@ def isolate(order: LaunchOrder) -> None:
             _write("/proc/self/uid_map", f"65534 {user} 1")
             _write("/proc/self/gid_map", f"65534 {group} 1")
         continue_in_child()
-        _build_root(order)
+        build_root(order)
         continue_in_child()
 
 
@@ -54,13 +54,13 @@ def lock(order: LaunchOrder, *, parent: int = 0) -> None:
     """
     if order.level != "rlimits":
         kernel.unshare(kernel.NEW_MOUNTS)
-        _empty_temporary(order)
+        empty_temporary(order)
     if order.folder:
         os.chdir(order.folder)
     os.umask(0o077)
     if order.level == "rlimits" and order.user >= 0:
-        _keep_library_reachable()
-    _limit(order)
+        keep_library_reachable()
+    set_limits(order)
     if sys.platform == "linux":
         kernel.no_new_privileges()
     if order.landlocked:  # while the paths can still be walked to
@@ -100,7 +100,7 @@ def continue_in_child() -> None:
     kernel.die_with_parent(parent if os.getpid() != 1 else 0)
 
 
-def _build_root(order: LaunchOrder) -> None:
+def build_root(order: LaunchOrder) -> None:
     """A root of its own: the given folders read-only, a few devices, and an empty /tmp."""
     kernel.mount("none", "/", "", kernel.RECURSIVE | kernel.PRIVATE)
     plain = kernel.NO_SUID | kernel.NO_DEVICES
@@ -125,7 +125,7 @@ def _mount_empty(folder: str, order: LaunchOrder) -> None:
     kernel.mount("tmpfs", folder, "tmpfs", flags, data)
 
 
-def _empty_temporary(order: LaunchOrder) -> None:
+def empty_temporary(order: LaunchOrder) -> None:
     """A new, empty /tmp; what may be read below it stays where it is."""
     below = [path for path in order.readable if path.startswith(f"{_TEMPORARY}/")]
     if below:
@@ -153,7 +153,7 @@ def _show(path: str, target: str, flags: int) -> None:
     kernel.restrict_mount(target, flags)
 
 
-def _limit(order: LaunchOrder) -> None:
+def set_limits(order: LaunchOrder) -> None:
     """The kernel's own limits; hard ones, so they cannot be lifted again."""
     mega = 1 << 20
     wanted = {
@@ -177,7 +177,7 @@ def _limit(order: LaunchOrder) -> None:
         resource.setrlimit(which, (min(value, top), top))
 
 
-def _keep_library_reachable() -> None:
+def keep_library_reachable() -> None:
     """Import the library through open folders, in case the new user cannot walk to it by name."""
     held = {}
     for path in sys.path:
@@ -187,10 +187,8 @@ def _keep_library_reachable() -> None:
     longest_first = sorted(held, key=len, reverse=True)
     for module in list(sys.modules.values()):
         folders = module.__dict__.get("__path__")
-        if isinstance(folders, list):
-            folders[:] = [_held(folder, longest_first, held) for folder in folders]
-
-
-def _held(folder: str, bases: list[str], held: dict[str, str]) -> str:
-    base = next((path for path in bases if folder.startswith(path)), "")
-    return held[base] + folder.removeprefix(base) if base else folder
+        if not isinstance(folders, list):
+            continue
+        for place, folder in enumerate(folders):
+            base = next((path for path in longest_first if folder.startswith(path)), "")
+            folders[place] = held[base] + folder.removeprefix(base) if base else folder

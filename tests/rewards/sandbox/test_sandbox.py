@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from rewards.sandbox import LEVELS, Limits, Sandbox, SandboxUnavailable, choose
-from rewards.sandbox.launch import library
+from rewards.sandbox.command_line import library
+from rewards.sandbox.confined import FOLDER_PREFIX, family, remove_folder
 from rewards.sandbox.probe import closed_to_others
-from rewards.sandbox.process import FOLDER_PREFIX, descendants, remove_folder
 
 pytestmark = pytest.mark.slow
 
@@ -264,8 +264,8 @@ def test_no_process_is_left_for_the_machine_to_wait_for(level: str) -> None:
 
 def sleeping(trainer: int) -> bool:
     """Whether the program itself, the innermost process, is there and the probe is over."""
-    family = descendants(trainer)
-    return len(family) > 1 and b'"cpu_s": 10,' in Path(f"/proc/{family[-1]}/cmdline").read_bytes()
+    line = family(trainer)
+    return len(line) > 1 and b'"cpu_s": 10,' in Path(f"/proc/{line[-1]}/cmdline").read_bytes()
 
 
 def wait_until(met: object) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rewards.sandbox.grading.rows import BadTests
+from rewards.sandbox.grading.row_tests import BadTests
 from rewards.sandbox.grading.test_file import refuse_what_is_not_supported
 from rewards.types import Message, Problem, Verdict
 from rewards.verifiers.code_tests import code_tests

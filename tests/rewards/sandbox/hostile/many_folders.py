@@ -1,10 +1,10 @@
-"""Makes a hundred thousand folders."""
+"""Makes twenty thousand folders."""
 
 import os
 
 
 def attack():
-    for number in range(100_000):
+    for number in range(20_000):
         os.mkdir(f"d{number}")
     return True
 

@@ -72,16 +72,13 @@ def site_packages() -> str:
 
 
 @functools.cache
-def _bubblewrap_options() -> str:
+def bubblewrap_options() -> str:
+    """The options that the installed bubblewrap has, as it lists them; empty without one."""
     path = shutil.which("bwrap")
     if path is None:
         return ""
     done = subprocess.run([path, "--help"], capture_output=True, text=True, env=ENVIRONMENT)
     return done.stdout + done.stderr
-
-
-def bubblewrap_missing() -> bool:
-    return shutil.which("bwrap") is None
 
 
 def _bubblewrap(order: LaunchOrder) -> list[str]:
@@ -96,7 +93,7 @@ def _bubblewrap(order: LaunchOrder) -> list[str]:
             parts += ["--cap-add", right]
     else:
         parts += ["--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY]
-        if "--disable-userns" in _bubblewrap_options():
+        if "--disable-userns" in bubblewrap_options():
             parts += ["--disable-userns"]
         parts += ["--cap-add", "CAP_SYS_ADMIN"]  # in that namespace; dropped by `lock`
     size = str(order.disk_mb << 20)

@@ -13,20 +13,18 @@ import itertools
 import logging
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from rewards.sandbox.cgroups import ControlGroup
+from rewards.sandbox.command_line import command, environment
 from rewards.sandbox.inside.launch_order import LaunchOrder
-from rewards.sandbox.launch import command, environment
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +104,7 @@ class Confined:
     def processor_time(self) -> ProcessorTime:
         """Zero where there is no /proc to read it from."""
         used = waited = 0.0
-        for process in _family(self._process.pid):
+        for process in family(self._process.pid):
             with contextlib.suppress(OSError, ValueError, IndexError):
                 fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
                 used += sum(map(int, fields[11:15])) / _TICK  # its own, and its dead children's
@@ -127,45 +125,29 @@ class Confined:
         self.wait(_GRACE_S)
 
     def kill(self) -> None:
-        family = descendants(self._process.pid)
-        if self._nested and len(family) > 1:
+        below = family(self._process.pid)[1:]
+        # Process 1 takes the others with it; without one, a script is in a session of its own.
+        for process in below[:1] if self._nested else reversed(below):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(family[1], signal.SIGKILL)
+                os.kill(process, signal.SIGKILL)
+        if self._nested and below:
             self.wait(_REAP_S)
-        elif not self._nested:  # a process that runs a script is in a session of its own
-            for process in reversed(family[1:]):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
         if self.wait(0) is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def _children(process: int) -> list[int]:
-    """Of its first thread, which starts them all in our own processes."""
-    with contextlib.suppress(OSError):
-        return [
-            int(n) for n in Path(f"/proc/{process}/task/{process}/children").read_text().split()
-        ]
-    return []
-
-
-def _family(process: int) -> Iterator[int]:
-    """The process and everything below it."""
-    yield process
-    for child in _children(process):
-        yield from _family(child)
-
-
-def descendants(process: int) -> list[int]:
-    """The process, its first child, that one's first child, and so on.
+def family(process: int) -> list[int]:
+    """The process and everything below it, parents first; of each, what its first thread started.
 
     Only the process itself where there is no /proc to read the others from.
     """
-    line = [process]
-    while below := _children(line[-1]):
-        line.append(min(below))
-    return line
+    found = [process]
+    for member in found:  # grows while we go along
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{member}/task/{member}/children").read_text()
+            found += map(int, children.split())
+    return found
 
 
 def remove_folder(folder: Path) -> None:
@@ -175,28 +157,24 @@ def remove_folder(folder: Path) -> None:
     """
     if not folder.name.startswith(FOLDER_PREFIX):
         raise ValueError(f"{folder} was not made for a program and is not removed")
+    counter = 0
     try:
-        _empty(folder)
-        shutil.rmtree(folder)
+        while any(folder.iterdir()):
+            for entry in list(folder.iterdir()):
+                if entry.is_symlink() or not entry.is_dir():
+                    entry.unlink()
+                    continue
+                entry.chmod(0o700)
+                # Its entries are moved up before it is removed, so that depth costs no recursion.
+                for child in list(entry.iterdir()):
+                    if not child.is_symlink() and child.is_dir():
+                        child.chmod(0o700)
+                    counter += 1
+                    child.rename(folder / f"_{counter}_{time.monotonic_ns()}")
+                entry.rmdir()
+        folder.rmdir()
     except OSError as error:
         log.warning("the temporary folder %s could not be removed: %s", folder, error)
-
-
-def _empty(folder: Path) -> None:
-    """Every subfolder's entries are moved up before it is removed, so depth costs no recursion."""
-    counter = 0
-    while any(folder.iterdir()):
-        for entry in list(folder.iterdir()):
-            if entry.is_symlink() or not entry.is_dir():
-                entry.unlink()
-                continue
-            entry.chmod(0o700)
-            for child in list(entry.iterdir()):
-                if not child.is_symlink() and child.is_dir():
-                    child.chmod(0o700)
-                counter += 1
-                child.rename(folder / f"_{counter}_{time.monotonic_ns()}")
-            entry.rmdir()
 
 
 class Reader:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rewards.sandbox.grading.rows import BadTests, GradingCase, read
+from rewards.sandbox.grading.row_tests import BadTests, GradingCase, read
 
 HEAD = 'def f(x):\n    """Doc."""\n'
 TEST = "def check(candidate):\n    assert candidate(1) == 2\n"
