@@ -9,6 +9,8 @@ from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 from rewards.workers.pool import shared
 
+_JOBS = "rewards.workers.jobs"
+
 
 @verifier.register()
 async def reasoning_gym(
@@ -44,8 +46,9 @@ async def reasoning_gym(
     if not answer:
         return Verdict.binary(False, reason=f"{where}: no answer found")
     outcome = await shared().call(
-        "rewards.workers.jobs:gym_score", task, entry, answer, deadline_s=deadline_s
-    )
+        f"{_JOBS}:gym_score", task, entry, answer,
+        deadline_s=deadline_s, prepare=f"{_JOBS}:gym_import",
+    )  # fmt: skip
     if outcome.failed:
         return Verdict.missing(f"reasoning_gym: {outcome.reason}")
     score = float(outcome.value)

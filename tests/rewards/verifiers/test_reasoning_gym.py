@@ -1,6 +1,9 @@
 """reasoning_gym: the task's own scorer."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from recipes.slots.registry import function_of
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
+from tests.support.runs import ROOT
 
 SUM = {"question": "2 + 2 =", "answer": "4", "metadata": {"source_dataset": "chain_sum"}}
 GRID = {
@@ -78,3 +82,30 @@ def test_grids_that_went_through_json_still_match_themselves() -> None:
     columns = {"reasoning_gym_task": "arc_agi", "entry": GRID}
     assert judge("<answer>1 0\n0 1</answer>", columns).correct
     assert not judge("<answer>1 1\n0 1</answer>", columns).correct
+
+
+@pytest.mark.slow
+def test_the_import_of_the_tasks_is_not_under_the_deadline(tmp_path):
+    package = tmp_path / "reasoning_gym"
+    package.mkdir()
+    (package / "__init__.py").write_text("import time\ntime.sleep(4)\n")
+    (package / "factory.py").write_text("def get_score_answer_fn(task): return lambda a, e: 1.0\n")
+    script = """
+import asyncio
+import os
+import subprocess
+import sys
+from rewards.types import Problem
+from rewards.verifiers.reasoning_gym import reasoning_gym
+
+columns = {"reasoning_gym_task": "slow", "entry": {}}
+problem = Problem(id="a", messages=(), answer="", columns=columns)
+verdict = asyncio.run(reasoning_gym(problem, "yes", deadline_s=3.0))
+print(verdict.reward, verdict.reason)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "1.0 slow scored 1\n"
