@@ -3,14 +3,16 @@
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError
 from recipes.slots.spec import NotHashed
 from rewards.plugins.functions import Answer, PluginSpec, Pool, inspect_plugin, score
+from rewards.plugins.source import look_at_source
 from rewards.types import JSON, Problem, Verdict
 from rewards.verifiers import verifier
 
@@ -20,29 +22,21 @@ _NO_VARIABLES: list[str] = []
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def _can_be_called(
-    *,
-    function: str | list[str],
-    kind: str,
-    options: Mapping[str, JSON],
-    weights: list[float],
-    answer_column: str,
-    completions: str,
-    tokenizer: str,
-    environment: list[str],
-    **_: object,
+def _fits_together(
+    *, function: str | list[str], weights: list[float], environment: list[str], **_: object
 ) -> None:
-    specs = _specs(function, kind, options, answer_column, completions, tokenizer)
-    names = [spec.name for spec in specs]
+    """What can be said without running anything: a recipe may be a stranger's."""
+    functions = [function] if isinstance(function, str) else function
+    names = [each.rpartition(":")[2] for each in functions]
     if len(set(names)) < len(names):
         raise RecipeError.of(
             f"two of the functions have the same name ({', '.join(names)})",
             path="function",
             fix="give one another name: each is logged under its own",
         )
-    if weights and len(weights) != len(specs):
+    if weights and len(weights) != len(functions):
         raise RecipeError.of(
-            f"{len(weights)} weights for {len(specs)} functions",
+            f"{len(weights)} weights for {len(functions)} functions",
             path="weights",
             fix="give one a function, or none",
         )
@@ -52,16 +46,29 @@ def _can_be_called(
             path="environment",
             fix="put the value into a variable and write the variable's name here",
         )
-    for spec in specs:
-        try:
+    with _of_the_function():
+        for each in functions:
+            look_at_source(each)
+
+
+def _can_be_called(*, environment: list[str], **options: Any) -> None:
+    """Import every function in a worker, when a run begins."""
+    with _of_the_function():
+        for spec in specs_of(options):
             inspect_plugin(spec, environment)
-        except RecipeError as error:
-            raise RecipeError(
-                [Fault(path="function", what=f.what, fix=f.fix) for f in error.faults]
-            ) from None
 
 
-@verifier.register(tags=("plugin",), validate=_can_be_called)
+@contextmanager
+def _of_the_function() -> Iterator[None]:
+    """Within it a fault is one of the option `function`."""
+    try:
+        yield
+    except RecipeError as error:
+        faults = [Fault(path="function", what=f.what, fix=f.fix) for f in error.faults]
+        raise RecipeError(faults) from None
+
+
+@verifier.register(tags=("plugin",), validate=_fits_together, on_run_start=_can_be_called)
 async def plugin(
     problem: Problem,
     response: str,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.slots.registry import function_of
+from recipes.slots.registry import call_on_run_start, function_of
 from rewards.plugins.functions import announce_step
 from rewards.verifiers import verifier
 from tests.support.builders import problem
@@ -151,12 +151,12 @@ def test_secrets_stay_out_unless_named(monkeypatch):
 
 def fault(function, **options):
     with pytest.raises(RecipeError) as caught:
-        verifier.bind(entry(function, **options))
+        call_on_run_start(verifier.bind(entry(function, **options)))
     return str(caught.value)
 
 
 @slow
-def test_a_signature_of_no_kind_is_refused_when_the_recipe_is_read():
+def test_a_signature_of_no_kind_is_refused_when_a_run_begins():
     text = fault("of_no_kind")
     assert re.search(r"^function: .*strangers.py:\d+: of_no_kind\(text, gold\) has a sign", text)
     for expected in ("score(problem, response)", "reward(completions,", "compute_score("):
@@ -178,7 +178,7 @@ def test_a_signature_of_no_kind_is_refused_when_the_recipe_is_read():
         (["equal", "later"], {"weights": [1.0]}, "1 weights for 2 functions"),
     ],
 )
-def test_mistakes_are_refused_when_the_recipe_is_read(function, options, text):
+def test_mistakes_are_refused_when_a_run_begins(function, options, text):
     assert text in fault(function, **options)
 
 
@@ -186,27 +186,28 @@ def test_mistakes_are_refused_when_the_recipe_is_read(function, options, text):
 @pytest.mark.parametrize(
     ("code", "text"),
     [
-        ("import no_such_module\n", r"ModuleNotFoundError: No module named .* \(mine.py:1\)"),
+        ("import no_such_module as f\n", r"ModuleNotFoundError: No module named .* \(mine.py:1\)"),
         ("\n\ndef f(:\n", r"SyntaxError: .* \(mine.py:3\)"),
-        ("x = 1\ny = x / 0\n", r"ZeroDivisionError: division by zero \(mine.py:2\)"),
-        ("import sys\nsys.exit(4)\n", r"the worker died: exit status 4"),
+        ("x = 1\nf = x / 0\n", r"ZeroDivisionError: division by zero \(mine.py:2\)"),
+        ("import sys as f\nf.exit(4)\n", r"the worker died: exit status 4"),
     ],
 )
 def test_a_file_that_does_not_import_names_its_line(tmp_path, code, text):
     (tmp_path / "mine.py").write_text(code)
     with pytest.raises(RecipeError, match=text):
-        verifier.bind({"name": "plugin", "function": f"{tmp_path}/mine.py:f"})
+        call_on_run_start(verifier.bind({"name": "plugin", "function": f"{tmp_path}/mine.py:f"}))
 
 
 @slow
 def test_an_edited_file_is_read_again(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("def f(text): ...\n")
+    bound = verifier.bind({"name": "plugin", "function": f"{file}:f"})
     with pytest.raises(RecipeError):
-        verifier.bind({"name": "plugin", "function": f"{file}:f"})
+        call_on_run_start(bound)
     file.write_text("def f(response): ...\n")
     os.utime(file, ns=(1, 1))
-    verifier.bind({"name": "plugin", "function": f"{file}:f"})
+    call_on_run_start(bound)
 
 
 @slow
@@ -229,7 +230,7 @@ def test_an_installed_entry_point_is_found_by_its_name(tmp_path, monkeypatch):
     bound = verifier.bind({"name": "plugin", "function": "rating", **own_pool})
     assert asyncio.run(function_of(bound)(problem(), "x")).reward == 0.5
     with pytest.raises(RecipeError, match=r"no entry point 'ratings' .*installed: rating"):
-        verifier.bind({"name": "plugin", "function": "ratings"})
+        call_on_run_start(verifier.bind({"name": "plugin", "function": "ratings"}))
 
 
 @slow
@@ -247,3 +248,45 @@ def test_a_secret_in_place_of_a_variable_is_refused_without_showing_it():
     with pytest.raises(RecipeError, match="environment: not the name of an env") as caught:
         verifier.bind(entry)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("", "has no 'f' (it has none); name a function or a class of the file"),
+        ("def F(): ...\ndef _f(): ...\n", "has no 'f' (it has F); name a function or a class"),
+        ("def score():\n    def f(): ...\n", "has no 'f' (it has score)"),
+        ("\n\ndef f(:\n", "does not parse: SyntaxError: invalid syntax (mine.py:3)"),
+        ("x = " + "(" * 3000, "does not parse: "),
+        (None, "there is no file "),
+    ],
+)
+def test_a_file_without_the_function_is_refused_by_its_text_alone(tmp_path, code, text):
+    if code is not None:
+        (tmp_path / "mine.py").write_text(code)
+    with pytest.raises(RecipeError) as caught:
+        verifier.bind({"name": "plugin", "function": f"{tmp_path}/mine.py:f"})
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(response): ...",
+        "async def f(response): ...",
+        "class f: ...",
+        "f = lambda response: 1.0",
+        "from beside import score as f",
+        "from beside import *",
+        "def __getattr__(name): ...",
+        "try:\n    import fast as f\nexcept ImportError:\n    f: object = None",
+        "if True:\n    def f(response): ...",
+        "(e, [f]) = make()",
+        "for f in all_of_them: pass",
+    ],
+)
+def test_reading_a_recipe_does_not_run_its_plugin(tmp_path, code):
+    trace = tmp_path / "was_run"
+    (tmp_path / "mine.py").write_text(f"open({str(trace)!r}, 'w').close()\n{code}\n")
+    verifier.bind({"name": "plugin", "function": f"{tmp_path}/mine.py:f"})
+    assert not trace.exists()
