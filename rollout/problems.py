@@ -65,7 +65,8 @@ class ProblemsSpec(Spec):
     @property
     def is_local(self) -> bool:
         """Whether the problems can be loaded without a network."""
-        return self.source.name != "dataset" or is_local(self.source.options["path"])
+        path = self.source.options.get("path")
+        return path is None or is_local(path)
 
 
 def load_problems(spec: ProblemsSpec, verifier: SlotEntry | None = None) -> list[Problem]:

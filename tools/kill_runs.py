@@ -29,10 +29,11 @@ import torch
 
 from trainer.commands import cli
 from trainer.loggers.jsonl import read_metrics
-from trainer.models.tiny import TinySpec, make_tiny
+from trainer.models.tiny import make_tiny
 from trainer.monitor.checkpoint import complete, latest
 from trainer.monitor.progress import RESUME_ME
 from trainer.parallel.state_files import read_state
+from trainer.recipe.kinds import TinySpec
 
 CLOCKS = ("time/", "throughput/", "verifier/seconds")
 COUNTS = ("rollout/", "verifier/", "ledger/", "sync/")  # of what goes on beside the training

@@ -213,7 +213,8 @@ def repeated_stems(files: Sequence[Source]) -> list[str]:
 @cache
 def executed(checkout: Path) -> list[str]:
     """Files in which a function runs during one training step on a tiny model."""
-    from trainer.models.tiny import TinySpec, make_tiny
+    from trainer.models.tiny import make_tiny
+    from trainer.recipe.kinds import TinySpec
 
     with tempfile.TemporaryDirectory() as folder:
         make_tiny(TinySpec(layers=1, hidden=32, intermediate=64), Path(folder, "model"), seed=0)

@@ -141,7 +141,7 @@ def load_pairs(spec: PairsSpec) -> Pairs:
     if not split.train or not split.held_out:
         what = f"{len(pairs)} pairs over {len(prompts)} prompts leave nothing to "
         what += "train on" if not split.train else "hold out"
-        refuse([Fault(path="pairs.held_out", what=what, fix="add pairs, or change the share")])
+        refuse([Fault(path="held_out", what=what, fix="add pairs, or change the share")])
     return split
 
 

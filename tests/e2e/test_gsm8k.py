@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.runs import ROOT, launch, numbers, smoke
-from trainer.models.tiny import TinySpec, make_tiny
+from trainer.models.tiny import make_tiny
+from trainer.recipe.kinds import TinySpec
 
 RECIPE = "math/gsm8k_qwen2.5_0.5b"
 ROWS = ROOT / "tests" / "data" / "gsm8k_rows.jsonl"

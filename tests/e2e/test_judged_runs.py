@@ -16,8 +16,9 @@ from tests.support.model_servers import vllm_server
 from tests.support.openai_server import Answer, Request, serve
 from tests.support.reward_models import tiny_reward_model
 from tests.support.runs import ROOT, environment, launch, numbers, smoke, tiny_base
-from trainer.models.tiny import TinySpec, make_tiny
+from trainer.models.tiny import make_tiny
 from trainer.monitor.progress import STOPPED
+from trainer.recipe.kinds import TinySpec
 
 KEY = "sk-0123456789-nobody-may-see-this"
 

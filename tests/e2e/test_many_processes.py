@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.runs import launch, numbers, smoke
-from trainer.models.tiny import TinySpec, make_tiny
+from trainer.models.tiny import make_tiny
+from trainer.recipe.kinds import TinySpec
 
 SERVED = "{name: vllm_server, launch: {max_sequences: 16}}"
 

@@ -25,7 +25,8 @@ from trainer.batch.token_batch import TokenBatch
 from trainer.corrections import correction
 from trainer.losses import loss
 from trainer.masks import mask
-from trainer.models.tiny import TinySpec, make_tiny
+from trainer.models.tiny import make_tiny
+from trainer.recipe.kinds import TinySpec
 from trainer.recipe.sections import Setting, Slots
 from trainer.reductions import reduction
 from trainer.shaping import shaping

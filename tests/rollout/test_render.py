@@ -59,7 +59,7 @@ def test_stop_ids_name_a_token_once():
 
 
 def test_no_template_is_an_error_that_names_the_way_out():
-    with pytest.raises(RecipeError, match=r"no chat template.*`model.plain: true`"):
+    with pytest.raises(RecipeError, match=r"no chat template.*`model\.plain: true`"):
         ChatRenderer(tokenizer("", eos_token="<eos>"))
 
 

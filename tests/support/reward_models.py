@@ -11,7 +11,8 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Qwen3Config
 from transformers import Qwen3ForSequenceClassification as Classifier
 
-from trainer.models.tiny import ALPHABET, make_tokenizer
+from trainer.models.tiny import make_tokenizer
+from trainer.recipe.kinds import ALPHABET
 from trainer.reward_models.conversation import own_pad_token
 
 

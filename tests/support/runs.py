@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer.loggers.jsonl import read_metrics
-from trainer.models.tiny import TinySpec, make_tiny
+from trainer.models.tiny import make_tiny
+from trainer.recipe.kinds import TinySpec
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOCKS = ("time/", "throughput/", "verifier/seconds")

@@ -6,7 +6,8 @@ import pytest
 
 from tools.bench import generate_alone, ratios, table
 from tools.bench_arms import Step, Stopwatch, Work, temper, trl
-from trainer.models.tiny import TinySpec, make_tiny
+from trainer.models.tiny import make_tiny
+from trainer.recipe.kinds import TinySpec
 
 
 def step(cpu_s: float, tokens: float = 100) -> Step:

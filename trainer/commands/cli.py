@@ -55,7 +55,7 @@ def train(
 def check(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
     """Find every mistake in RECIPE; needs no model, GPU or network."""
     defer("torch")
-    from trainer.commands.explain import check_recipe
+    from trainer.commands.survey import check_recipe
 
     check_recipe(recipe, overrides, wide())
 

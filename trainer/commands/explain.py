@@ -1,6 +1,5 @@
-"""`temper explain`, `temper check` and the recipe's JSON Schema: what a recipe means, in full."""
+"""`temper explain` and the recipe's JSON Schema: what a recipe means, in full."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,81 +7,51 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recipes.loading.load import Loaded, with_source_location
-from recipes.slots.registry import Registered, SlotEntry, function_of, relative, tags_of, to_plain
+from eval.suite import Suite
+from recipes.loading.load import Loaded
+from recipes.slots.registry import Registered, SlotEntry, relative, to_plain
 from recipes.slots.spec import JSON
-from rewards.audit.preflight import preflight_verifier
-from rewards.types import Problem
-from rollout.problems import load_problems
-from trainer.recipe.check import load_recipe, notes
+from trainer.commands.survey import arithmetic
+from trainer.recipe.check import load_any, notes
 from trainer.recipe.config import Recipe
-
-
-def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
-    """Check the recipe, then score one sample of its data where that needs no network."""
-    recipe, loaded = load_recipe(name, overrides)
-    console.print(f"{relative(str(loaded.root))}: ok")
-    console.print(arithmetic(recipe))
-    for note in notes(recipe):
-        console.print(f"note: {note}")
-    if "model" in tags_of(recipe.verifier):
-        console.print("one sample scored: skipped, the verifier asks a model")
-        return
-    verifier, gold = function_of(recipe.verifier), recipe.problems.gold_response
-    if recipe.problems.is_local:
-        with with_source_location(loaded, "problems"):
-            problems = load_problems(recipe.problems, recipe.verifier)
-        tried = preflight_verifier(verifier, recipe.verifier.name, problems, gold)
-    else:  # the data is elsewhere; the verifier can still show that it works, or what it lacks
-        problems = [Problem(id="a made-up problem", messages=(), answer="42")]
-        tried = preflight_verifier(verifier, recipe.verifier.name, problems, gold, refuse=False)
-    problem, verdict = problems[0], asyncio.run(tried)[0]
-    said = "missing" if verdict.is_missing else f"reward {verdict.reward:g}"
-    response = gold.replace("{answer}", problem.answer)
-    console.print(
-        f"one sample scored: {problem.id}, answered with {response!r}: {said} ({verdict.reason})"
-    )
-
-
-def arithmetic(recipe: Recipe) -> str:
-    """The batch in words: nobody has to guess which number counts what."""
-    updates = min(recipe.minibatches, recipe.groups_per_step)
-    per_update = recipe.samples_per_step // updates
-    return (
-        f"each step: {recipe.groups_per_step} problems x {recipe.group_size} samples = "
-        f"{recipe.samples_per_step} samples, {updates} optimizer update(s) of about "
-        f"{per_update} samples, at most {recipe.max_tokens_per_microbatch} tokens in one pass; "
-        f"{recipe.steps} steps = {recipe.steps * recipe.samples_per_step} trained samples"
-    )
+from trainer.recipe.kinds import AnyRecipe, SftRecipe
 
 
 def explain_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
     """Print the pipeline, then every setting with the place that set it."""
-    recipe, loaded = load_recipe(name, overrides)
+    recipe, loaded = load_any(name, overrides)
     console.print(Text(f"{relative(str(loaded.root))} resolves to", style="bold"))
-    console.print(arithmetic(recipe))
-    for note in notes(recipe):
-        console.print(f"note: {note}")
+    if isinstance(recipe, Recipe):
+        console.print(arithmetic(recipe))
+        for note in notes(recipe):
+            console.print(f"note: {note}")
     for link in loaded.papers:
         console.print(f"paper: {link}")
-    for path, bound in pipeline(recipe):
+    filled = list(pipeline(recipe))
+    schedules = recipe.slots.schedules() if isinstance(recipe, Recipe) else ()
+    for path, bound in [*filled, *schedules]:
         console.print(_block(path, bound.entry, loaded, bound))
-    for path, bound in recipe.slots.schedules():
-        console.print(_block(path, bound.entry, loaded, bound))
-    console.print(_settings(recipe, loaded))
+    console.print(_settings(recipe, [path for path, _ in filled], loaded))
 
 
-def pipeline(recipe: Recipe) -> Iterator[tuple[str, SlotEntry]]:
+def pipeline(recipe: AnyRecipe) -> Iterator[tuple[str, SlotEntry]]:
     """Every filled slot in the order a sample meets it."""
-    yield "problems.source", recipe.problems.source
-    yield "sampler", recipe.sampler
-    yield "engine", recipe.engine
-    yield "environment", recipe.environment
-    yield "verifier", recipe.verifier
-    yield from ((f"filters.{i}", bound) for i, bound in enumerate(recipe.filters))
-    yield "buffer", recipe.buffer
-    yield from recipe.slots.items()
-    yield from ((f"loggers.{i}", bound) for i, bound in enumerate(recipe.loggers))
+    if isinstance(recipe, Recipe):
+        yield "problems.source", recipe.problems.source
+        yield "sampler", recipe.sampler
+        yield "engine", recipe.engine
+        yield "environment", recipe.environment
+        yield "verifier", recipe.verifier
+        yield from ((f"filters.{i}", bound) for i, bound in enumerate(recipe.filters))
+        yield "buffer", recipe.buffer
+        yield from recipe.slots.items()
+        yield from ((f"loggers.{i}", bound) for i, bound in enumerate(recipe.loggers))
+    elif isinstance(recipe, Suite):
+        yield "problems.source", recipe.problems.source
+        yield "environment", recipe.environment
+        yield "verifier", recipe.verifier
+    elif isinstance(recipe, SftRecipe):
+        yield "problems.source", recipe.problems.source
 
 
 def _block(path: str, entry: Registered, loaded: Loaded, bound: SlotEntry) -> Table:
@@ -97,13 +66,13 @@ def _block(path: str, entry: Registered, loaded: Loaded, bound: SlotEntry) -> Ta
     return table
 
 
-def _settings(recipe: Recipe, loaded: Loaded) -> Table:
+def _settings(recipe: AnyRecipe, filled: Sequence[str], loaded: Loaded) -> Table:
     table = Table(box=None, title="settings", title_justify="left", padding=(0, 2, 0, 0))
     for heading in ("setting", "value", "set by"):
         table.add_column(heading)
-    slots = {path.split(".")[0] for path, _ in pipeline(recipe)} - {"problems"}
+    slots = {path.partition(".")[0] for path in filled} - {"problems"}
     for path, value in _flat(recipe.model_dump(mode="json"), ""):
-        if path.split(".")[0] not in slots and not path.startswith("problems.source"):
+        if path.partition(".")[0] not in slots and not path.startswith("problems.source"):
             table.add_row(path, _short(value), _origin(path, loaded))
     return table
 

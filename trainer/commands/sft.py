@@ -9,73 +9,50 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 
-from recipes.errors import RecipeError
-from recipes.loading.load import find, load
+from recipes.loading.load import with_source_location
 from recipes.loading.validate import validate
-from recipes.slots.spec import Spec
 from rewards.types import Problem
-from rollout.problems import ProblemsSpec, load_problems
+from rollout.problems import load_problems
 from trainer.commands.muon import MuonWithAdamW
-from trainer.models.load import model_folder
-from trainer.models.tiny import TinySpec, make_tiny
+from trainer.models.folder import model_folder, path_of
+from trainer.models.tiny import make_tiny
 from trainer.monitor.run_lock import locked
+from trainer.recipe.kinds import SftRecipe, load_for
 from trainer.recipe.sections import ModelSpec
-
-
-class SftOptimizerSpec(Spec):
-    """What moves the weights in the cold start."""
-
-    name: Literal["adamw", "muon"] = "adamw"
-    lr: Annotated[float, Field(gt=0, description="AdamW learning rate")] = 1e-5
-    muon_lr: Annotated[
-        float, Field(gt=0, description="Learning rate of the matrices, for muon")
-    ] = 0.01
-
-
-class SftRecipe(Spec):
-    """A supervised cold start."""
-
-    model: Annotated[str, Field(description="Model folder or hub name; '' with `tiny`")] = ""
-    tiny: TinySpec = TinySpec()
-    problems: ProblemsSpec
-    demonstration: Annotated[
-        str, Field(description="Column of the text to imitate; answer = the gold answer")
-    ] = "solution"
-    steps: Annotated[int, Field(gt=0)]
-    batch_size: Annotated[int, Field(gt=0, description="Number of demonstrations per step")] = 64
-    optimizer: SftOptimizerSpec = SftOptimizerSpec()
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    seed: int = 0
-    output: Annotated[str, Field(description="Output folder of the model")]
 
 
 def run_sft(name: str, overrides: Sequence[str]) -> None:
     """Train on the recipe's demonstrations and write a Hugging Face model folder."""
-    recipe = validate(SftRecipe, load(find(name), overrides))
+    loaded = load_for("sft", name, overrides)
+    recipe = validate(SftRecipe, loaded)
     output = Path(recipe.output)
+    with with_source_location(loaded, "problems"):
+        problems = load_problems(recipe.problems)
+    with with_source_location(loaded):
+        texts = [recipe.demonstration_of(problem) for problem in problems]
+    rows = [_row(p, t) for p, t in zip(problems, texts, strict=True)]
     with locked(output):
         source = str(output / "initial")
         if recipe.model:
-            source = str(model_folder(ModelSpec(path=recipe.model, context_length=1)))
-        if not recipe.model:
+            with with_source_location(loaded), path_of("model"):
+                source = str(model_folder(ModelSpec(path=recipe.model, context_length=1)))
+        else:
             make_tiny(recipe.tiny, Path(source), seed=recipe.seed)
-        warm_start(recipe, source, load_problems(recipe.problems))
+        warm_start(recipe, source, rows)
 
 
-def warm_start(recipe: SftRecipe, source: str, problems: Sequence[Problem]) -> None:
-    """Train `source` on the problems' demonstrations for the recipe's steps."""
+def warm_start(recipe: SftRecipe, source: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Train `source` on rows of a prompt and its completion for the recipe's steps."""
     import datasets
     from transformers import AutoModelForCausalLM, AutoTokenizer, get_scheduler
     from trl import SFTConfig, SFTTrainer
 
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    rows = datasets.Dataset.from_list([_row(p, recipe.demonstration) for p in problems])
     model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     tokenizer: Any = AutoTokenizer.from_pretrained(source)
     spec = recipe.optimizer
@@ -104,7 +81,7 @@ def warm_start(recipe: SftRecipe, source: str, problems: Sequence[Problem]) -> N
     trainer = SFTTrainer(
         model=model,
         args=config,
-        train_dataset=rows,
+        train_dataset=datasets.Dataset.from_list(list(rows)),
         processing_class=tokenizer,
         optimizers=(optimizer, schedule),
     )
@@ -115,14 +92,6 @@ def warm_start(recipe: SftRecipe, source: str, problems: Sequence[Problem]) -> N
     tokenizer.save_pretrained(recipe.output)
 
 
-def _row(problem: Problem, column: str) -> dict[str, Any]:
-    text = problem.answer if column == "answer" else problem.columns.get(column)
-    if not isinstance(text, str) or not text:
-        raise RecipeError.of(
-            f"problem {problem.id} has no demonstration in column '{column}' "
-            f"(columns: {', '.join(sorted(problem.columns)) or 'none'})",
-            path="demonstration",
-            fix="name the column that holds the text to imitate",
-        )
+def _row(problem: Problem, text: str) -> dict[str, Any]:
     prompt = [{"role": m.role, "content": m.content} for m in problem.messages]
     return {"prompt": prompt, "completion": [{"role": "assistant", "content": text}]}

@@ -2,16 +2,14 @@
 
 import json
 import logging
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from recipes.errors import Fault, RecipeError
+from recipes.errors import RecipeError
+from trainer.models.folder import model_folder
 from trainer.recipe.sections import LoraSpec, ModelSpec
 
 if TYPE_CHECKING:
@@ -21,80 +19,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ADAPTER = "default"  # the one adapter's name inside PEFT
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-_TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
-
-
-def model_folder(spec: ModelSpec) -> Path:
-    """The local folder of the model; a hub name is fetched first, once.
-
-    Raises RecipeError when there is no such model, or when the folder is not one.
-    """
-    folder = Path(spec.path).expanduser()
-    if not folder.exists() and _HUB_NAME.fullmatch(spec.path):
-        folder = _fetched(spec.path)
-    if not folder.is_dir():
-        raise RecipeError.of(
-            f"no model folder '{spec.path}'",
-            path="model.path",
-            fix="give an existing folder in Hugging Face format, or a hub name `owner/name`; a "
-            "recipe's own base model is made by `temper sft`",
-        )
-    faults = [
-        Fault(path="model.path", what=f"{folder} is not a model folder: no {what}", fix=fix)
-        for patterns, what, fix in (
-            (("config.json",), "config.json", "name the folder that save_pretrained wrote"),
-            (_WEIGHTS, "weights (*.safetensors)", "an adapter alone is no model: merge it first"),
-            (_TOKENIZER, "tokenizer", "save the tokenizer beside the model"),
-        )
-        if not _holds(folder, patterns)
-    ]
-    if faults:
-        raise RecipeError(faults)
-    _check_context(spec, folder)
-    return folder
-
-
-@contextmanager
-def path_of(section: str) -> Iterator[None]:
-    """Within it a fault of the model folder names `<section>.path`, not the policy's."""
-    try:
-        yield
-    except RecipeError as error:
-        at = f"{section}.path"
-        faults = [replace(f, path=at) if f.path == "model.path" else f for f in error.faults]
-        raise RecipeError(faults) from error
-
-
-def _fetched(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
-    try:
-        return Path(snapshot_download(name, allow_patterns=wanted))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise RecipeError.of(
-            f"model '{name}' is neither a folder here nor could it be fetched ({error})",
-            path="model.path",
-            fix="check the name and the network, log in for a gated model, or give a folder",
-        ) from error
-
-
-def _holds(folder: Path, patterns: Sequence[str]) -> bool:
-    return any(next(folder.glob(pattern), None) for pattern in patterns)
-
-
-def _check_context(spec: ModelSpec, folder: Path) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    longest = config.get("text_config", config).get("max_position_embeddings")
-    if longest is not None and spec.context_length > longest:
-        raise RecipeError.of(
-            f"context_length {spec.context_length} is above the {longest} positions of {folder}",
-            path="model.context_length",
-            fix=f"set it to {longest} or less",
-        )
 
 
 def load_model(spec: ModelSpec) -> "PreTrainedModel":

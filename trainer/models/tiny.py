@@ -4,37 +4,22 @@ The tokenizer knows one token per character of `alphabet` and three special toke
 template writes `<|role|>text<|end|>` and opens the assistant's turn for generation.
 """
 
-import string
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 
-from recipes.slots.spec import Spec
+from trainer.recipe.kinds import TinySpec
 
 END, USER, ASSISTANT, SYSTEM = "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"
-ALPHABET = string.digits + string.ascii_letters + string.punctuation + " \n"
+
+
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
-
-
-class TinySpec(Spec):
-    """A Qwen3 model small enough to train on a laptop core."""
-
-    hidden: Annotated[int, Field(gt=0, description="Hidden width")] = 128
-    layers: Annotated[int, Field(gt=0)] = 3
-    heads: Annotated[int, Field(gt=0)] = 4
-    kv_heads: Annotated[int, Field(gt=0)] = 2
-    intermediate: Annotated[int, Field(gt=0, description="Width of the feed-forward part")] = 384
-    context_length: Annotated[int, Field(gt=0, description="Context length in tokens")] = 256
-    alphabet: Annotated[str, Field(min_length=2, description="Characters that are tokens")] = (
-        ALPHABET
-    )
 
 
 def make_tokenizer(alphabet: str, context_length: int) -> Any:

@@ -32,7 +32,8 @@ from rollout.problems import load_problems
 from rollout.render import Renderer
 from rollout.serialize import problem_to_dict
 from rollout.verification import VerifierRunner
-from trainer.models.load import load_model, load_tokenizer, model_folder, readable_model
+from trainer.models.folder import model_folder
+from trainer.models.load import load_model, load_tokenizer, readable_model
 from trainer.monitor.plots import picture
 from trainer.policy.weights import PolicyWeights, full_tensors
 from trainer.recipe.sections import ModelSpec

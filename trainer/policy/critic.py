@@ -16,7 +16,8 @@ from torch import Tensor
 from recipes.errors import RecipeError
 from trainer.batch.microbatches import scored_tokens
 from trainer.batch.token_batch import TokenBatch
-from trainer.models.load import add_value_adapter, load_tokenizer, path_of, same_vocabulary
+from trainer.models.folder import path_of
+from trainer.models.load import add_value_adapter, load_tokenizer, same_vocabulary
 from trainer.models.value_model import (
     ValueModel,
     bins_range_of,
@@ -47,9 +48,9 @@ class Critic:
         self._processes = processes
         self._range = (spec.low, spec.high) if spec.bins else None
         if spec.path is not None:
-            with path_of("critic"):
+            with path_of("critic.path"):
                 same_vocabulary(policy, self._model)
-        with loaded_in_parts(sharding, policy.torch_dtype, processes), path_of("critic"):
+        with loaded_in_parts(sharding, policy.torch_dtype, processes), path_of("critic.path"):
             self._values = load_value_model(
                 self._model, spec.outputs, lambda some: gathered(sharding, some)
             )

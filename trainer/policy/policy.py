@@ -23,7 +23,8 @@ from trainer.batch.microbatches import share_out, trained_sequences
 from trainer.batch.outputs import PolicyOutput
 from trainer.batch.token_batch import COMPUTED_BY, TokenBatch
 from trainer.metrics import AnyMetric, Mean, Metrics, Sum
-from trainer.models.load import add_adapter, model_folder, path_of, same_vocabulary
+from trainer.models.folder import model_folder, path_of
+from trainer.models.load import add_adapter, same_vocabulary
 from trainer.models.logprob_model import LogprobModel, check_output_head
 from trainer.models.value_model import ValueHead
 from trainer.parallel.deepspeed import DeepSpeedModule
@@ -95,7 +96,7 @@ class Policy:
         if _REFERENCE in {COMPUTED_BY[need] for need in needs} and self._adapted is None:
             self._fixed[_REFERENCE] = self._load_fixed(model)
         for source, spec in (fixed or {}).items():
-            with path_of(source):
+            with path_of(f"{source}.path"):
                 same_vocabulary(model, spec)
                 self._fixed[source] = self._load_fixed(spec)
         self._critic: Critic | None = None

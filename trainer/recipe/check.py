@@ -12,6 +12,7 @@ from recipes.slots.registry import SlotEntry, tags_of
 from recipes.slots.spec import BelowGroupSize
 from trainer.batch.token_batch import COMPUTED_BY
 from trainer.recipe.config import Recipe, read
+from trainer.recipe.kinds import AnyRecipe, load_for, read_as_what_it_is
 
 Rule = Callable[[Recipe], Iterator[Fault]]
 
@@ -349,8 +350,17 @@ RULES: tuple[Rule, ...] = (
 
 
 def load_recipe(name: str, overrides: Sequence[str]) -> tuple[Recipe, Loaded]:
-    """The typed and cross-checked recipe; a RecipeError lists every mistake."""
-    loaded = load(find(name), overrides)
+    """The typed and cross-checked training recipe; a RecipeError lists every mistake."""
+    loaded = load_for("train", name, overrides)
     recipe = read(loaded)
     check(recipe, loaded)
+    return recipe, loaded
+
+
+def load_any(name: str, overrides: Sequence[str]) -> tuple[AnyRecipe, Loaded]:
+    """A recipe of any command as what it is; a RecipeError lists every mistake."""
+    loaded = load(find(name), overrides)
+    recipe = read_as_what_it_is(loaded)
+    if isinstance(recipe, Recipe):
+        check(recipe, loaded)
     return recipe, loaded

@@ -13,21 +13,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from rich.console import Console
 
 from eval.intervals import Estimate, bootstrap
 from recipes.errors import RecipeError
-from recipes.loading.load import find, load
+from recipes.loading.load import with_source_location
 from recipes.loading.validate import validate
-from recipes.slots.spec import Spec
-from rollout.data.pairs import Pair, PairsSpec, load_pairs
-from trainer.models.tiny import TinySpec, make_tiny
+from rollout.data.pairs import Pair, Pairs, load_pairs
+from trainer.models.tiny import make_tiny
 from trainer.monitor.run_lock import locked
+from trainer.recipe.kinds import RewardRecipe, load_for
 from trainer.reward_models.conversation import (
     conversation_ids,
     own_pad_token,
@@ -37,44 +36,6 @@ from trainer.reward_models.decomposition import decompose
 from trainer.reward_models.host import Scored, classify
 
 REPORT = "reward_report.json"
-
-
-class RewardRecipe(Spec):
-    """A reward model from preference pairs."""
-
-    model: Annotated[str, Field(description="Model folder or hub name; '' with `tiny`")] = ""
-    tiny: TinySpec = TinySpec()
-    pairs: PairsSpec
-    steps: Annotated[int, Field(gt=0)]
-    batch_size: Annotated[int, Field(gt=0, description="Number of pairs per step")] = 32
-    lr: Annotated[float, Field(gt=0, description="AdamW learning rate; decays linearly to 0")] = (
-        1e-5
-    )
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    center_coef: Annotated[
-        float,
-        Field(
-            ge=0,
-            description="Coefficient of (r_chosen + r_rejected)^2, which keeps the mean near 0",
-        ),
-    ] = 0.0
-    max_length: Annotated[
-        int,
-        Field(gt=0, description="Maximum tokens of task and response; longer pairs are left out"),
-    ] = 2048
-    plain: Annotated[
-        bool, Field(description="Whether to skip the chat template and use the texts alone")
-    ] = False
-    dtype: Annotated[
-        Literal["float32", "bfloat16"],
-        Field(description="Dtype of the arithmetic; weights are fp32"),
-    ] = "float32"
-    heads: Annotated[
-        int,
-        Field(ge=0, description="Number of preference directions to keep for decomposed_reward"),
-    ] = 0
-    seed: int = 0
-    output: Annotated[str, Field(description="Output folder of the reward model")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,18 +74,20 @@ def run_reward_training(name: str, overrides: Sequence[str], console: Console) -
     """Train as the recipe says, evaluate on the held-out pairs, write model and report."""
     from transformers.utils import logging
 
-    recipe = validate(RewardRecipe, load(find(name), overrides))
+    loaded = load_for("reward", name, overrides)
+    recipe = validate(RewardRecipe, loaded)
     logging.disable_progress_bar()
-    with locked(Path(recipe.output)):
-        report = train_reward_model(recipe, console)
+    with with_source_location(loaded, "pairs"):
+        pairs = load_pairs(recipe.pairs)
+    console.print(pairs.report, highlight=False, soft_wrap=True)
+    with locked(Path(recipe.output)), with_source_location(loaded):
+        report = train_reward_model(recipe, pairs)
     console.print(report.words, highlight=False, soft_wrap=True)
     console.print(f"reward model: {recipe.output}", highlight=False, soft_wrap=True)
 
 
-def train_reward_model(recipe: RewardRecipe, console: Console) -> RewardReport:
+def train_reward_model(recipe: RewardRecipe, pairs: Pairs) -> RewardReport:
     """The report of a model that was trained and saved to `recipe.output`."""
-    pairs = load_pairs(recipe.pairs)
-    console.print(pairs.report, highlight=False, soft_wrap=True)
     output = Path(recipe.output)
     source = recipe.model or str(output / "initial")
     if not recipe.model:

@@ -17,7 +17,7 @@ from recipes.slots.spec import JSON
 from rewards.audit.file_hashes import hash_of, hashes_of
 from rewards.types import Problem
 from rollout.serialize import problem_to_dict
-from trainer.models.load import model_folder
+from trainer.models.folder import model_folder
 from trainer.recipe.config import Recipe
 
 Fingerprints = Mapping[str, Mapping[str, str]]  # by input: part -> hash

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from recipes.errors import RecipeError
 from tests.support.models import tiny_model
 from tests.support.policies import model_folder as tiny_folder
-from trainer.models.load import add_adapter, load_model, load_tokenizer, model_folder
+from trainer.models.folder import model_folder
+from trainer.models.load import add_adapter, load_model, load_tokenizer
 from trainer.recipe.sections import LoraSpec, ModelSpec
 
 

@@ -3,7 +3,8 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from rewards.types import Message
-from trainer.models.tiny import ALPHABET, make_tokenizer
+from trainer.models.tiny import make_tokenizer
+from trainer.recipe.kinds import ALPHABET
 from trainer.reward_models.conversation import PAD, conversation, conversation_ids, own_pad_token
 
 ASKED = (Message(role="user", content="1+1="),)

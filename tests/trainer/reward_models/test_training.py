@@ -14,8 +14,9 @@ from recipes.slots.registry import function_of
 from rollout.data.pairs import PairsSpec, load_pairs
 from tests.support.builders import problem
 from tests.support.runs import ROOT, environment
+from trainer.recipe.kinds import RewardRecipe
 from trainer.reward_models.host import Scored
-from trainer.reward_models.training import REPORT, RewardRecipe, _report
+from trainer.reward_models.training import REPORT, _report
 from trainer.verifiers import verifier
 
 PAIRS = "tests/data/preferences.jsonl"

@@ -1,0 +1,181 @@
+"""`temper check`: every mistake that a recipe and the files of this machine show.
+
+    typed sections, rules across slots -> models, data, gold answers that are here -> what was left
+
+What is elsewhere (a hub, a model server) and what would run code of the recipe's author (a plug-in)
+is not opened, and is listed. A run opens it before its model loads.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from eval.suite import Suite
+from recipes.errors import Fault, RecipeError, relative, shown
+from recipes.loading.load import Loaded, with_source_location
+from recipes.slots.registry import SlotEntry, entries_of, function_of, to_plain
+from rewards.audit.preflight import preflight_verifier
+from rewards.types import Problem
+from rollout.data.pairs import load_pairs
+from rollout.data.tables import is_local
+from rollout.problems import ProblemsSpec, check_gold, load_problems
+from rollout.verification import VerifierRunner
+from trainer.models.folder import check_chat_template, check_folder, local_folder, path_of
+from trainer.recipe.check import load_any, notes
+from trainer.recipe.config import Recipe
+from trainer.recipe.kinds import AnyRecipe, RewardRecipe, SftRecipe
+
+
+def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
+    """Check the recipe and what of it is here; raises RecipeError with every mistake."""
+    recipe, loaded = load_any(name, overrides)
+    survey = Survey(loaded=loaded)
+    _look_at(recipe, survey)
+    if survey.faults:
+        raise RecipeError(survey.faults)
+    lines = [f"{relative(str(loaded.root))}: ok", *survey.facts]
+    for line in [*lines, *(f"not opened: {what}" for what in survey.unopened)]:
+        console.print(line, highlight=False, markup=False)
+
+
+@dataclass(kw_only=True)
+class Survey:
+    """What the files of a recipe have shown so far."""
+
+    loaded: Loaded
+    faults: list[Fault] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)  # for the user
+    unopened: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def section(self, prefix: str = "") -> Iterator[None]:
+        """Within it a RecipeError about the section at `prefix` is collected, with its lines."""
+        try:
+            with with_source_location(self.loaded, prefix):
+                yield
+        except RecipeError as error:
+            self.faults += error.faults
+
+
+def _look_at(recipe: AnyRecipe, survey: Survey) -> None:
+    match recipe:
+        case Recipe():
+            survey.facts += [arithmetic(recipe), *(f"note: {note}" for note in notes(recipe))]
+            model, length = recipe.model, recipe.model.context_length
+            _model(model.path, "model.path", length, survey, chats=not model.plain)
+            if recipe.critic is not None and recipe.critic.path is not None:
+                _model(recipe.critic.path, "critic.path", length, survey)
+            if recipe.teacher is not None:
+                _model(recipe.teacher.path, "teacher.path", length, survey)
+            _verified(recipe.problems, recipe.verifier, "problems", survey)
+            for name, entry in recipe.watch.verifiers.items():
+                _unopened(entry, f"watch.verifiers.{name}", survey)
+            for index, spec in enumerate(recipe.evaluate):
+                suite = spec.resolve()
+                _problems(suite.problems, suite.verifier, f"evaluate.{index}", survey)
+                _unopened(suite.verifier, f"evaluate.{index}", survey)
+        case Suite():
+            _verified(recipe.problems, recipe.verifier, "problems", survey)
+        case SftRecipe():
+            if recipe.model:
+                _model(recipe.model, "model", 1, survey)
+            with survey.section():
+                for problem in _problems(recipe.problems, None, "problems", survey):
+                    recipe.demonstration_of(problem)
+            survey.facts.append(f"{recipe.steps} steps of {recipe.batch_size} demonstrations")
+        case RewardRecipe():
+            if recipe.model:
+                _model(recipe.model, "model", recipe.max_length, survey, chats=not recipe.plain)
+            if not is_local(recipe.pairs.path):
+                survey.unopened.append(f"pairs.path: {recipe.pairs.path}, a data set on the hub")
+                return
+            with survey.section("pairs"):
+                survey.facts.append(load_pairs(recipe.pairs).report)
+
+
+def arithmetic(recipe: Recipe) -> str:
+    """The batch in words: nobody has to guess which number counts what."""
+    updates = min(recipe.minibatches, recipe.groups_per_step)
+    per_update = recipe.samples_per_step // updates
+    return (
+        f"each step: {recipe.groups_per_step} problems x {recipe.group_size} samples = "
+        f"{recipe.samples_per_step} samples, {updates} optimizer update(s) of about "
+        f"{per_update} samples, at most {recipe.max_tokens_per_microbatch} tokens in one pass; "
+        f"{recipe.steps} steps = {recipe.steps * recipe.samples_per_step} trained samples"
+    )
+
+
+def _model(
+    path: str, setting: str, context_length: int, survey: Survey, *, chats: bool = False
+) -> None:
+    """The folder at `path`, when it is here."""
+    if not Path(path).expanduser().exists():
+        try:
+            local_folder(path)
+            survey.unopened.append(f"{setting}: {path}, a model on the hub")
+        except RecipeError:
+            survey.unopened.append(
+                f"{setting}: {path} is not here yet, and a run needs it; `temper sft` makes a "
+                "recipe's own base model"
+            )
+        return
+    with survey.section(), path_of(setting):
+        folder = local_folder(path)
+        assert folder is not None, "it exists"
+        check_folder(folder, context_length)
+        if chats:
+            check_chat_template(folder)
+
+
+def _problems(
+    spec: ProblemsSpec, verifier: SlotEntry | None, prefix: str, survey: Survey
+) -> list[Problem]:
+    """The problems, when they are here; none when they are not, or when they have a fault."""
+    if not spec.is_local:
+        path = spec.source.options["path"]
+        survey.unopened.append(f"{prefix}: {path}, a data set on the hub")
+        return []
+    found: list[Problem] = []
+    with survey.section(prefix):
+        found = load_problems(spec, verifier)
+    return found
+
+
+def _verified(spec: ProblemsSpec, verifier: SlotEntry, prefix: str, survey: Survey) -> None:
+    """Are the gold answers accepted, as a run asks before it begins?"""
+    problems = _problems(spec, verifier, prefix, survey)
+    if survey.faults or _unopened(verifier, "verifier", survey):
+        return
+    function = function_of(verifier)
+    gold = spec.gold_response
+    if not problems:  # the verifier can still show that it works, or what it lacks
+        problems = [Problem(id="a made-up problem", messages=(), answer="42")]
+        tried = preflight_verifier(function, verifier.name, problems, gold, refuse=False)
+    else:
+        tried = preflight_verifier(function, verifier.name, problems, gold)
+    with survey.section():
+        verdict = asyncio.run(tried)[0]
+        said = "missing" if verdict.is_missing else f"reward {verdict.reward:g}"
+        response = gold.replace("{answer}", problems[0].answer)
+        survey.facts.append(
+            f"one sample scored: {problems[0].id}, answered with {response!r}: {said} "
+            f"({verdict.reason})"
+        )
+    if spec.is_local and spec.gold_sample and not survey.faults:
+        with survey.section(prefix):
+            report = asyncio.run(check_gold(problems, VerifierRunner(function).verify, spec))
+            survey.facts.append(report.report)
+            report.refuse_above(spec.max_gold_fail_frac)
+
+
+def _unopened(verifier: SlotEntry, prefix: str, survey: Survey) -> bool:
+    """Whether the verifier opens something when a run begins: a key, a model, a plug-in."""
+    closed = [entry for entry in entries_of(verifier) if entry.entry.on_run_start is not None]
+    for entry in closed:
+        given = {name: to_plain(entry.options[name]) for name in sorted(entry.given)}
+        survey.unopened.append(f"{prefix}: {entry.name} {shown(given)}; no answer was scored")
+    return bool(closed)

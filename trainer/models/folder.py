@@ -1,0 +1,122 @@
+"""A model's folder before anything is loaded: is it there, is it whole, does the recipe fit it?"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from recipes.errors import Fault, RecipeError
+from recipes.slots.spec import JSON
+from trainer.recipe.sections import ModelSpec
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+_TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
+_TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
+
+
+def local_folder(path: str) -> Path | None:
+    """The folder that `path` names; None for a hub name. Raises RecipeError for neither."""
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    if not folder.exists() and _HUB_NAME.fullmatch(path):
+        return None
+    raise RecipeError.of(
+        f"no model folder '{path}'",
+        path="model.path",
+        fix="give an existing folder in Hugging Face format, or a hub name `owner/name`; a "
+        "recipe's own base model is made by `temper sft`",
+    )
+
+
+def model_folder(spec: ModelSpec) -> Path:
+    """The local folder of the model; a hub name is fetched first, once.
+
+    Raises RecipeError when there is no such model, or when the folder is not one.
+    """
+    folder = local_folder(spec.path) or _fetched(spec.path)
+    check_folder(folder, spec.context_length)
+    return folder
+
+
+def check_folder(folder: Path, context_length: int) -> None:
+    """Raise RecipeError unless the folder holds a whole model of so many positions."""
+    faults = [
+        Fault(path="model.path", what=f"{folder} is not a model folder: no {what}", fix=fix)
+        for patterns, what, fix in (
+            (("config.json",), "config.json", "name the folder that save_pretrained wrote"),
+            (_WEIGHTS, "weights (*.safetensors)", "an adapter alone is no model: merge it first"),
+            (_TOKENIZER, "tokenizer", "save the tokenizer beside the model"),
+        )
+        if not _holds(folder, patterns)
+    ]
+    if faults:
+        raise RecipeError(faults)
+    config = _json(folder / "config.json")
+    text = config.get("text_config")
+    longest = (text if isinstance(text, dict) else config).get("max_position_embeddings")
+    if isinstance(longest, int) and context_length > longest:
+        raise RecipeError.of(
+            f"context_length {context_length} is above the {longest} positions of {folder}",
+            path="model.context_length",
+            fix=f"set it to {longest} or less",
+        )
+
+
+def check_chat_template(folder: Path) -> None:
+    """Raise RecipeError unless a chat template lies beside the model."""
+    config = folder / "tokenizer_config.json"
+    inside = config.is_file() and _json(config).get("chat_template")
+    if not inside and not _holds(folder, _TEMPLATES):
+        raise RecipeError.of(
+            f"the tokenizer of {folder} has no chat template",
+            path="model.plain",
+            fix="use a chat model, add a chat_template to the model folder, or set "
+            "`model.plain: true` to prompt a base model with the bare text",
+        )
+
+
+@contextmanager
+def path_of(setting: str) -> Iterator[None]:
+    """Within it a fault of the model folder names the setting `critic.path`, not the policy's."""
+    try:
+        yield
+    except RecipeError as error:
+        faults = [replace(f, path=setting) if f.path == "model.path" else f for f in error.faults]
+        raise RecipeError(faults) from error
+
+
+def _json(file: Path) -> dict[str, JSON]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        found = error
+    if isinstance(found, dict):
+        return found
+    raise RecipeError.of(
+        f"{file} is not a JSON object" + (f": {found}" if isinstance(found, Exception) else ""),
+        path="model.path",
+        fix="copy or fetch the model again: the file is damaged, or was cut off",
+    )
+
+
+def _fetched(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise RecipeError.of(
+            f"model '{name}' is neither a folder here nor could it be fetched ({error})",
+            path="model.path",
+            fix="check the name and the network, log in for a gated model, or give a folder",
+        ) from error
+
+
+def _holds(folder: Path, patterns: Sequence[str]) -> bool:
+    return any(next(folder.glob(pattern), None) for pattern in patterns)
