@@ -92,15 +92,15 @@ def path_of(setting: str) -> Iterator[None]:
 def _json(file: Path) -> dict[str, JSON]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("not a JSON object")
     except (OSError, ValueError, RecursionError) as error:
-        found = error
-    if isinstance(found, dict):
-        return found
-    raise RecipeError.of(
-        f"{file} is not a JSON object" + (f": {found}" if isinstance(found, Exception) else ""),
-        path="model.path",
-        fix="copy or fetch the model again: the file is damaged, or was cut off",
-    )
+        raise RecipeError.of(
+            f"a file of the model '{file.parent}' cannot be read: {file.name}: {error!s:.300}",
+            path="model.path",
+            fix="copy or fetch the model again: the file is damaged, or was cut off",
+        ) from error
+    return found
 
 
 def _fetched(name: str) -> Path:

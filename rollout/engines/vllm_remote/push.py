@@ -8,6 +8,8 @@ the servers while the trainer broadcasts. Blocking calls run in daemon threads: 
 comes back must not keep the process alive.
 """
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
@@ -46,7 +48,7 @@ class _Control:
         self.timeout_s = timeout_s
         self.version = 0
 
-    def start(self, path: str, bodies: Sequence[JSON] = ()) -> "Future[list[JSON]]":
+    def start(self, path: str, bodies: Sequence[JSON] = ()) -> Future[list[JSON]]:
         return self._tasks.submit(self._servers.all_post(path, bodies))
 
     def order(self, path: str, body: JSON) -> None:
@@ -148,7 +150,7 @@ class NcclPush:
         self._engine.send_weights()
         self._named = ()
 
-    def _meet(self) -> "TrainerWeightTransferEngine":
+    def _meet(self) -> TrainerWeightTransferEngine:
         from vllm.distributed.weight_transfer import WeightTransferTrainerFactory
         from vllm.distributed.weight_transfer.nccl_engine import NCCLTrainerInitInfo
 
@@ -172,7 +174,7 @@ class _Source:
         self._named = named
         self._device = device
 
-    def metadata(self) -> "list[ParamMeta]":
+    def metadata(self) -> list[ParamMeta]:
         from vllm.distributed.weight_transfer.base import ParamMeta
 
         return [ParamMeta(name, t.dtype, tuple(t.shape)) for name, t in self._named()]
@@ -190,7 +192,7 @@ def make_push(
     return kind(_Control(tasks, servers, timeout_s), address)
 
 
-def in_thread(work: Callable[[], T]) -> "Future[T]":
+def in_thread(work: Callable[[], T]) -> Future[T]:
     """Run `work` in a daemon thread, unlike an executor's, which the interpreter waits for."""
     future: Future[T] = Future()
 
@@ -204,7 +206,7 @@ def in_thread(work: Callable[[], T]) -> "Future[T]":
     return future
 
 
-def both(one: "Future[None]", other: "Future[None]", timeout_s: float) -> None:
+def both(one: Future[None], other: Future[None], timeout_s: float) -> None:
     """Wait for two that need each other; the first error is raised though the other waits on."""
     done, waiting = wait([one, other], timeout_s, FIRST_EXCEPTION)
     for future in sorted(done, key=lambda f: f is one):  # the servers' words say more than ours
