@@ -9,7 +9,8 @@ import pytest
 from rewards.types import Message, Problem
 from rewards.verifiers.code_tests import code_tests
 from tests.support.runs import ROOT, launch, numbers, smoke
-from trainer.models.tiny import TinySpec, make_tiny
+from trainer.models.tiny import make_tiny
+from trainer.recipe.kinds import TinySpec
 
 RECIPE = "code/mbpp_qwen2.5_0.5b"
 ROWS = ROOT / "tests" / "data" / "mbpp_rows.jsonl"

@@ -136,6 +136,20 @@ def test_the_data_of_a_suite_in_the_recipe_is_looked_at(tmp_path: Path) -> None:
     assert "evaluate.0.source.path: no file or folder" in found
 
 
+def test_the_laptop_line_of_the_gsm8k_recipe_works_as_it_is_written(tmp_path: Path) -> None:
+    recipe = ROOT / "recipes" / "math" / "gsm8k_qwen2.5_0.5b.yaml"
+    comment = " ".join(line for line in recipe.read_text().splitlines() if line[:1] == "#")
+    line = comment[comment.index("--set") :].replace("#", "")
+    base, rows = tiny_base(tmp_path / "base"), data(tmp_path)
+    words = line.replace("=MODEL", f"={base}").replace("=ROWS.jsonl", f"={rows}").split()
+    assert words[::2] == ["--set"] * 4
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 2048}))
+    found = checked(recipe, *words[1::2])
+    assert "gold answers: 4 checked; 0 fail" in found
+    assert "not opened: problems" not in found
+
+
 def test_a_plugin_is_not_run_and_named(tmp_path: Path) -> None:
     trace = tmp_path / "was_run"
     file = tmp_path / "mine.py"
