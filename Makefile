@@ -19,7 +19,7 @@ export DS_BUILD_OPS := 0
 QUIET := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(QUIET) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: quickstart test unit bubblewrap check bench kill docs hooks
+.PHONY: quickstart test unit bubblewrap check bench kill mutants docs hooks
 
 # The same files each time: the two runs are repeated from the start, and only they are replaced.
 quickstart: $(STAMPS)/run
@@ -49,6 +49,10 @@ bench: $(STAMPS)/dev
 # Runs killed at random moments, resumed, and compared to the bit; not part of `make test`.
 kill: $(STAMPS)/dev
 	$(QUIET) $(BIN)/python -m tools.kill_runs
+
+# Does a test fail for each small change to the core? Not part of `make test`.
+mutants: $(STAMPS)/dev
+	$(QUIET) $(BIN)/python -m tools.mutate
 
 docs: $(STAMPS)/dev
 	$(QUIET) $(BIN)/python -m tools.docs
