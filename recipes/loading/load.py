@@ -125,7 +125,7 @@ def _find(name: str, folders: Sequence[Path], *, where: str) -> Path:
     raise RecipeError.of(
         f"no recipe file '{name}'",
         where=where,
-        fix=f"did you mean {' or '.join(near)}?" if near else "the shipped ones lie in recipes/",
+        fix=f"did you mean {' or '.join(near)}?" if near else "the shipped ones are in recipes/",
     )
 
 

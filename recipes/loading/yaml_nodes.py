@@ -168,7 +168,7 @@ def parse(text: str, where: str, kind: Kind) -> YamlNode:
         raise origin.error(mark.line + 1 if mark else 0, what, _remedy(what)) from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
-        what = f"not text: character U+{error.character:04X} cannot stand in a recipe"
+        what = f"not text: character U+{error.character:04X} is not allowed in a recipe"
         raise origin.error(line, what, "remove it") from None
     if node is None:
         return YamlNode(None, origin.source(0))

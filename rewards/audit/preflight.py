@@ -32,6 +32,6 @@ async def preflight_verifier(
             f"{name} could not score a single one of {len(tried)} gold answers: "
             f"{verdicts[0].reason}",
             path="verifier",
-            fix="mend the verifier or its options; a sample without a verdict is never trained on",
+            fix="fix the verifier or its options; a sample without a verdict is never trained on",
         )
     return verdicts

@@ -128,7 +128,7 @@ async def _fetched(spec: EndpointSpec, body: JSON, meter: str) -> JSON:
         }
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise EndpointFailed(
-            f"{spec.url}: a reply that is no chat completion ({type(error).__name__}: {error})"
+            f"{spec.url}: a reply that is not a chat completion ({type(error).__name__}: {error})"
         ) from error
 
 

@@ -207,7 +207,7 @@ class Endpoint:
             try:
                 return json.loads(reply.text)
             except ValueError as error:
-                raise _TryAgain(f"{status} with a reply that is no JSON") from error
+                raise _TryAgain(f"{status} with a reply that is not JSON") from error
         if reply.status in _REFUSED:
             key = f"the key in {self.spec.api_key_env}" if self.spec.api_key_env else "no key"
             raise EndpointFailed(f"{self.spec.url}: {status}, access refused with {key}")

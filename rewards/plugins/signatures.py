@@ -104,7 +104,7 @@ def arguments_of(
         raise PluginFault("needs completion_ids; set the option `tokenizer` to get them")
     if lacking:
         columns = ", ".join(sorted({*request.problem.columns, request.answer_column}))
-        raise PluginFault(f"needs '{lacking[0]}', which is no column of the row ({columns})")
+        raise PluginFault(f"needs '{lacking[0]}', which is not a column of the row ({columns})")
     return given, notes
 
 

@@ -142,7 +142,7 @@ def _style(found: Any, spec: Mapping[str, JSON]) -> str:
     place, name = _place(found), spec["function"].rpartition(":")[2]
     wanted, options = spec["kind"], spec["options"]
     if wanted == "class" and not inspect.isclass(found):
-        raise PluginFault(f"{place}: {name} is no class, and kind is 'class'")
+        raise PluginFault(f"{place}: {name} is not a class, and kind is 'class'")
     function: Callable[..., Any] = found
     given = options
     if inspect.isclass(found):

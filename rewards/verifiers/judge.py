@@ -55,7 +55,7 @@ def _options_agree(
 ) -> None:
     if len(scale) != 2 or scale[0] >= scale[1]:
         fix = "write the worst and the best grade, such as [0, 10]"
-        raise RecipeError.of(f"{scale} is no scale", path="scale", fix=fix)
+        raise RecipeError.of(f"{scale} is not a scale", path="scale", fix=fix)
     if (mode == "rubric") != bool(items):
         what = "mode rubric has no items" if mode == "rubric" else f"mode {mode} asks no items"
         fix = "list items with name and question, and set mode: rubric"

@@ -153,7 +153,7 @@ class WorkerProcess:
 
         reply = protocol.receive(read)
         if not isinstance(reply, dict):
-            raise ValueError(f"a reply that is no object: {reply!r:.80}")
+            raise ValueError(f"a reply that is not an object: {reply!r:.80}")
         return reply
 
     def _exit(self) -> str:

@@ -151,7 +151,7 @@ def _one_place(*, urls: Sequence[str], launch: LaunchSpec | None, **others: obje
     for url in urls:
         if not url.startswith(("http://", "https://")):
             raise RecipeError.of(
-                f"'{url}' is no address", path="urls", fix="write it as http://host:port"
+                f"'{url}' is not an address", path="urls", fix="write it as http://host:port"
             )
 
 

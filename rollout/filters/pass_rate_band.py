@@ -13,7 +13,7 @@ from rollout.types import Decision, Drop, Group, Keep
 def _band_is_one(*, low: float, high: float, closed: str, width: float) -> None:
     if width and (low, high) != (0.0, 1.0):
         raise RecipeError.of(
-            f"width {width:g} is a band of its own, and low {low:g}, high {high:g} are another",
+            f"width {width:g} is one band, and low {low:g}, high {high:g} are another",
             path="width",
             fix="give width alone for a band around one half, or low and high without it",
         )

@@ -32,7 +32,7 @@ def test_a_gamed_reward_stops_the_run(tmp_path):
     sections = {"verifier": json.dumps(verifier), "watch": json.dumps(watch)}
     done = launch(smoke(base, run, steps=10, **sections))
     assert done.returncode == 3, done.stderr
-    assert "stopped: the reward seems to be gamed: rollout/reward rose from" in done.stderr
+    assert "stopped: possible reward hacking: rollout/reward rose from" in done.stderr
     lines = dict(numbers(run))
     assert [lines[step]["watch/alarms"] for step in sorted(lines)] == [0, 0, 0, 1, 1]
     # steps 0 and 1 against 2 and 3, of 10: a fall of 0.2

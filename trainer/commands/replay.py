@@ -72,7 +72,7 @@ def variant_of(run: Path, overrides: Sequence[str], recipe: Recipe) -> tuple[Rec
         Fault(
             path=path,
             what="the recorded samples were drawn, or the weights moved, under another value",
-            fix=f"train a run of its own; replay can change {', '.join(UPDATE)}",
+            fix=f"train another run; replay can change {', '.join(UPDATE)}",
         )
         for path in differences(to_plain(recipe), to_plain(variant))
         if not any(f"{path}.".startswith(f"{part}.") for part in UPDATE)

@@ -48,7 +48,7 @@ def check_folder(folder: Path, context_length: int) -> None:
         Fault(path="model.path", what=f"{folder} is not a model folder: no {what}", fix=fix)
         for patterns, what, fix in (
             (("config.json",), "config.json", "name the folder that save_pretrained wrote"),
-            (_WEIGHTS, "weights (*.safetensors)", "an adapter alone is no model: merge it first"),
+            (_WEIGHTS, "weights (*.safetensors)", "an adapter alone is not a model: merge it"),
             (_TOKENIZER, "tokenizer", "save the tokenizer beside the model"),
         )
         if not _holds(folder, patterns)

@@ -203,7 +203,7 @@ class Policy:
         return {name: found[name] for name in wanted}
 
     def _states(self, micro: TokenBatch, outputs: Tensor) -> dict[str, Tensor]:
-        assert self._values is not None, "outputs of a critic that nobody asked for"
+        assert self._values is not None, "outputs of a critic that were not requested"
         before, after, _ = split_values(micro, outputs, self._values)
         return {"values": before, "next_values": after}
 
@@ -239,7 +239,7 @@ class Policy:
             outputs = self._critic(micro)
         if outputs is None:
             return out
-        assert self._values is not None, "outputs of a critic that nobody asked for"
+        assert self._values is not None, "outputs of a critic that were not requested"
         values, _, logits = split_values(micro, outputs, self._values)
         return replace(out, values=values, value_logits=logits)
 
@@ -308,7 +308,7 @@ class Policy:
         """Write the critic as a Hugging Face folder of a token classifier, adapters merged."""
         if self._critic is None or not self._critic.learns:
             raise RecipeError.of(
-                "this run trained no critic of its own",
+                "this run trained no separate critic",
                 path="critic",
                 fix="export the critic of a run with critic: {backbone: separate, optimizer: ...}",
             )

@@ -157,7 +157,7 @@ def a_critic_that_learns_has_a_loss(recipe: Recipe) -> Iterator[Fault]:
                 path=path,
                 what=f"{bound.name} trains a critic {'of bins' if classifies else 'of one number'},"
                 f" and critic.bins is {critic.bins}",
-                fix="set critic.bins to 51, for one"
+                fix="set critic.bins, for example to 51"
                 if classifies
                 else "use value_hl_gauss, or set critic.bins: 0",
             )
@@ -172,7 +172,7 @@ def a_critic_that_learns_has_a_loss(recipe: Recipe) -> Iterator[Fault]:
     if critic.optimizer is None and critic.path is None:
         yield Fault(
             path="critic",
-            what="a frozen critic that starts as the policy does says 0 of every state",
+            what="a frozen critic initialised from the policy predicts 0 for every state",
             fix="set critic.path to a trained one, or give critic.optimizer",
         )
     if critic.pretrain_steps > recipe.steps:

@@ -179,7 +179,7 @@ def load_reward_model(spec: LocalModelSpec) -> tuple[Any, Any]:
         names = config.architectures or []
         if config.num_labels != 1 or not any("Classification" in name for name in names):
             raise RecipeError.of(
-                f"{spec.path} is no reward model: {', '.join(names) or 'no architecture'} with "
+                f"{spec.path} is not a reward model: {', '.join(names) or 'no architecture'} with "
                 f"{config.num_labels} labels",
                 path="local.path",
                 fix="name a sequence classifier with one output; `temper reward` trains one",

@@ -287,7 +287,7 @@ def _refuse_what_is_no_run(folder: Path) -> None:
         raise RecipeError.of(
             f"{folder} is {found}, and no run",
             path="output",
-            fix="name a folder of its own for the run, --set output=<folder>",
+            fix="name another folder for the run, --set output=<folder>",
         )
 
 

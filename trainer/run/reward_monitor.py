@@ -47,8 +47,8 @@ class RewardMonitor:
         if not self.watch.is_over:
             return ""
         return (
-            f"the reward seems to be gamed: {'; '.join(self.alarms)}. Read samples of the last "
-            "steps, and mend the reward; or relax `watch` and go on with --resume"
+            f"possible reward hacking: {'; '.join(self.alarms)}. Read samples of the last "
+            "steps and fix the reward, or relax `watch` and continue with --resume"
         )
 
     def state_dict(self) -> dict[str, JSON]:

@@ -139,7 +139,7 @@ def test_a_missing_recipe_names_near_files_or_where_to_look() -> None:
         find("quickstrat")
     with pytest.raises(RecipeError) as caught:
         find("zzzzzz")
-    assert str(caught.value) == "no recipe file 'zzzzzz'; the shipped ones lie in recipes/"
+    assert str(caught.value) == "no recipe file 'zzzzzz'; the shipped ones are in recipes/"
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_quoted_number_is_text() -> None:
          "belong to --set"),
         ("1: a", "a.yaml:1: the key '1' is not a word; quote it, or write `key: value`"),
         ("? [a]\n: 1", "a.yaml:1: this key is not a word; quote it, or write `key: value`"),
-        ("a: 1\nb: \x01", "a.yaml:2: not text: character U+0001 cannot stand in a recipe; "
+        ("a: 1\nb: \x01", "a.yaml:2: not text: character U+0001 is not allowed in a recipe; "
          "remove it"),
         ("a: 1\nb: .inf", "a.yaml:2: an infinite number; write the number that is meant"),
         ("b: -1e999", "a.yaml:1: an infinite number; write the number that is meant"),

@@ -106,7 +106,7 @@ def test_an_endpoint_that_counts_no_tokens_costs_nothing(tmp_path):
 def test_a_reply_that_is_no_chat_completion_is_a_failure(tmp_path, raw):
     with (
         serve(lambda request: Answer(raw=raw)) as server,
-        pytest.raises(EndpointFailed, match="no chat completion"),
+        pytest.raises(EndpointFailed, match="not a chat completion"),
     ):
         put(server, tmp_path)
 

@@ -185,8 +185,8 @@ def test_one_verifier_serves_several_event_loops(tmp_path):
 @pytest.mark.parametrize(
     ("options", "path", "words"),
     [
-        ({"scale": [3, 3]}, "scale", "no scale"),
-        ({"scale": [1]}, "scale", "no scale"),
+        ({"scale": [3, 3]}, "scale", "not a scale"),
+        ({"scale": [1]}, "scale", "not a scale"),
         ({"mode": "rubric"}, "items", "has no items"),
         ({"items": ITEMS}, "items", "asks no items"),
         ({"mode": "rubric", "items": [ITEMS[0], ITEMS[0]]}, "items", "share a name"),

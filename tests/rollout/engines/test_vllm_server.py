@@ -296,7 +296,7 @@ def test_an_address_where_nobody_answers_is_named(tmp_path):
     [
         ({}, "neither urls nor launch"),
         ({"urls": ["http://a:1"], "launch": {}}, "both given"),
-        ({"urls": ["a:1"]}, "'a:1' is no address"),
+        ({"urls": ["a:1"]}, "'a:1' is not an address"),
         ({"launch": {"devices": "4-7"}}, "devices"),
         ({"launch": {"devices": "4,5,6", "tensor_parallel_size": 2}}, "3 devices"),
     ],

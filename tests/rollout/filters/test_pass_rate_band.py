@@ -63,7 +63,7 @@ def test_missing_verdicts_are_not_wrong_answers():
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"low": 0.2, "width": 0.6}, "a band of its own"),
+        ({"low": 0.2, "width": 0.6}, "is one band"),
         ({"low": 0.8, "high": 0.2}, "no pass rate lies between"),
         ({"low": 0.5, "high": 0.5}, "no pass rate lies between"),
     ],

@@ -168,7 +168,7 @@ def test_an_exported_critic_says_the_same_frozen(tmp_path, kind):
     assert accumulate(fixed, ready()) > 0
     assert "critic/grad_norm" not in fixed.step(0.01).numbers()
     assert torch.equal(fixed.annotate(data, VALUES, 1.0).values, fixed_says.values)
-    with pytest.raises(RecipeError, match="trained no critic"):
+    with pytest.raises(RecipeError, match="trained no separate critic"):
         fixed.export_critic(tmp_path / "again")
 
 

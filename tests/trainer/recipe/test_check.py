@@ -87,7 +87,7 @@ def checked(folder: Path, settings: str) -> None:
             FROZEN + GAE + ERROR,
             r"run\.yaml:4: terms\.0: value_loss trains the critic, and .* frozen",
         ),
-        ("critic: {}\n" + GAE, r"run\.yaml:2: critic: a frozen critic that starts as the policy"),
+        ("critic: {}\n" + GAE, r"run\.yaml:2: critic: a frozen critic initialised from the p"),
         (LEARNS + BINS, r"value_hl_gauss trains a critic of bins, and critic\.bins is 0"),
         (CLASSIFIES + ERROR, r"value_loss trains a critic of one number, and critic\.bins is 51"),
         (

@@ -104,7 +104,7 @@ def test_one_host_a_model(tmp_path):
     [
         (lambda folder: folder / "gone", "no such folder here"),
         (lambda folder: tiny_reward_model(folder, labels=3), "with 3 labels"),
-        (lambda folder: tiny_model(folder, "qwen3"), "is no reward model: Qwen3ForCausalLM"),
+        (lambda folder: tiny_model(folder, "qwen3"), "is not a reward model: Qwen3ForCausalLM"),
     ],
 )
 def test_what_is_no_reward_model_is_refused(tmp_path, make, words):

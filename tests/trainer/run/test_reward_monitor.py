@@ -74,7 +74,7 @@ def test_a_watch_alarms_and_stops(tmp_path, capsys):
     assert (
         "watch: rollout/reward rose from 0.2 to 0.9 while watch/strict" in capsys.readouterr().err
     )
-    assert "the reward seems to be gamed" in reward_monitor.verdict
+    assert "possible reward hacking" in reward_monitor.verdict
 
 
 def test_a_run_without_a_watch_logs_no_alarms(tmp_path):
