@@ -43,10 +43,11 @@ _BARE = re.compile(r"\s*([^\s{])")
 _BRACE = re.compile(r"\\\\|\\[{}]|[{}]")
 _PERCENT = re.compile(r"\s*\$?\s*\\?%")
 _OPERAND = re.compile(
-    r"(?:\S\s*[-+/]|[-+/](?=\$?$)|[\d^]|\\(?:cdot|times|div|pm|sqrt|frac|lnot|not|neg?)\{?)\s*\$?$"
+    r"(?:(?<!answer)[<>]|\S\s*[-+/]|[-+/](?=\$?$)|[\d^]|\\(?:cdot|times|div|pm|sqrt|frac|lnot|not|neg?|neq|[lg]eq?|[lg]t)\{?)\s*\$?$"
 )
 _OPERATES = re.compile(
-    r"\s*(?:[+/^](?!\s*\{?\\?circ)|\\(?:cdot|times|div|pm|sqrt|frac)\b|[a-z\d]\s*\$)"
+    r"\s*(?:[+/^<>](?!/|\s*\{?\\?circ)|\\(?:cdot|times|div|pm|sqrt|frac|neq?|[lg]eq?|[lg]t)\b"
+    r"|[a-z\d]\s*\$|[)\]|]+\s*(?:\^|[-+*/]\s*\d)|\$?\s*(?:times|more than|less than)\s+\$?[\d\\])"
 )
 _TAG = re.compile(r"<answer>|</answer>", re.IGNORECASE)
 _MARK = re.compile(r"####[ \t]*([^\n]*)")

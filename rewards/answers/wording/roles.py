@@ -14,11 +14,12 @@ from itertools import pairwise
 from rewards.answers.wording.number_words import NUMBER_WORDS
 
 _TABLE = """
-denies     nobody nothing hardly barely scarcely not never neither nor cannot either unsure unknown
-denies     wrong incorrect false untrue perhaps maybe possibly doubt deny guess something anything
-denies     whatever mistake wait candidates at-least at-most
-divides    upwards onwards thereabouts always sometimes besides does or no none if else otherwise
-divides    without unless except instead but alternatively actually however although
+denies     fails refuse nobody nothing hardly barely scarcely not never neither nor cannot either
+denies     unsure unknown wrong incorrect false untrue perhaps maybe possibly doubt deny guess
+denies     something anything whatever mistake wait candidates at-least at-most
+divides    off short down under over lower higher upwards onwards thereabouts always sometimes
+divides    besides does or no none if else otherwise without unless except instead but
+divides    alternatively actually however although
 computes   twice double triple thrice half quarter squared cubed factorial plus minus divided
 computes   multiplied mod negative reciprocal opposite inverse
 states     is are was were be equals equal
@@ -114,9 +115,11 @@ def check_introduction(text: str, *, adjacent: bool = True) -> bool:
     """
     words = words_of(text)
     named = inside = False
-    for word in words:
+    for place, word in enumerate(words):
         refuse([word], "computes")
         if has(word, "states"):
+            if {"a", "an"} & set(words[: max(place - 1, 0)]):
+                raise Unread("one of several: a possible value is")
             inside = False
         elif named and has(word, "opens"):
             inside = True
@@ -163,7 +166,8 @@ def check_label(text: str, *, one: bool = False, counted: bool = False) -> None:
         if rest and has(word, "opens" if counted else "rates"):
             _check_phrase([word, *rest])
             return
-        if not has(word, "closes") and not (counted and word.endswith("er")):
+        older = counted and word.endswith("er") and not has(word, "divides")
+        if not older and not has(word, "closes"):
             raise Unread(f"{word!r} is unknown after a number")
         counted = True
 

@@ -132,14 +132,15 @@ def _label(after: str, *, more: bool, money: bool) -> str:
     more = more and clause_after == after
     words = words_of(clause_after)
     size = label_size(words)
+    following = words_of(after)[size : size + 1]
+    if following and has(following[0], "divides"):
+        raise Refused(f"{following[0]!r} after a number")
     if more and size == len(words):
         raise Unread("another number follows")
     if money and not (words and has(words[0], "numbers")):
         return ""
     if not size:
         return clause_after.rstrip(" .!\"'")
-    if size < len(words) and has(words[size], "divides"):
-        raise Refused(f"{words[size]!r} after a number")
     named = list(WORD.finditer(clause_after))[size - 1]
     return clause_after[: named.end()]
 

@@ -17,7 +17,7 @@ from rewards.math.parse.tokens import MathToken
 
 
 def words_in(tokens: list[MathToken]) -> str:
-    return " ".join(token.text for token in tokens if token.kind == "word")
+    return " ".join(t.text for t in tokens if t.kind == "word" or (t.roman and t.text == "a"))
 
 
 def without_introduction(tokens: list[MathToken]) -> list[MathToken]:
