@@ -19,7 +19,7 @@ export DS_BUILD_OPS := 0
 QUIET := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(QUIET) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: quickstart test unit bubblewrap check bench kill mutants docs hooks
+.PHONY: quickstart test unit bubblewrap check bench kill mutants fuzz docs hooks
 
 # The same files each time: the two runs are repeated from the start, and only they are replaced.
 quickstart: $(STAMPS)/run
@@ -53,6 +53,9 @@ kill: $(STAMPS)/dev
 # Does a test fail for each small change to the core? Not part of `make test`.
 mutants: $(STAMPS)/dev
 	$(QUIET) $(BIN)/python -m tools.mutate
+
+fuzz: $(STAMPS)/dev
+	$(QUIET) $(BIN)/python -m tools.fuzz_recipes --count 1000
 
 docs: $(STAMPS)/dev
 	$(QUIET) $(BIN)/python -m tools.docs

@@ -35,7 +35,7 @@ class SuiteSampling(Spec):
 
     max_tokens: Annotated[int, Field(gt=0, description="Maximum number of new tokens per answer")]
     temperature: Annotated[
-        float, Field(ge=0, description="Softmax temperature; 0 = greedy decoding")
+        float, Field(ge=0, le=100, description="Softmax temperature; 0 = greedy decoding")
     ] = 1.0
     top_p: Annotated[
         float,
@@ -65,7 +65,9 @@ class Suite(Spec):
         bool,
         Field(description="Whether to report maj@k; false where answers are programs or prose"),
     ] = True
-    seed: Annotated[int, Field(ge=0, description="Seed of the sampling and of the intervals")] = 0
+    seed: Annotated[
+        int, Field(ge=0, le=2**32 - 1, description="Seed of the sampling and of the intervals")
+    ] = 0
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -32,6 +32,7 @@ from recipes.slots.spec import JSON
 PACKAGE = Path(__file__).resolve().parents[1]
 MAX_CHAIN = 20  # files that extend each other in a row
 _NUMBER = re.compile(r"[0-9]{1,6}")
+_LONGEST_NAME = 200  # of a file to extend; a file system takes 255 bytes for each part
 ABOUT = ("extends", "paper", "description")  # keys of a file that are not settings
 
 
@@ -118,6 +119,10 @@ def find(name: str | Path) -> Path:
 
 def _find(name: str, folders: Sequence[Path], *, where: str) -> Path:
     file = name if name.endswith((".yaml", ".yml")) else f"{name}.yaml"
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise RecipeError.of(
+            f"no recipe file {shown(name)}", where=where, fix="name a file by its path"
+        )
     for folder in folders:
         if (folder / file).is_file():
             return (folder / file).resolve()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from recipes.errors import RecipeError
 
@@ -36,6 +36,15 @@ def _refuse_old_metric(name: str) -> str:
 
 MetricName = Annotated[str, AfterValidator(_refuse_old_metric)]
 """A metric that an option reads, as it is logged."""
+
+
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="Seed of the random numbers")]
+"""What numpy, torch and vLLM all take."""
+
+Temperature = Annotated[float, Field(ge=0, le=100)]
+"""Of a softmax; at 100 the choice is all but uniform."""
+
+LearningRate = Annotated[float, Field(ge=0, le=10)]
 
 
 class NotHashed:

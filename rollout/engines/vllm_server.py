@@ -13,6 +13,7 @@ on a private network.
 
 import asyncio
 import functools
+import re
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -149,7 +150,7 @@ def _one_place(*, urls: Sequence[str], launch: LaunchSpec | None, **others: obje
             "them on this machine (`launch: {}` on a CPU)",
         )
     for url in urls:
-        if not url.startswith(("http://", "https://")):
+        if not re.fullmatch(r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?(/\S*)?", url):
             raise RecipeError.of(
                 f"'{url}' is not an address", path="urls", fix="write it as http://host:port"
             )

@@ -21,7 +21,7 @@ def jsonl(
     context: LoggerContext,
     *,
     file: Annotated[
-        str, Field(pattern=r"^[^/\\]+$", description="Name of the file, in the run's folder")
+        str, Field(pattern=r"^[\w-][\w.-]*$", description="Name of the file, in the run's folder")
     ] = FILE,
 ) -> Logger:
     """Appends `{"step": 3, "loss/total": 0.25, ...}` to a file in the run's folder.

@@ -16,7 +16,7 @@ from recipes.errors import RecipeError
 from recipes.loading.load import Loaded
 from recipes.loading.validate import validate
 from recipes.slots.registry import SlotEntry
-from recipes.slots.spec import JSON, Spec
+from recipes.slots.spec import JSON, Seed, Spec
 from rollout.buffers import buffer
 from rollout.engines import engine
 from rollout.environments import environment
@@ -93,9 +93,11 @@ class Recipe(Spec):
     buffer: BufferEntry = _slot(buffer, "fifo")
     engine: EngineEntry = _slot(engine, "hf")
 
-    steps: Annotated[int, Field(gt=0, description="Number of training steps")]
-    group_size: Annotated[int, Field(ge=1, description="Number of samples per problem")]
-    groups_per_step: Annotated[int, Field(gt=0, description="Number of problems per step")]
+    steps: Annotated[int, Field(gt=0, le=10**9, description="Number of training steps")]
+    group_size: Annotated[int, Field(ge=1, lt=2**16, description="Number of samples per problem")]
+    groups_per_step: Annotated[
+        int, Field(gt=0, le=10**6, description="Number of problems per step")
+    ]
     minibatches: Annotated[int, Field(gt=0, description="Number of optimizer updates per step")] = 1
     max_tokens_per_microbatch: Annotated[
         int, Field(gt=0, description="Maximum tokens in one forward and backward pass of a rank")
@@ -122,7 +124,7 @@ class Recipe(Spec):
     )
     limits: LimitsSpec = LimitsSpec()
     watch: WatchSpec = WatchSpec()
-    seed: int = 0
+    seed: Seed = 0
     output: Annotated[
         str, Field(description="Folder of the run, relative to the working directory")
     ]

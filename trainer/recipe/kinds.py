@@ -10,7 +10,7 @@ from eval.suite import Suite
 from recipes.errors import RecipeError
 from recipes.loading.load import Loaded, find, load
 from recipes.loading.validate import validate
-from recipes.slots.spec import JSON, Spec
+from recipes.slots.spec import JSON, Seed, Spec
 from rewards.types import Problem
 from rollout.data.pairs import PairsSpec
 from rollout.problems import ProblemsSpec
@@ -37,9 +37,9 @@ class SftOptimizerSpec(Spec):
     """What moves the weights in the cold start."""
 
     name: Literal["adamw", "muon"] = "adamw"
-    lr: Annotated[float, Field(gt=0, description="AdamW learning rate")] = 1e-5
+    lr: Annotated[float, Field(gt=0, le=10, description="AdamW learning rate")] = 1e-5
     muon_lr: Annotated[
-        float, Field(gt=0, description="Learning rate of the matrices, for muon")
+        float, Field(gt=0, le=10, description="Learning rate of the matrices, for muon")
     ] = 0.01
 
 
@@ -52,11 +52,11 @@ class SftRecipe(Spec):
     demonstration: Annotated[
         str, Field(description="Column of the text to imitate; answer = the gold answer")
     ] = "solution"
-    steps: Annotated[int, Field(gt=0)]
+    steps: Annotated[int, Field(gt=0, le=10**9)]
     batch_size: Annotated[int, Field(gt=0, description="Number of demonstrations per step")] = 64
     optimizer: SftOptimizerSpec = SftOptimizerSpec()
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    seed: int = 0
+    seed: Seed = 0
     output: Annotated[str, Field(description="Output folder of the model")]
 
     def demonstration_of(self, problem: Problem) -> str:
@@ -79,11 +79,11 @@ class RewardRecipe(Spec):
     model: Annotated[str, Field(description="Model folder or hub name; '' with `tiny`")] = ""
     tiny: TinySpec = TinySpec()
     pairs: PairsSpec
-    steps: Annotated[int, Field(gt=0)]
+    steps: Annotated[int, Field(gt=0, le=10**9)]
     batch_size: Annotated[int, Field(gt=0, description="Number of pairs per step")] = 32
-    lr: Annotated[float, Field(gt=0, description="AdamW learning rate; decays linearly to 0")] = (
-        1e-5
-    )
+    lr: Annotated[
+        float, Field(gt=0, le=10, description="AdamW learning rate; decays linearly to 0")
+    ] = 1e-5
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     center_coef: Annotated[
         float,
@@ -107,7 +107,7 @@ class RewardRecipe(Spec):
         int,
         Field(ge=0, description="Number of preference directions to keep for decomposed_reward"),
     ] = 0
-    seed: int = 0
+    seed: Seed = 0
     output: Annotated[str, Field(description="Output folder of the reward model")]
 
 

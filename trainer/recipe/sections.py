@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from recipes.errors import RecipeError
 from recipes.slots.registry import SlotEntry, did_you_mean
-from recipes.slots.spec import MetricName, Spec
+from recipes.slots.spec import LearningRate, MetricName, Spec, Temperature
 from trainer.controllers import number
 from trainer.verifiers import verifier
 
@@ -75,7 +75,7 @@ class SamplingSpec(Spec):
         Field(description="Maximum number of new tokens; may be a schedule (length curriculum)"),
     ]
     temperature: Annotated[
-        SlotEntry | Annotated[float, Field(ge=0)],
+        SlotEntry | Temperature,
         number.entry,
         Field(description="Softmax temperature of the engine and of the trainer's log-probs"),
     ] = 1.0
@@ -89,7 +89,8 @@ class OptimizerSpec(Spec):
     """AdamW. Norms, biases and other vectors are never decayed."""
 
     lr: Annotated[
-        number.field,  # type: ignore[name-defined]
+        SlotEntry | LearningRate,
+        number.entry,
         Field(description="Learning rate; may be a schedule"),
     ]
     betas: Annotated[

@@ -107,6 +107,12 @@ def test_a_circle_is_an_error_that_shows_it(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["9" * 5000, "a\\0b", "a\\nb"])
+def test_a_name_that_no_file_can_have_is_refused_with_its_line(tmp_path: Path, name: str) -> None:
+    write(tmp_path, run=f'steps: 1\nextends: "{name}"\n')
+    assert error_of("run").startswith("run.yaml:2: no recipe file '")
+
+
 def test_files_that_extend_each_other_in_a_row_have_an_end(tmp_path: Path) -> None:
     files = {f"f{n}": f"extends: f{n + 1}\n" for n in range(1200)}
     write(tmp_path, **files, f1200="steps: 1\n")
