@@ -6,9 +6,13 @@ of them the circuit breaker ends the run.
 """
 
 import dataclasses
+import json
+import re
+import sys
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from recipes.slots.spec import JSON
@@ -19,6 +23,9 @@ from rewards.types import Problem, Verdict
 from rewards.verifiers import Verifier
 
 _NO_WATCHERS: Mapping[str, "Watcher"] = {}
+_EXCERPT = 500  # characters of a response in the file of missing verdicts
+_KINDS_TOLD = 20  # different reasons on the console; the file has all
+_NUMBERS = re.compile(r"\d+")
 _PHRASE = 4  # words in a row that count as one
 _SEED = 1  # apart from other draws on the same response
 
@@ -181,6 +188,47 @@ class ShadowVerifiers:
 
     def state_dict(self) -> dict[str, JSON]:
         """Nothing: its numbers are those of one step."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, JSON]) -> None:
+        """See `state_dict`."""
+
+
+class MissingVerdicts:
+    """A Watcher that tells why verdicts are missing: each kind once on the console, all in a file.
+
+    file: one JSON object a line: `problem`, `reason` and the beginning of the `response`
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._told: set[str] = set()
+
+    async def see(self, problem: Problem, response: str, verdict: Verdict) -> None:
+        """Note a verdict without which a sample does not count."""
+        if not verdict.is_missing:
+            return
+        line = {"problem": problem.id, "reason": verdict.reason, "response": response[:_EXCERPT]}
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(json.dumps(line) + "\n")
+        kind = _NUMBERS.sub("#", verdict.reason)
+        if kind not in self._told and len(self._told) < _KINDS_TOLD:
+            self._told.add(kind)
+            shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in verdict.reason[:500])
+            print(
+                f"verifier: no verdict for problem {problem.id}: {shown} "
+                f"(others like it are in {self._file})",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def metrics(self) -> dict[str, float]:
+        """None: the runner counts them."""
+        return {}
+
+    def state_dict(self) -> dict[str, JSON]:
+        """Nothing: a resumed run tells each kind once more."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, JSON]) -> None:

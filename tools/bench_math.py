@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rewards.types import JSON
-from rewards.workers.pool import Workers
-from rewards.workers.process import Outcome
+from rewards.workers.pool import CallResult, Workers
 
 _BEGIN, _END = "<!-- measured -->", "<!-- end -->"
 _KILL_S = 20.0  # no verdict by then counts as wrong
@@ -66,13 +65,13 @@ def plain(gold: str, response: str) -> bool:
     return bool(verify(parsed[0], parsed[1]))
 
 
-def run_plain(workers: Workers, case: MathCase) -> Outcome:
+def run_plain(workers: Workers, case: MathCase) -> CallResult:
     return workers.call_blocking(
         "tools.bench_math:plain", case.gold, case.response, deadline_s=_KILL_S
     )
 
 
-def run_ours(workers: Workers, case: MathCase) -> Outcome:
+def run_ours(workers: Workers, case: MathCase) -> CallResult:
     """As the verifier does: what fails is tried once more, and is wrong if it fails again."""
     arguments = (case.gold, case.response, "anywhere", "")
     seconds = 0.0
@@ -80,11 +79,13 @@ def run_ours(workers: Workers, case: MathCase) -> Outcome:
         outcome = workers.call_blocking("rewards.math.verify:judge", *arguments, deadline_s=5.0)
         seconds += outcome.seconds
         if not outcome.failed:
-            return Outcome(value=outcome.value["correct"], seconds=seconds)
-    return Outcome(value=False, seconds=seconds)
+            return CallResult(value=outcome.value["correct"], seconds=seconds)
+    return CallResult(value=False, seconds=seconds)
 
 
-def judge(cases: Sequence[MathCase], run: Callable[[Workers, MathCase], Outcome]) -> list[Judged]:
+def judge(
+    cases: Sequence[MathCase], run: Callable[[Workers, MathCase], CallResult]
+) -> list[Judged]:
     """Every case by one contestant."""
     workers = Workers(count=1)
     judged = []

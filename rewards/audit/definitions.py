@@ -31,9 +31,9 @@ _WHOLE_ROOM = _ROOT.joinpath(*_WHOLE.split("."))
 _LETTERS = 12  # of a hash that people compare
 
 # What carries a question to a verifier and the answer back, and cannot change the answer.
-MACHINERY = frozenset({"rewards.types", "rewards.verifiers", "rewards.calling"}) | {
-    f"rewards.http.{name}" for name in ("usage", "client", "endpoint", "reply_cache")
-}
+MACHINERY = frozenset(
+    {"rewards.types", "rewards.verifiers", "rewards.calling", "rewards.background"}
+) | {f"rewards.http.{name}" for name in ("usage", "client", "endpoint", "reply_cache")}
 MACHINERY_ROOMS = ("rewards.audit", "rewards.plugins", "rewards.workers")
 JOBS = "rewards.workers.jobs"  # the exception there: what verifiers have done in a worker
 

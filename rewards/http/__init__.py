@@ -1,4 +1,4 @@
 """Models that somebody else serves over HTTP: requests, retries, rate limits, kept answers.
 
-Import `Endpoint` from `endpoint`, `ask` from `chat`, the client and its loop from `client`.
+Import `Endpoint` from `endpoint`, `ask` from `chat`, `HttpClient` from `client`.
 """

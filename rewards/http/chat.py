@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from recipes.slots.spec import JSON, Spec
-from rewards.http.client import background
+from rewards.background import background
 from rewards.http.endpoint import Endpoint, EndpointFailed, EndpointSpec
 from rewards.http.reply_cache import Answers, content_hash
 from rewards.http.usage import meters

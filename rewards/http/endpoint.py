@@ -24,7 +24,8 @@ from pydantic import Field, field_validator
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import JSON, NotHashed, Spec
-from rewards.http.client import HttpClient, HttpTimeout, HttpUnreachable, background
+from rewards.background import background
+from rewards.http.client import HttpClient, HttpTimeout, HttpUnreachable
 from rewards.http.usage import meters
 
 _AGAIN = (408, 409, 425, 429)  # and everything from 500

@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from rewards.http.client import background
+from rewards.background import background
 from rewards.http.endpoint import EndpointFailed
 from rewards.types import JSON
 

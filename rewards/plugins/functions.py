@@ -1,16 +1,15 @@
 """Reward functions written elsewhere, each in workers of its own that may be killed.
 
     entry in a recipe --PluginSpec--> a worker imports it once: its kind, or a RecipeError
-    response --score()--> worker: load, set up (not under the deadline), call --> Score or a fault
+    responses --score()--> worker: load, set up (not under the deadline), call --> scores or a fault
 
-Whatever a plug-in does, one sample is the most it costs: an exception, a NaN, the wrong number of
+Whatever a plug-in does, one call is the most it costs: an exception, a NaN, the wrong number of
 rewards, nonsense or a hang is a verdict that is missing, with the reason. A plug-in sees none of
-the environment but what says where things lie, and the variables that its entry names.
+the environment but what says where things are, and the variables that its entry names.
 
 What this does not protect against: a plug-in is the user's own code and may do what the user may.
 """
 
-import functools
 import json
 import math
 from collections.abc import Sequence
@@ -20,8 +19,8 @@ from pathlib import Path
 from recipes.errors import RecipeError
 from rewards.plugins.signatures import TrainerState
 from rewards.types import JSON, Problem
-from rewards.workers.pool import Workers, pool
-from rewards.workers.process import Outcome
+from rewards.workers.pool import Workers
+from rewards.workers.pool import pool as shared_pool
 
 _WORKER = "rewards.plugins.worker"
 _IMPORT_S = 120.0  # for a module that brings torch along, on a slow disk
@@ -34,18 +33,27 @@ class PluginSpec:
     function: str  # path/to/file.py:name, package.module:name, or an entry point
     kind: str = "auto"
     options: tuple[tuple[str, str], ...] = ()  # name to value as JSON, so that a spec can be a key
+    arguments: tuple[tuple[str, str], ...] = ()  # parameter to what it gets
     answer_column: str = "answer"
     completions: str = "text"
     tokenizer: str = ""
 
-    def plain(self) -> dict[str, JSON]:
-        """As the worker reads it."""
-        return {**asdict(self), "options": {k: json.loads(v) for k, v in self.options}}
+    def plain(self, changed: int) -> dict[str, JSON]:
+        """As the worker reads it; `changed`: when its file was written."""
+        options = {name: json.loads(value) for name, value in self.options}
+        arguments = dict(self.arguments)
+        return {**asdict(self), "options": options, "arguments": arguments, "changed": changed}
 
     @property
     def name(self) -> str:
         """What its component is called: the last word."""
         return self.function.rpartition(":")[2]
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it names, if it names one."""
+        where = Path(self.function.rpartition(":")[0]).expanduser()
+        return where.resolve() if where.is_file() else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,59 +61,81 @@ class Pool:
     """The processes that an entry's plug-ins run in."""
 
     workers: int  # 0: at most four, one a core
+    concurrent: int  # calls of an async function in one process
     memory_mb: int
     setup_s: float
     environment: tuple[str, ...]
 
-    def open(self) -> Workers:
-        """The running pool of these settings; entries that agree on them share it."""
+    def open(self, spec: PluginSpec) -> Workers:
+        """The running pool for a function; those of one folder that agree on settings share it.
+
+        Two folders never share a process: each may have a `helper.py`.
+        """
+        at_once = self.concurrent if plugin_facts(spec, self.environment).is_async else 1
 
         def make() -> Workers:
             return Workers(
                 count=self.workers,
+                at_once=at_once,
                 memory_mb=self.memory_mb,
                 start_s=self.setup_s,
                 recycle=2**62,  # a class keeps its state for the whole run
                 environment=self.environment,
+                at_end=f"{_WORKER}:end",
             )
 
-        return pool(f"plugin {self!r}", make)
+        folder = spec.file.parent if spec.file else Path.cwd()
+        return shared_pool(f"plugin {self!r} {at_once} {folder}", make)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginFacts:
     """What a worker found."""
 
-    kind: str  # temper, trl or verl
+    kind: str  # temper, group, trl or verl
+    takes_group: bool  # all responses to a problem at once
+    is_async: bool
     place: str  # file:line
     file: str  # absolute; empty for what has none
+    changed: int  # when the file that the recipe names was written; 0 for a package
+
+
+_facts: dict[tuple[PluginSpec, tuple[str, ...]], PluginFacts] = {}
 
 
 def inspect_plugin(spec: PluginSpec, environment: Sequence[str] = ()) -> PluginFacts:
-    """Import the plug-in in a worker. Raises RecipeError with its file, line and what is wrong."""
-    where = spec.function.rpartition(":")[0]
-    changed = Path(where).stat().st_mtime_ns if Path(where).is_file() else 0
-    return _inspect(spec, tuple(environment), changed)
+    """Import the plug-in in a worker, again where its file has changed since the last time.
+
+    Raises RecipeError with its file, line and what is wrong.
+    """
+    key = (spec, tuple(environment))
+    changed = spec.file.stat().st_mtime_ns if spec.file else 0
+    if key not in _facts or _facts[key].changed != changed:
+        _facts[key] = _inspect(spec, environment, changed)
+    return _facts[key]
 
 
-@functools.cache
-def _inspect(spec: PluginSpec, environment: tuple[str, ...], changed: int) -> PluginFacts:
-    """`changed` is component of the key, so that an edited file is read again."""
+def plugin_facts(spec: PluginSpec, environment: tuple[str, ...]) -> PluginFacts:
+    """What was found when it was last inspected: a run goes on calling that."""
+    return _facts.get((spec, environment)) or inspect_plugin(spec, environment)
+
+
+def _inspect(spec: PluginSpec, environment: Sequence[str], changed: int) -> PluginFacts:
     workers = Workers(count=1, memory_mb=0, start_s=_IMPORT_S, environment=environment)
     try:
-        outcome = workers.call_blocking(
-            f"{_WORKER}:describe_plugin", spec.plain(), deadline_s=_IMPORT_S
+        result = workers.call_blocking(
+            f"{_WORKER}:describe_plugin", spec.plain(changed), deadline_s=_IMPORT_S
         )
     finally:
         workers.close()
-    found = outcome.value or {"fault": f"'{spec.function}' does not import: {outcome.reason}"}
+    found = result.value or {"fault": f"'{spec.function}' does not import: {result.reason}"}
     if "fault" in found:
         raise RecipeError.of(found["fault"])
-    return PluginFacts(**found)
+    return PluginFacts(**found, changed=changed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class PluginAnswer:
     """What one plug-in said of one response; `fault` says why there is nothing to go by."""
 
     fault: str = ""
@@ -117,9 +147,10 @@ class Answer:
 
 
 async def score(
-    spec: PluginSpec, workers: Workers, problem: Problem, response: str, *, deadline_s: float
-) -> Answer:
-    """Ask one plug-in about one response."""
+    spec: PluginSpec, pool: Pool, problem: Problem, responses: Sequence[str], *, deadline_s: float
+) -> list[PluginAnswer]:
+    """Ask one plug-in about the responses: one, or a group for a function that takes groups."""
+    facts = plugin_facts(spec, pool.environment)
     request = {
         "problem": {
             "id": problem.id,
@@ -129,36 +160,36 @@ async def score(
             "tags": sorted(problem.tags),
             "columns": dict(problem.columns),
         },
-        "response": response,
+        "responses": list(responses),
         "state": asdict(_run_state),
     }
-    outcome = await workers.call(
+    result = await pool.open(spec).call(
         f"{_WORKER}:call",
-        spec.plain(),
+        spec.plain(facts.changed),
         request,
-        deadline_s=deadline_s,
+        deadline_s=deadline_s * len(responses),
         prepare=f"{_WORKER}:prepare",
     )
-    return _answer(spec, outcome)
+    fault = f"{spec.function}: {result.reason}" if result.failed else result.value.get("fault")
+    if fault:
+        return [PluginAnswer(fault=fault)] * len(responses)
+    return [_answer(spec, found) for found in result.value["scores"]]
 
 
-def _answer(spec: PluginSpec, outcome: Outcome) -> Answer:
-    if outcome.failed:
-        return Answer(fault=f"{spec.function}: {outcome.reason}")
-    found = outcome.value
-    if "fault" in found:
-        return Answer(fault=found["fault"])
-    if found["missing"]:
-        return Answer(fault=f"{spec.function}: {found['reason']}")
+def _answer(spec: PluginSpec, found: dict[str, JSON]) -> PluginAnswer:
     reward = found["reward"]
+    if found["fault"]:
+        return PluginAnswer(fault=found["fault"])
+    if found["missing"]:
+        return PluginAnswer(fault=f"{spec.function}: {found['reason']}")
     if reward is not None and not math.isfinite(reward):
-        return Answer(fault=f"{spec.function}: the reward is {reward}")
-    return Answer(
+        return PluginAnswer(fault=f"{spec.function}: the reward is {reward}")
+    return PluginAnswer(
         reward=reward,
         correct=found["correct"],
         reason=found["reason"],
         answer=found["answer"],
-        components=tuple((name, value) for name, value in found["components"].items()),
+        components=tuple(found["components"].items()),
     )
 
 
@@ -168,7 +199,7 @@ _run_state = TrainerState(global_step=0, max_steps=1)  # outside a run
 def announce_step(step: int, steps: int) -> None:
     """Tell plug-ins how far the run is: `trainer_state`, which TRL functions may read.
 
-    The only thing a verifier can know besides the problem and the response.
+    The only thing a verifier can know besides the problem and the responses.
     """
     global _run_state
     _run_state = TrainerState(global_step=step, max_steps=steps)

@@ -8,8 +8,7 @@ from recipes.errors import RecipeError
 from rewards.answers.extract import Where
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
-from rewards.workers.pool import shared
-from rewards.workers.process import Failure, Outcome
+from rewards.workers.pool import CallResult, Failure, shared
 
 _JUDGE = "rewards.math.verify:judge"
 _OF_THE_MACHINE = (Failure.START, Failure.CLOSED)  # neither the response nor the gold caused them
@@ -57,7 +56,7 @@ async def math_equal(
     if not problem.answer.strip():
         return Verdict.missing("the gold answer is empty")
 
-    async def judged(text: str) -> Outcome:
+    async def judged(text: str) -> CallResult:
         place = "boxed" if boxed_only else where
         return await shared().call(
             _JUDGE, problem.answer, text, place, marker, deadline_s=deadline_s

@@ -9,9 +9,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from recipes.errors import Fault, RecipeError
+from recipes.errors import Fault, RecipeError, did_you_mean
 from recipes.slots.spec import NotHashed
-from rewards.plugins.functions import Answer, PluginSpec, Pool, inspect_plugin, score
+from rewards.calling import group_of
+from rewards.plugins.functions import (
+    PluginAnswer,
+    PluginSpec,
+    Pool,
+    inspect_plugin,
+    plugin_facts,
+    score,
+)
 from rewards.plugins.source import look_at_source
 from rewards.types import JSON, Problem, Verdict
 from rewards.verifiers import verifier
@@ -22,30 +30,61 @@ _NO_VARIABLES: list[str] = []
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+_NO_ARGUMENTS: dict[str, str] = {}
+_NO_NAMES: list[str] = []
+
+
 def _fits_together(
-    *, function: str | list[str], weights: list[float], environment: list[str], **_: object
+    *,
+    function: str | list[str],
+    weights: list[float],
+    correct: str | list[str],
+    environment: list[str],
+    **_: object,
 ) -> None:
     """What can be said without running anything: a recipe may be a stranger's."""
     functions = [function] if isinstance(function, str) else function
     names = [each.rpartition(":")[2] for each in functions]
+    deciding = [correct] if isinstance(correct, str) and correct else list(correct)
+    unknown = [name for name in deciding if name not in names]
+    faults: list[Fault] = []
+
+    def refuse(path: str, what: str, fix: str) -> None:
+        faults.append(Fault(path=path, what=what, fix=fix))
+
     if len(set(names)) < len(names):
-        raise RecipeError.of(
+        refuse(
+            "function",
             f"two of the functions have the same name ({', '.join(names)})",
-            path="function",
-            fix="give one another name: each is logged under its own",
+            "give one another name: each is logged under its own",
+        )
+    if len(names) > 1 and not deciding:
+        refuse(
+            "correct",
+            f"{len(names)} functions, and none is named to say what is correct",
+            f"name one, `correct: {names[0]}`: pass rates, filters and `reward/correct` follow it, "
+            "and not the sum",
+        )
+    if unknown:
+        refuse(
+            "correct",
+            f"there is no function called '{unknown[0]}'",
+            f"{did_you_mean(unknown[0], names)}(functions: {', '.join(names)})",
         )
     if weights and len(weights) != len(functions):
-        raise RecipeError.of(
+        refuse(
+            "weights",
             f"{len(weights)} weights for {len(functions)} functions",
-            path="weights",
-            fix="give one a function, or none",
+            "give one a function, or none",
         )
     if not all(_VARIABLE.fullmatch(name) for name in environment):
-        raise RecipeError.of(  # which does not show it: it may be the secret itself
+        refuse(  # which does not show it: it may be the secret itself
+            "environment",
             "not the name of an environment variable: letters, digits and _",
-            path="environment",
-            fix="put the value into a variable and write the variable's name here",
+            "put the value into a variable and write the variable's name here",
         )
+    if faults:
+        raise RecipeError(faults)
     with _of_the_function():
         for each in functions:
             look_at_source(each)
@@ -83,24 +122,37 @@ async def plugin(
         ),
     ],
     kind: Annotated[
-        Literal["auto", "temper", "trl", "verl", "class"],
+        Literal["auto", "temper", "group", "trl", "verl", "class"],
         Field(description="Signature style; auto infers it from the parameter names"),
     ] = "auto",
     options: Annotated[
         dict[str, JSON], Field(description="Keyword arguments of the function or the class")
     ] = _NO_OPTIONS,
+    arguments: Annotated[
+        dict[str, str],
+        Field(
+            description="Parameters with other names, and what each gets: response, "
+            "responses, answer, prompt, problem, or a column as `reward_model.ground_truth`"
+        ),
+    ] = _NO_ARGUMENTS,
     weights: Annotated[list[float], Field(description="Weights of the functions; [] = 1 each")] = (
         _NO_WEIGHTS
     ),
+    correct: Annotated[
+        str | list[str],
+        Field(
+            description="Function that decides whether the answer is correct, of several the first "
+            "that is for the sample; required for more than one function"
+        ),
+    ] = _NO_NAMES,
     correct_at: Annotated[
-        float,
-        Field(description="Smallest reward that counts as correct, unless the function decides"),
+        float, Field(description="Smallest reward of that function that counts as correct")
     ] = 1.0,
     deadline_s: Annotated[
         float,
         NotHashed(),
-        Field(gt=0, description="Time limit of one call in seconds"),
-    ] = (10.0),
+        Field(gt=0, description="Time limit of one call in seconds, for each response in it"),
+    ] = 10.0,
     setup_s: Annotated[
         float,
         NotHashed(),
@@ -111,9 +163,16 @@ async def plugin(
         NotHashed(),
         Field(ge=0, description="Number of worker processes; 0 = one per core, 4 at most"),
     ] = 0,
+    concurrent: Annotated[
+        int,
+        NotHashed(),
+        Field(gt=0, description="Concurrent calls of an async function in one process"),
+    ] = 16,
     memory_mb: Annotated[
-        int, Field(ge=0, description="Address space limit of a process in MiB; 0 = unlimited")
-    ] = 0,
+        int,
+        NotHashed(),
+        Field(ge=0, description="Memory that one process may allocate in MiB; 0 = unlimited"),
+    ] = 4096,
     environment: Annotated[
         list[str], Field(description="Names of environment variables that the function may read")
     ] = _NO_VARIABLES,
@@ -137,37 +196,54 @@ async def plugin(
     docs/write-a-verifier.md. An exception, a NaN, a wrong number of rewards or no answer within
     the deadline is a missing verdict. So is None from every function, "not for me"; None from one
     of several leaves that one out. With several functions a failure of one is missing as a whole.
-    Called for one response at a time: a function that compares the responses of a group belongs
-    into shaping or the advantage. `completion_ids` are those of the text encoded again. Columns
-    arrive as JSON has them.
+    A function with lists (`responses`, TRL's, verl's plural names) is called with all responses to
+    a problem; any other with one at a time. `completion_ids` are those of the text encoded again.
+    Columns arrive as JSON has them.
 
-    Returns a verdict with the function's reward, or the weighted sum over several, which is correct
-    from `correct_at` on unless the function says so itself. Components: each function by its name
-    when there are several, and what it logged itself.
+    Returns a verdict with the function's reward, or the weighted sum over several. The function
+    that `correct` names says whether the answer is correct, or its reward from `correct_at` on.
+    Components: each function by its name when there are several, and what it logged itself.
     """
     pool = Pool(
         workers=workers,
+        concurrent=concurrent,
         memory_mb=memory_mb,
         setup_s=setup_s,
         environment=tuple(environment),
     )
-    specs = _specs(function, kind, options, answer_column, completions, tokenizer)
-    running = pool.open()
-    calls = (score(spec, running, problem, response, deadline_s=deadline_s) for spec in specs)
-    answers = await asyncio.gather(*calls)
-    return _verdict(specs, answers, weights or [1.0] * len(specs), correct_at)
+    specs = _specs(function, kind, options, arguments, answer_column, completions, tokenizer)
+    group, index = group_of(problem, response)
+
+    async def ask(spec: PluginSpec) -> PluginAnswer:
+        if not plugin_facts(spec, pool.environment).takes_group:
+            [answer] = await score(spec, pool, problem, [response], deadline_s=deadline_s)
+            return answer
+        answers = await group.once(
+            spec, lambda: score(spec, pool, problem, group.responses, deadline_s=deadline_s)
+        )
+        return answers[index]
+
+    answers = await asyncio.gather(*(ask(spec) for spec in specs))
+    deciding = [correct] if isinstance(correct, str) and correct else list(correct)
+    return _verdict(
+        {spec.name: answer for spec, answer in zip(specs, answers, strict=True)},
+        dict(zip([spec.name for spec in specs], weights or [1.0] * len(specs), strict=True)),
+        deciding or [specs[0].name],
+        correct_at,
+    )
 
 
 def specs_of(options: Mapping[str, JSON]) -> list[PluginSpec]:
     """The functions of an entry with these options."""
-    names = ("function", "kind", "options", "answer_column", "completions", "tokenizer")
-    return _specs(*(options[name] for name in names))
+    names = ("function", "kind", "options", "arguments", "answer_column", "completions")
+    return _specs(*(options[name] for name in (*names, "tokenizer")))
 
 
 def _specs(
     function: str | Sequence[str],
     kind: str,
     options: Mapping[str, JSON],
+    arguments: Mapping[str, str],
     answer_column: str,
     completions: str,
     tokenizer: str,
@@ -178,6 +254,7 @@ def _specs(
             function=name,
             kind=kind,
             options=tuple((key, json.dumps(value)) for key, value in options.items()),
+            arguments=tuple(arguments.items()),
             answer_column=answer_column,
             completions=completions,
             tokenizer=tokenizer,
@@ -187,34 +264,32 @@ def _specs(
 
 
 def _verdict(
-    specs: Sequence[PluginSpec],
-    answers: Sequence[Answer],
-    weights: Sequence[float],
+    answers: Mapping[str, PluginAnswer],
+    weights: Mapping[str, float],
+    deciding: Sequence[str],
     correct_at: float,
 ) -> Verdict:
-    faults = [answer.fault for answer in answers if answer.fault]
+    faults = [answer.fault for answer in answers.values() if answer.fault]
     if faults:
         return Verdict.missing("; ".join(faults))
-    told = [
-        (spec.name, answer, weight * answer.reward)
-        for spec, answer, weight in zip(specs, answers, weights, strict=True)
-        if answer.reward is not None
-    ]
+    told = {name: answer for name, answer in answers.items() if answer.reward is not None}
     if not told:
-        names = ", ".join(spec.name for spec in specs)
-        return Verdict.missing(f"no function was for this sample ({names} gave None)")
-    reward = sum(value for _, _, value in told)
-    said = [answer.correct for _, answer, _ in told if answer.correct is not None]
-    several = len(specs) > 1
+        return Verdict.missing(f"no function was for this sample ({', '.join(answers)} gave None)")
+    decides = next((told[name] for name in deciding if name in told), None)
+    if decides is None or decides.reward is None:
+        names = ", ".join(deciding)
+        return Verdict.missing(f"nothing says whether it is correct ({names} gave None)")
+    said = decides.reward >= correct_at if decides.correct is None else decides.correct
+    several = len(answers) > 1
     components: dict[str, float] = {}
-    for name, answer, _ in told:
-        if several and answer.reward is not None:
-            components[name] = answer.reward
-        components |= {f"{name}/{k}" if several else k: value for k, value in answer.components}
+    for name, answer in told.items():
+        if several:
+            components[name] = answer.reward or 0.0
+        components |= {f"{name}/{k}" if several else k: v for k, v in answer.components}
     return Verdict.scored(
-        reward,
-        correct=all(said) if said else reward >= correct_at,
-        reason="; ".join(answer.reason for _, answer, _ in told if answer.reason),
-        answer=next((answer.answer for _, answer, _ in told if answer.answer), ""),
+        sum(weights[name] * (answer.reward or 0.0) for name, answer in told.items()),
+        correct=said,
+        reason="; ".join(answer.reason for answer in told.values() if answer.reason),
+        answer=next((answer.answer for answer in told.values() if answer.answer), ""),
         components=components,
     )

@@ -1,30 +1,38 @@
-"""The process at the other end of `rewards.workers.pool`: imports one function, calls it, replies.
+"""The processes at the other end of `rewards.workers.pool`: a guard, and below it the worker.
 
-Only the standard library is imported here, so that a worker starts in some 30 ms. A frame is eight
-bytes of length and that much JSON. For each request the worker sends two frames: `loaded` once the
-function is imported and what it needs is set up (from then on the deadline runs), then the value or
-the error.
+    trainer --socket--> worker: imports a function, calls it, replies
+       |                  ^
+       +--starts--> guard + forks it; ends it, and all that it started, when the trainer is gone
 
-The kernel kills the worker when the parent dies (Linux); elsewhere it ends at the end of file on
-its socket, which a computation that never returns does not see.
+Only the standard library is imported here. A frame is eight bytes of length and that much JSON.
+For each request the worker sends two frames: `loaded` once the function is imported and what it
+needs is set up (from then on the deadline runs), then the value or the error. Functions that are
+`async` run side by side; others one after the other.
+
+The guard is Linux's: it adopts what its descendants leave behind, and the kernel tells it when the
+trainer dies. Elsewhere the worker has none, and ends at the end of file on its socket.
 """
 
+import asyncio
 import contextlib
 import ctypes
 import importlib
+import inspect
 import json
 import os
 import signal
 import socket
 import struct
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 LENGTH = struct.Struct(">Q")
 LONGEST_FRAME = 64 << 20  # bytes; a longer reply is an error, not a result
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_REAP_S = 5.0  # for descendants that are being killed
 
 
 def frame(message: Any) -> bytes:
@@ -35,73 +43,162 @@ def frame(message: Any) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
-def receive(read: Callable[[int], bytes]) -> Any:
-    """Read one frame with `read`, a `recv`; EOFError when the other end closes first."""
-
-    def exactly(size: int) -> bytes:
-        chunks = []
-        while size:
-            chunk = read(min(size, 1 << 20))
-            if not chunk:
-                raise EOFError
-            chunks.append(chunk)
-            size -= len(chunk)
-        return b"".join(chunks)
-
-    (size,) = LENGTH.unpack(exactly(LENGTH.size))
+async def receive(reader: asyncio.StreamReader) -> Any:
+    """Read one frame; EOFError when the other end closes first."""
+    (size,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
     if size > LONGEST_FRAME:
         raise ValueError(f"a frame of {size} bytes, at most {LONGEST_FRAME} are allowed")
-    return json.loads(exactly(size))
+    return json.loads(await reader.readexactly(size))
 
 
-def main(descriptor: int, parent: int, memory_bytes: int, path: list[str]) -> None:
-    """Serve requests until the parent closes the socket."""
-    _die_with(parent)
-    _limit_memory(memory_bytes)
-    sys.path[:] = path
-    channel = socket.socket(fileno=descriptor)
-    with contextlib.suppress(EOFError, ConnectionError):
-        while True:
-            request = receive(channel.recv)
-            channel.sendall(_answer(channel, request))
+# -- the guard -------------------------------------------------------------------------------------
 
 
-def _answer(channel: socket.socket, request: dict[str, Any]) -> bytes:
-    try:
-        function = _find(request["target"])
-        if request["prepare"]:
-            _find(request["prepare"])(*request["args"])
-        channel.sendall(frame({"loaded": True}))
-        value = function(*request["args"])
-        return frame({"value": value})  # what is not plain data fails here, and is reported
-    except MemoryError:
-        return frame({"error": "MemoryError: the worker is out of memory", "spoilt": True})
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        text = (
-            f"{type(error).__name__}: {error} ({os.path.basename(where.filename)}:{where.lineno})"
-        )
-        return frame({"error": text[:1000]})
+def guard(trainer: int) -> None:
+    """Returns in the worker, a child of this process, which stays behind to clear up after it."""
+    if sys.platform != "linux":
+        return
+    control = ctypes.CDLL(None, use_errno=True).prctl
+    signal.signal(signal.SIGTERM, lambda *_: _end_below())
+    control(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    control(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != trainer:
+        sys.exit(0)  # the trainer died before the line above
+    here = os.getpid()
+    worker = os.fork()
+    if worker == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        control(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != here:
+            os._exit(0)
+        os.setsid()
+        return
+    os.closerange(3, 1024)
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == worker:
+            _kill_below()
+            code = os.waitstatus_to_exitcode(status)
+            if code < 0:  # die of the same signal, so that the trainer can name it
+                signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
+                os.kill(here, -code)
+            os._exit(max(code, 0))
 
 
-def _find(target: str) -> Callable[..., Any]:
+def _end_below() -> None:
+    _kill_below()
+    os._exit(0)
+
+
+def _kill_below() -> None:
+    """Kill and reap every descendant; what they leave behind becomes a child of this process."""
+    until = time.monotonic() + _REAP_S
+    while time.monotonic() < until:
+        for pid in _descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
+        except ChildProcessError:
+            return  # none is left
+        time.sleep(0.002)
+
+
+def _descendants(root: int) -> list[int]:
+    parents: dict[int, int] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as stat:
+            parents[int(name)] = int(stat.read().rpartition(b")")[2].split()[1])
+    below = {root}
+    while more := {pid for pid, parent in parents.items() if parent in below} - below:
+        below |= more
+    return sorted(below - {root})
+
+
+# -- the worker ------------------------------------------------------------------------------------
+
+
+class Server:
+    """Answers requests until the trainer says `end` or closes the socket."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._calls: dict[int, asyncio.Task[None]] = {}
+
+    async def serve(self) -> str:
+        """The function to call at the end; empty where the trainer named none."""
+        reader, self._writer = await asyncio.open_connection(sock=self._channel)
+        at_end = ""
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                message = await receive(reader)
+                if "end" in message:
+                    at_end = message["end"]
+                    break
+                if "cancel" in message:
+                    if message["cancel"] in self._calls:
+                        self._calls[message["cancel"]].cancel()
+                    continue
+                self._calls[message["id"]] = asyncio.create_task(self._answer(message))
+        return at_end
+
+    async def _answer(self, request: dict[str, Any]) -> None:
+        number = request["id"]
+        try:
+            function = find(request["target"])
+            if request["prepare"]:
+                await _awaited(find(request["prepare"])(*request["args"]))
+            self._send({"id": number, "loaded": True})
+            value = await _awaited(function(*request["args"]))
+            self._send({"id": number, "value": value})  # fails for what is not plain data
+        except MemoryError:
+            reason = "MemoryError: the worker is out of memory"
+            self._send({"id": number, "error": reason, "spoilt": True})
+        except asyncio.CancelledError:
+            self._send({"id": number, "error": "cancelled"})
+            raise
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            text = (
+                f"{type(error).__name__}: {error} ({os.path.basename(last.filename)}:{last.lineno})"
+            )
+            self._send({"id": number, "error": text[:1000]})
+        finally:
+            del self._calls[number]
+
+    def _send(self, message: Any) -> None:
+        self._writer.write(frame(message))
+
+
+def find(target: str) -> Callable[..., Any]:
+    """The function that `module:name` names."""
     module, _, name = target.partition(":")
     function: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return function
 
 
-def _die_with(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(0)  # the parent died before the line above
+async def _awaited(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
 
 
-def _limit_memory(limit: int) -> None:
-    if limit:
+async def _run(channel: socket.socket) -> None:
+    at_end = await Server(channel).serve()
+    if at_end:
+        await _awaited(find(at_end)())
+
+
+def main(descriptor: int, trainer: int, memory_bytes: int, path: list[str]) -> None:
+    """Serve until the trainer ends it; then `atexit` of the functions runs as in any program."""
+    guard(trainer)
+    if memory_bytes:
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        # What a process allocates; its address space is far larger where a GPU is used.
+        kind = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
+        resource.setrlimit(kind, (memory_bytes, memory_bytes))
+    sys.path[:] = path
+    asyncio.run(_run(socket.socket(fileno=descriptor)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """One prompt, one reply."""
 
-import asyncio
 from collections.abc import Sequence
 
 import numpy as np
 
+from rewards.calling import judge_group
 from rewards.types import Problem, Verdict
 from rollout.environments import RolloutContext, environment
 from rollout.types import Completion, EngineError, Finish, Sample, Sampling, Status
@@ -26,7 +26,7 @@ _STATUS = {
 async def single_turn(
     problem: Problem, context: RolloutContext, sampling: Sampling, n: int
 ) -> list[Sample]:
-    """Draws `n` replies to the problem's prompt and verifies each of them.
+    """Draws `n` replies to the problem's prompt and verifies them as one group.
 
     A reply that hit the token limit is TRUNCATED_TOKENS and is judged as it stands. A failed
     request gives `n` samples, and an aborted reply one, with status ERROR_ENGINE and a missing
@@ -38,17 +38,18 @@ async def single_turn(
     except EngineError as error:
         verdict = Verdict.missing(f"{type(error).__name__}: {error}")
         return [_sample(prompt_ids, _NOTHING, verdict, index) for index in range(n)]
-    judged = await asyncio.gather(*(_judge(problem, context, c) for c in completions))
+    texts = {
+        index: context.renderer.text(completion.token_ids.tolist())
+        for index, completion in enumerate(completions)
+        if completion.finish is not Finish.ABORT
+    }
+    verdicts = await judge_group(context.verify, problem, list(texts.values()))
+    judged = dict(zip(texts, verdicts, strict=True))
+    given_up = Verdict.missing("the engine gave up on this completion")
     return [
-        _sample(prompt_ids, completion, verdict, index)
-        for index, (completion, verdict) in enumerate(zip(completions, judged, strict=True))
+        _sample(prompt_ids, completion, judged.get(index, given_up), index)
+        for index, completion in enumerate(completions)
     ]
-
-
-async def _judge(problem: Problem, context: RolloutContext, completion: Completion) -> Verdict:
-    if completion.finish is Finish.ABORT:
-        return Verdict.missing("the engine gave up on this completion")
-    return await context.verify(problem, context.renderer.text(completion.token_ids.tolist()))
 
 
 def _sample(

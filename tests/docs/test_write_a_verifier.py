@@ -23,14 +23,12 @@ def test_the_page_pastes_three_files() -> None:
     assert tuple(named) == FILES
 
 
-def test_every_setting_on_the_page_is_one(tmp_path: Path) -> None:
-    for kind, text in BLOCKS:
-        if kind != "yaml":
-            continue
+def test_every_setting_on_the_page_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text in (text for kind, text in BLOCKS if kind == "python"):
+        paste(text, tmp_path)
+    for text in (text for kind, text in BLOCKS if kind == "yaml"):
         settings = yaml.safe_load(text)
-        if "my_reward.py" in text:
-            (tmp_path / "my_reward.py").write_text("def score(response): ...\n")
-            text = text.replace("my_reward.py", f"{tmp_path}/my_reward.py")
         file = tmp_path / "recipe.yaml"
         file.write_text(f"extends: [quickstart.yaml]\n{text}")
         assert set(settings) <= set(read(load(file)).model_dump())
@@ -41,13 +39,18 @@ def test_its_files_and_commands_work_in_an_empty_folder(tmp_path: Path) -> None:
     codes = []
     for kind, text in BLOCKS:
         if kind == "python":
-            name = text.split("\n", 1)[0].removeprefix("# ")
-            (tmp_path / name).write_text(text)
+            paste(text, tmp_path)
         if kind == "bash":
             codes += [run(line, tmp_path) for line in text.splitlines()]
     # the first reward is the careless one
     assert codes == [1] + [0] * 7
     assert (tmp_path / "bench.json").exists()
+
+
+def paste(text: str, folder: Path) -> None:
+    """Into the file that its first line names."""
+    name = text.split("\n", 1)[0].removeprefix("# ")
+    (folder / name).write_text(text)
 
 
 def run(command: str, folder: Path) -> int:

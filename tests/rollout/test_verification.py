@@ -10,6 +10,7 @@ from rewards.types import Verdict
 from rollout.verification import (
     BreakerTripped,
     CircuitBreaker,
+    MissingVerdicts,
     ShadowVerifiers,
     VerifierRunner,
     repetition,
@@ -252,3 +253,22 @@ def test_a_reading_starts_afresh():
 )  # fmt: skip
 def test_repetition_is_the_share_of_phrases_seen_before(text, share):
     assert repetition(text) == pytest.approx(share)
+
+
+def test_each_kind_of_missing_verdict_is_told_once_and_all_are_in_the_file(tmp_path, capsys):
+    async def unreliable(asked, response):
+        if response == "fine":
+            return Verdict.binary(True)
+        return Verdict.missing(f"mine.py:7: raised ValueError: no digit in {response}")
+
+    file = tmp_path / "run" / "missing.jsonl"
+    scorer = VerifierRunner(unreliable, watchers={"missing": MissingVerdicts(file)})
+    for response in ("fine", "12", "34", "\ud800"):
+        ask(scorer, response=response)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2  # 12 and 34 are of one kind
+    assert told[0].startswith(f"verifier: no verdict for problem {problem().id}: mine.py:7: raised")
+    assert str(file) in told[0]
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["response"] for line in lines] == ["12", "34", "\ud800"]
+    assert lines[0]["problem"] == problem().id and "no digit in 12" in lines[0]["reason"]

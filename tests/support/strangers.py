@@ -1,5 +1,7 @@
 """Reward functions as strangers write them, good and bad; loaded by path in tests of plug-ins."""
 
+import asyncio
+import atexit
 import os
 import time
 from dataclasses import dataclass
@@ -139,3 +141,118 @@ def of_no_kind(text, gold):
 
 
 not_callable = 7
+
+
+def shortest(responses, answer):
+    """A comparison: 1 for the shortest of the group."""
+    least = min(map(len, responses))
+    return [float(len(response) == least) for response in responses]
+
+
+def len_reward(completions, **kwargs):
+    """As in open-r1: 0.5 for the shortest of the batch, -0.5 for the longest, 0 for one alone."""
+    lengths = [len(completion) for completion in completions]
+    low, high = min(lengths), max(lengths)
+    return [0.5 - (n - low) / (high - low) if high > low else 0.0 for n in lengths]
+
+
+def by_ids(completion_ids, **kwargs):
+    return [float(len(ids)) for ids in completion_ids]
+
+
+def only_keywords(**kwargs):
+    return [float(c == a) for c, a in zip(kwargs["completions"], kwargs["answer"], strict=True)]
+
+
+def punishment(longest, step):
+    """Makes a reward, as TRL's get_soft_overlong_punishment does."""
+
+    def punish(completion_ids, **kwargs):
+        return [-step * max(len(ids) - longest, 0) for ids in completion_ids]
+
+    return punish
+
+
+def compute_scores(data_sources, solution_strs, ground_truths, extra_infos):
+    assert len(data_sources) == len(extra_infos) == len(solution_strs)
+    return [{"score": float(s == g)} for s, g in zip(solution_strs, ground_truths, strict=True)]
+
+
+def extra_is_a_mapping(data_source, solution_str, ground_truth, extra_info):
+    return float(extra_info.get("index", 7))
+
+
+def numbers_of(data_source, solution_str, ground_truth, extra_info):
+    return float(sum(ground_truth["numbers"]))
+
+
+def own_names(output, reference, level):
+    return float(output == reference) * level
+
+
+def own_lists(outputs, reference):
+    return [float(output == reference) for output in outputs]
+
+
+def uneven(responses):
+    return [1.0, float("nan"), "good"][: len(responses)]
+
+
+def raises_on_three(responses):
+    return [1 / (3 - int(response)) for response in responses]
+
+
+HERE = []
+
+
+async def meets(response):
+    """Comes back once eight are here, which must be under way at the same time."""
+    HERE.append(response)
+    while len(HERE) < 8:
+        await asyncio.sleep(0.01)
+    return 1.0
+
+
+def says(response):
+    print("\u2713 \ud800", response)
+    return 1.0
+
+
+EXECUTED = []
+
+
+def executed(response):
+    return float(len(EXECUTED))
+
+
+def executed_too(response):
+    return float(len(EXECUTED))
+
+
+EXECUTED.append(1)
+
+
+class Closing:
+    """Notes how it ends."""
+
+    def __init__(self, note):
+        self.note = note
+        self.words = []
+        atexit.register(self._write)
+
+    def __call__(self, response):
+        return 1.0
+
+    async def close(self):
+        self.words.append("close")
+
+    def teardown(self):
+        self.words.append("teardown")
+
+    def _write(self):
+        with open(self.note, "w") as note:
+            note.write(" ".join([*self.words, "atexit"]))
+
+
+def leaks(response):
+    return float(len(bytes(1 << 33)))

@@ -64,11 +64,13 @@ def _std(values: Tensor) -> float:
 
 
 def _components(batch: TokenBatch) -> dict[str, AnyMetric]:
-    columns = zip(batch.component_names, batch.components.T, strict=True)
-    return {
-        f"reward/component/{name}": Mean.over(component, ~component.isnan())
-        for name, component in columns
-    }
+    """Mean and standard deviation of each over the samples that have it."""
+    metrics: dict[str, AnyMetric] = {}
+    for name, component in zip(batch.component_names, batch.components.T, strict=True):
+        known = component[~component.isnan()]
+        metrics[f"reward/component/{name}"] = Mean.over(known)
+        metrics[f"reward/component_std/{name}"] = Mean(_std(known), 1)
+    return metrics
 
 
 def _correction(batch: TokenBatch) -> dict[str, AnyMetric]:

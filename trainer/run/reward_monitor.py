@@ -15,7 +15,13 @@ from recipes.slots.spec import JSON
 from rewards.audit.error_rates import ErrorRates
 from rewards.audit.provenance import Provenance, changes, provenance_of
 from rewards.plugins.functions import announce_step
-from rollout.verification import CircuitBreaker, ShadowVerifiers, VerifierRunner, Watcher
+from rollout.verification import (
+    CircuitBreaker,
+    MissingVerdicts,
+    ShadowVerifiers,
+    VerifierRunner,
+    Watcher,
+)
 from trainer.monitor.reward_hacking import RewardHackingMonitor
 from trainer.recipe.config import Recipe
 
@@ -65,7 +71,8 @@ class RewardMonitor:
 
 def build_reward_monitor(recipe: Recipe) -> RewardMonitor:
     """The recipe's verifier behind its breaker, and whatever watches it."""
-    watchers: dict[str, Watcher] = {}
+    missing = MissingVerdicts(recipe.folder / "missing_verdicts.jsonl")
+    watchers: dict[str, Watcher] = {"missing": missing}
     if "double_checked" in tags_of(recipe.verifier):
         watchers["error_rates"] = ErrorRates()
     if recipe.watch.asks:

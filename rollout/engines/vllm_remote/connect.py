@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import JSON
-from rewards.http.client import LoopTasks
+from rewards.background import LoopTasks
 from rollout.engines.vllm_remote.flight import Flight
 from rollout.engines.vllm_remote.http import Servers
 from rollout.engines.vllm_remote.launch import Children, LaunchSpec, launch

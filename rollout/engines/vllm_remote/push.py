@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 import torch
 
 from recipes.slots.spec import JSON
-from rewards.http.client import LoopTasks
+from rewards.background import LoopTasks
 from rollout.engines.vllm_remote import gloo_group
 from rollout.engines.vllm_remote.gloo_group import GlooGroup
 from rollout.engines.vllm_remote.http import Servers

@@ -1,10 +1,8 @@
 import asyncio
-import concurrent.futures
-import threading
 
 import pytest
 
-from rewards.http.client import HttpClient, HttpTimeout, HttpUnreachable, LoopTasks, background
+from rewards.http.client import HttpClient, HttpTimeout, HttpUnreachable
 from tests.support.openai_server import Answer, serve
 
 
@@ -51,36 +49,3 @@ def test_a_proxy_of_the_environment_is_used_where_it_is_asked_for(monkeypatch):
         assert send("http://judge.invalid/v1", use_proxy=True).text == "by proxy"
         with pytest.raises(HttpUnreachable):
             send("http://judge.invalid/v1")
-
-
-def test_all_work_is_on_one_thread():
-    async def name():
-        return threading.current_thread().name
-
-    async def names():
-        return {await background().run(name()), await LoopTasks().run(name())}
-
-    assert asyncio.run(names()) == {"http"}
-
-
-def test_an_owner_cancels_its_own_work_alone():
-    mine, other = LoopTasks(), LoopTasks()
-    ended = threading.Event()
-
-    async def forever():
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.set()
-
-    async def soon():
-        await asyncio.sleep(0.1)
-        return 1
-
-    doomed, kept = mine.submit(forever()), other.submit(soon())
-    mine.submit(asyncio.sleep(0)).result(5)  # until the others have begun
-    mine.cancel()
-    with pytest.raises(concurrent.futures.CancelledError):
-        doomed.result(5)
-    assert ended.wait(5)
-    assert kept.result(5) == 1

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from recipes.errors import RecipeError
-from rewards.http.client import background
+from rewards.background import background
 from rewards.http.endpoint import (
     Endpoint,
     EndpointFailed,

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from rewards.http.client import background
+from rewards.background import background
 from rewards.http.endpoint import EndpointFailed
 from rewards.http.reply_cache import Answers, content_hash, keep_answers_in
 

@@ -1,12 +1,15 @@
 import asyncio
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from recipes.errors import RecipeError
 from recipes.slots.registry import call_on_run_start, function_of
+from rewards.calling import judge_group
 from rewards.plugins.functions import announce_step
 from rewards.verifiers import verifier
 from tests.support.builders import problem
@@ -81,9 +84,9 @@ def test_completion_ids_need_a_tokenizer(tmp_path):
 @slow
 def test_none_is_not_for_me():
     both = ["only_even", "only_odd"]
-    verdict = ask(both, "2", weights=[3.0, 5.0])
+    verdict = ask(both, "2", weights=[3.0, 5.0], correct=both)
     assert (verdict.reward, verdict.components) == (3.0, {"only_even": 1.0})
-    assert ask(both, "1", answer="1", weights=[3.0, 5.0]).reward == 5.0
+    assert ask(both, "1", answer="1", weights=[3.0, 5.0], correct=both).reward == 5.0
     alone = ask("only_odd", "2")
     assert alone.is_missing
     assert alone.reason == "no function was for this sample (only_odd gave None)"
@@ -91,7 +94,7 @@ def test_none_is_not_for_me():
 
 @slow
 def test_a_failure_of_one_of_several_is_missing():
-    assert ask(["equal", "raises"], "2").is_missing
+    assert ask(["equal", "raises"], "2", correct="equal").is_missing
 
 
 @slow
@@ -116,7 +119,7 @@ def test_a_class_is_set_up_once_and_keeps_its_state():
         ("not_a_number", "the reward is nan"),
         ("words", r"strangers.py:\d+: returned str 'good', expected a number, a Verdict or None"),
         ("two_rewards", r"returned 2 rewards for 1 response"),
-        ("a_number", r"returned float 1.0, expected a list of one number or None"),
+        ("a_number", r"returned float 1.0, expected a list of 1 for 1 response"),
         ("no_score", r"returned a mapping without 'score'"),
         ("needs_column", r"needs 'rubric', which is not a column of the row \(answer, wanted\)"),
         ("dies", "the worker died: exit status 3"),
@@ -168,16 +171,24 @@ def test_a_signature_of_no_kind_is_refused_when_a_run_begins():
     ("function", "options", "text"),
     [
         ("absent", {}, "has no 'absent' (it has "),
-        ("not_callable", {}, "is int, no function and no class"),
+        ("not_callable", {}, "is int, neither a function nor a class"),
         ("Mute", {}, "class Mute has no method __call__"),
         ("equal", {"kind": "trl"}, "is of the kind 'temper', and kind is 'trl'"),
         ("equal", {"kind": "class"}, "equal is not a class"),
         ("equal", {"options": {"bonus": 1}}, "takes no option 'bonus'"),
         ("Counting", {"options": {"stride": 1}}, "Counting() takes no option 'stride'"),
         (["equal", "equal"], {}, "two of the functions have the same name"),
-        (["equal", "later"], {"weights": [1.0]}, "1 weights for 2 functions"),
+        (["equal", "later"], {"weights": [1.0], "correct": "equal"}, "1 weights for 2 functions"),
+        (["equal", "later"], {}, "correct: 2 functions, and none is named to say what is correct"),
+        (["equal", "later"], {"correct": "equals"}, "did you mean 'equal'?"),
+        ("equal", {"options": {"answer": "3"}},
+         "has an option 'answer', which is also what a function of the kind 'temper' is called"),
+        ("own_names", {"arguments": {"output": "response"}}, "needs 'reference'; set it under"),
+        ("own_names", {"arguments": {"put": "response"}}, "takes no option 'put'"),
+        ("own_lists", {"options": {"reference": 1}, "arguments": {"reference": "answer"}},
+         "gets 'reference' from `options` and from `arguments`"),
     ],
-)
+)  # fmt: skip
 def test_mistakes_are_refused_when_a_run_begins(function, options, text):
     assert text in fault(function, **options)
 
@@ -290,3 +301,174 @@ def test_reading_a_recipe_does_not_run_its_plugin(tmp_path, code):
     (tmp_path / "mine.py").write_text(f"open({str(trace)!r}, 'w').close()\n{code}\n")
     verifier.bind({"name": "plugin", "function": f"{tmp_path}/mine.py:f"})
     assert not trace.exists()
+
+
+# -- groups ----------------------------------------------------------------------------------------
+
+
+def ask_group(function, *responses, columns=None, **options):
+    """The verdicts on responses that are judged together."""
+    bound = function_of(verifier.bind(entry(function, **options)))
+    asked = problem(answer="2", columns=columns or {})
+    return asyncio.run(judge_group(bound, asked, responses))
+
+
+@slow
+@pytest.mark.parametrize(
+    ("function", "rewards"),
+    [("shortest", [0.0, 1.0, 0.0, 1.0]), ("len_reward", [-0.5, 0.5, 0.0, 0.5])],
+)
+def test_a_function_that_compares_responses_gets_all_of_the_group(function, rewards):
+    verdicts = ask_group(function, "12345", "2", "123", "2")
+    assert [verdict.reward for verdict in verdicts] == rewards
+
+
+@slow
+def test_a_group_reaches_a_function_inside_another_verifier():
+    inner = {"plain": "exact", "short": entry("shortest")}
+    bound = function_of(verifier.bind({"name": "weighted", "components": inner}))
+    verdicts = asyncio.run(judge_group(bound, problem(answer="2"), ["12", "2", "123"]))
+    assert [verdict.reward for verdict in verdicts] == [0.0, 2.0, 0.0]
+
+
+@slow
+def test_outside_of_a_group_a_response_is_alone():
+    assert [verdict.reward for verdict in ask("shortest", "12345", "2")] == [1.0, 1.0]
+
+
+@slow
+def test_in_a_group_each_sample_bears_its_own_fault():
+    fine, nan, word = ask_group("uneven", "a", "b", "c")
+    assert fine.reward == 1.0
+    assert "the reward is nan" in nan.reason
+    assert "returned str 'good'" in word.reason
+
+
+@slow
+def test_an_exception_over_a_group_costs_the_group():
+    verdicts = ask_group("raises_on_three", "1", "3")
+    assert all("ZeroDivisionError" in verdict.reason for verdict in verdicts)
+
+
+@slow
+def test_verls_signature_for_batches():
+    assert [v.reward for v in ask_group("compute_scores", "2", "3")] == [1.0, 0.0]
+
+
+# -- signatures ------------------------------------------------------------------------------------
+
+
+@slow
+def test_trl_functions_need_not_name_the_completions(tmp_path):
+    assert ask("only_keywords", "2").reward == 1.0
+    base = str(tiny_base(tmp_path / "base"))
+    assert ask("by_ids", "1+1", tokenizer=base).reward == 3.0
+    made = {"options": {"longest": 1, "step": 0.5}, "tokenizer": base}
+    assert ask("punishment", "1+1", **made).reward == -1.0  # two tokens too many
+
+
+@slow
+def test_the_soft_punishment_that_trl_ships(tmp_path):
+    bound = verifier.bind({
+        "name": "plugin", "function": "trl.rewards:get_soft_overlong_punishment",
+        "options": {"max_completion_len": 4, "soft_punish_cache": 2},
+        "tokenizer": str(tiny_base(tmp_path / "base")), "deadline_s": 60.0,
+    })  # fmt: skip
+    verdicts = asyncio.run(judge_group(function_of(bound), problem(), ["1", "1+1", "1+1+1"]))
+    assert [verdict.reward for verdict in verdicts] == [0.0, -0.5, -1.0]
+
+
+@slow
+def test_verls_rows_arrive_as_verl_has_them():
+    assert ask("extra_is_a_mapping", "x", columns={"extra_info": None}).reward == 7.0
+    assert ask("extra_is_a_mapping", "x", columns={"extra_info": {"index": 3}}).reward == 3.0
+    columns = {"reward_model": {"style": "rule", "ground_truth": {"numbers": [1, 2, 3]}}}
+    assert ask("numbers_of", "x", columns=columns).reward == 6.0
+
+
+@slow
+def test_parameters_with_names_of_their_own_are_mapped():
+    arguments = {"output": "response", "reference": "answer", "level": "extra_info.level"}
+    columns = {"extra_info": {"level": 4}}
+    assert ask("own_names", "2", columns=columns, arguments=arguments).reward == 4.0
+    lost = ask("own_names", "2", columns={"extra_info": {}}, arguments=arguments)
+    assert "needs the column 'extra_info.level', and the row has none" in lost.reason
+    arguments = {"outputs": "responses", "reference": "answer"}
+    assert [v.reward for v in ask_group("own_lists", "2", "3", arguments=arguments)] == [1.0, 0.0]
+
+
+@slow
+def test_a_package_of_the_current_folder_is_found(tmp_path, monkeypatch):
+    (tmp_path / "my_lib").mkdir()
+    (tmp_path / "my_lib" / "rewards.py").write_text("def f(response): return 0.25\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [p for p in sys.path if p not in ("", str(tmp_path))])
+    bound = verifier.bind({"name": "plugin", "function": "my_lib.rewards:f"})
+    assert asyncio.run(function_of(bound)(problem(), "x")).reward == 0.25
+
+
+@slow
+def test_two_folders_may_each_have_a_helper(tmp_path):
+    bound = {}
+    for name, value in (("one", 2.0), ("two", 21.0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "helper.py").write_text(f"VALUE = {value}\n")
+        (folder / "mine.py").write_text("import helper\ndef f(response): return helper.VALUE\n")
+        bound[name] = function_of(
+            verifier.bind({"name": "plugin", "function": f"{folder}/mine.py:f"})
+        )
+    rewards = [asyncio.run(bound[name](problem(), "x")).reward for name in ("one", "two", "one")]
+    assert rewards == [2.0, 21.0, 2.0]
+
+
+# -- processes -------------------------------------------------------------------------------------
+
+
+@slow
+def test_async_functions_wait_side_by_side():
+    bound = function_of(verifier.bind(entry("meets", workers=1, deadline_s=30.0)))
+
+    async def all_of_them():
+        return await asyncio.gather(*(bound(problem(), str(n)) for n in range(8)))
+
+    assert [verdict.reward for verdict in asyncio.run(all_of_them())] == [1.0] * 8
+
+
+@slow
+def test_a_file_is_executed_once_in_a_process_whatever_it_offers():
+    both = ["executed", "executed_too"]
+    verdict = ask(both, "x", workers=1, correct="executed", setup_s=62.0)
+    assert verdict.components == {"executed": 1.0, "executed_too": 1.0}
+
+
+@slow
+def test_a_print_of_an_odd_character_costs_nothing(monkeypatch):
+    monkeypatch.setenv("LC_ALL", "C")
+    assert ask("says", "x", setup_s=63.0).reward == 1.0
+
+
+@slow
+def test_a_leak_meets_a_limit_unless_it_is_lifted():
+    assert "out of memory" in ask("leaks", "x").reason
+
+
+RUN = """
+import asyncio, sys
+from recipes.slots.registry import function_of
+from rewards.types import Problem
+from rewards.verifiers import verifier
+entry = {"name": "plugin", "function": sys.argv[1], "options": {"note": sys.argv[2]}}
+bound = function_of(verifier.bind(entry))
+print(asyncio.run(bound(Problem(id="a", messages=(), answer=""), "x")).reward)
+"""
+
+
+@slow
+def test_what_has_a_close_is_closed_when_the_run_ends(tmp_path):
+    note = tmp_path / "note"
+    command = [sys.executable, "-c", RUN, f"{STRANGERS}:Closing", str(note)]
+    place = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(STRANGERS.parents[2])}}
+    done = subprocess.run(command, **place, capture_output=True, text=True)
+    assert done.stdout == "1.0\n", done.stderr
+    assert note.read_text() == "close teardown atexit"

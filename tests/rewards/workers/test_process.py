@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rewards.workers.pool import Workers
-from rewards.workers.process import Failure
+from rewards.workers.pool import Failure, Workers
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
@@ -60,7 +59,7 @@ def test_a_call_over_its_deadline_is_killed_and_the_next_one_works(workers: Work
     first = workers.call_blocking("os:getpid", deadline_s=5).value
     late = workers.call_blocking("time:sleep", 60, deadline_s=0.2)
     assert late.failure is Failure.DEADLINE
-    assert late.reason == "no result within 0.2 s; the worker was killed"
+    assert late.reason == "no result within 0.2 s; it was stopped"
     assert not alive(first)
     assert workers.call_blocking("math:sqrt", 4, deadline_s=5).value == 2.0
 
@@ -138,7 +137,7 @@ def test_a_worker_killed_in_the_middle_of_a_call_fails_that_call_alone(workers: 
 
 
 def test_many_calls_at_once_get_their_own_results() -> None:
-    pool = Workers(count=2, pending=8)
+    pool = Workers(count=2)
 
     async def squares() -> list[float]:
         calls = [pool.call("math:pow", number, 2, deadline_s=10) for number in range(300)]
@@ -148,24 +147,8 @@ def test_many_calls_at_once_get_their_own_results() -> None:
     pool.close()
 
 
-def test_no_more_calls_are_accepted_than_may_be_pending() -> None:
-    pool = Workers(count=1, pending=2)
-
-    async def under_way() -> tuple[int, int]:
-        calls = [
-            asyncio.ensure_future(pool.call("time:sleep", 0.2, deadline_s=5)) for _ in range(6)
-        ]
-        await asyncio.sleep(0.1)
-        waiting = len(pool._waiting)
-        await asyncio.gather(*calls)
-        return waiting, len(pool._waiting)
-
-    assert asyncio.run(under_way()) == (4, 0)
-    pool.close()
-
-
 def test_a_cancelled_caller_gives_its_place_back() -> None:
-    pool = Workers(count=1, pending=1)
+    pool = Workers(count=1)
 
     async def cancelled_then_asked() -> float:
         first = asyncio.ensure_future(pool.call("time:sleep", 0.3, deadline_s=5))
@@ -216,31 +199,40 @@ def test_a_worker_does_not_import_torch_for_the_mathematics(workers: Workers) ->
 
 
 PARENT = """
-import os, sys, threading
+import subprocess, sys, threading
 from rewards.workers.pool import Workers
 pool = Workers(count=2)
-threads = [threading.Thread(target=pool.call_blocking, args=("time:sleep", 60),
-                            kwargs={"deadline_s": 60}, daemon=True) for _ in range(2)]
+job = "tests.support.worker_jobs:leave_child"
+threads = [threading.Thread(target=pool.call_blocking, args=(job, number),
+                            kwargs={"deadline_s": 60}, daemon=True) for number in range(2)]
 for thread in threads:
     thread.start()
-while len(pool._processes) < 2:
-    pass
-print(*[process._child.pid for process in pool._processes], flush=True)
 threads[0].join()
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="the guard of a worker is Linux's")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_busy_workers_die_with_their_parent(how: signal.Signals) -> None:
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert parent.stdout is not None
-    pids = [int(word) for word in parent.stdout.readline().split()]
-    assert len(pids) == 2
-    time.sleep(0.5)  # until they have started and tied themselves to the parent
+def test_busy_workers_and_what_they_started_die_with_their_parent(
+    how: signal.Signals, tmp_path: Path
+) -> None:
+    """Each worker starts a child, and a grandchild in a session of its own, and then sleeps."""
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, env=environment)
+    until = time.monotonic() + 60
+    while len(notes := list(tmp_path.glob("pids-*"))) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    pids = [int(word) for note in notes for word in note.read_text().split()]
+    assert len(pids) == 6 and all(alive(pid) for pid in pids)
     parent.send_signal(how)
     parent.wait(timeout=20)
-    parent.stdout.close()
     assert gone_within(pids, 10)
+
+
+def test_what_a_call_started_dies_with_its_worker(workers: Workers, tmp_path: Path) -> None:
+    late = workers.call_blocking(
+        "tests.support.worker_jobs:leave_child", 0, str(tmp_path), deadline_s=3
+    )
+    assert late.failure is Failure.DEADLINE
+    [note] = tmp_path.glob("pids-*")
+    assert gone_within([int(word) for word in note.read_text().split()], 10)

@@ -24,6 +24,15 @@ def test_rewards_and_their_interval_cluster_by_group():
     assert numbers["reward/interval_low"] == pytest.approx(0.75 - half, abs=1e-6)
 
 
+def test_each_component_has_its_mean_and_spread_over_the_samples_that_have_it():
+    groups = [group([1, 0, 0])]
+    styled = torch.tensor([[1.0], [3.0], [float("nan")]])
+    made = trained(groups, components=styled, component_names=("style",))
+    numbers = step_metrics(groups, made, version=0).numbers()
+    assert numbers["reward/component/style"] == 2
+    assert numbers["reward/component_std/style"] == pytest.approx(2**0.5)
+
+
 def test_shaped_rewards_are_those_of_the_samples_that_are_trained():
     groups = [group([1, 0]), group([1, 1], group_id=1)]
     shaped = torch.tensor([3.0, 1.0, 9.0, 9.0])

@@ -106,3 +106,11 @@ def test_an_older_record_of_the_code_is_accepted_and_that_is_said(tmp_path):
     saved["provenance"]["code"] = {"rewards/math/judge.py": "1f0c00000000"}
     told = refuse_another_verifier(recipe(tmp_path), saved)
     assert "older version" in told and "temper's own code is not" in told
+
+
+def test_why_a_verdict_is_missing_is_in_the_folder_of_the_run(tmp_path, capsys):
+    settings = f'output: {tmp_path}/run\nverifier: {{name: format, pattern: "(a|a)*b"}}\n'
+    reward_monitor = build_reward_monitor(recipe(tmp_path, settings))
+    ask(reward_monitor, "a" * 40)  # backtracks beyond the deadline
+    assert "no result within 2 s" in capsys.readouterr().err
+    assert "no result within 2 s" in (tmp_path / "run" / "missing_verdicts.jsonl").read_text()
