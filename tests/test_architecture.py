@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("recipes", "rewards", "rollout", "eval", "trainer")  # each may import those before it
 ROOMS = {  # a room (folder or file) may import those to the left of it, and the slots' registries
     "recipes": "errors files < slots < loading",
-    "rewards": "types < seeded < answers < math < sandbox < workers < http < judging < plugins"
-    " < calling < composition < verifiers < audit",
+    "rewards": "types < background < seeded < answers < math < sandbox < workers < http < judging"
+    " < plugins < calling < composition < verifiers < audit",
     "rollout": "types < attention < generation < pass_rates < render < serialize < data"
     " < verification < filters buffers environments samplers < engines < sources < problems"
     " < collector",
