@@ -12,7 +12,7 @@ microbatches and ranks; nothing is ever divided by their number.
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -21,10 +21,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from recipes.errors import RecipeError
+from trainer.parallel.heartbeat import Heartbeat
 from trainer.parallel.state_files import Seals
 from trainer.recipe.sections import ShardingSpec
 
 T = TypeVar("T")
+_LOST = ("onnection closed by peer", "onnection reset", "Timed out waiting", "Broken pipe")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,7 @@ class Processes:
     world_size: int
     device: torch.device
     group: dist.ProcessGroup | None  # None: one process, nobody to talk to
+    heartbeat: Heartbeat | None = None
 
     @classmethod
     def start(cls, spec: ShardingSpec) -> "Processes":
@@ -87,19 +91,26 @@ class Processes:
         from accelerate import PartialState
 
         wait = timedelta(seconds=spec.timeout_s)
-        state = PartialState(cpu=not torch.cuda.is_available(), timeout=wait)
+        try:
+            state = PartialState(cpu=not torch.cuda.is_available(), timeout=wait)
+        except (dist.DistNetworkError, dist.DistStoreError) as error:
+            raise _no_meeting(error) from error
         device = state.device if state.device.type == "cuda" else torch.device("cpu")
         if spec.zero and not dist.is_initialized():
             _stand_alone(device, wait)
         group = None
         if dist.is_initialized() and dist.get_world_size() > 1:
             group = dist.new_group(backend="gloo", timeout=wait)
-        return cls(
+        met = cls(
             rank=state.process_index,
             world_size=state.num_processes,
             device=device,
             group=group,
         )
+        if group is None:
+            return met
+        beat = Heartbeat(met.rank, met.world_size, spec.heartbeat_s, met.broadcast)
+        return replace(met, heartbeat=beat)
 
     @property
     def is_main(self) -> bool:
@@ -113,6 +124,8 @@ class Processes:
         """Part from the others, all at once: a rank that goes early can take the last ones down."""
         if self.group is not None:
             dist.barrier(group=self.group)
+            if self.heartbeat is not None:
+                self.heartbeat.stop()
             dist.destroy_process_group()
 
     def broadcast(self, value: T) -> T:
@@ -136,6 +149,27 @@ class Processes:
         if self.group is not None:
             dist.all_reduce(value, group=self.group)
         return value
+
+
+def lost_rank(error: RuntimeError) -> bool:
+    """Whether an operation of all ranks failed because one of them is gone."""
+    return isinstance(error, dist.DistError) or any(words in str(error) for words in _LOST)
+
+
+def _no_meeting(error: RuntimeError) -> RecipeError:
+    """The ranks could not meet: the port is taken, or rank 0 cannot be reached."""
+    names = ("MASTER_ADDR", "MASTER_PORT")
+    host, port = (os.environ.get(name, f"<{name} not set>") for name in names)
+    if "EADDRINUSE" in str(error) or "address already in use" in str(error).lower():
+        return RecipeError.of(
+            f"port {port} of {host}, where the ranks meet, is in use by another process",
+            fix="name a free port: --main_process_port of accelerate, --master-port of torchrun, "
+            "or MASTER_PORT",
+        )
+    return RecipeError.of(
+        f"the ranks cannot meet at {host}:{port}: {str(error).splitlines()[0]:.200}",
+        fix="start all ranks, and check that every node reaches this address",
+    )
 
 
 def _stand_alone(device: torch.device, wait: timedelta) -> None:

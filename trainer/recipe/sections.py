@@ -202,6 +202,10 @@ class ShardingSpec(Spec):
             description="Time limit for another rank in seconds; must exceed the time of a rollout",
         ),
     ] = 3600.0
+    heartbeat_s: Annotated[
+        float,
+        Field(gt=0, description="Seconds without a sign of life after which a rank counts as lost"),
+    ] = 120.0
 
     @model_validator(mode="after")
     def _offload_needs_zero(self) -> Self:

@@ -54,6 +54,7 @@ from trainer.monitor.progress import (
 from trainer.monitor.record import Recorder, named_checkpoints
 from trainer.monitor.run_lock import locked
 from trainer.parallel.rank_zero import MainRankFailed, launched_as_main
+from trainer.parallel.ranks import lost_rank
 from trainer.policy.policy import Policy
 from trainer.policy.publish import ProbeFailed, Publisher
 from trainer.recipe.check import load_recipe
@@ -106,6 +107,13 @@ async def _carry(run: Run) -> int:
         return _stopped(run, str(error))
     except RolloutError as error:
         return _stopped(run, f"{type(error).__name__}: {error}")
+    except RuntimeError as error:
+        if run.policy.world_size == 1 or not lost_rank(error):
+            raise
+        why = str(error).splitlines()[0]
+        return _stopped(
+            run, f"another rank ended or cannot be reached, see its output ({why:.200})"
+        )
     except OSError as error:  # a write names no file, so the run's folder has to do
         if error.filename or error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
