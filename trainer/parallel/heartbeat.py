@@ -39,12 +39,14 @@ class Heartbeat:
         host = os.environ.get("MASTER_ADDR", "127.0.0.1")
         if rank == 0:
             self._store = TCPStore(host, 0, None, True, wait, wait_for_workers=False)
+            self._store.set("missing", "")
         place = broadcast((host, self._store.port if rank == 0 else 0))
         if rank:
             self._store = TCPStore(*place, None, False, wait, wait_for_workers=False)
         self._names = {other: f"beat{other}" for other in range(world_size)}
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-        self._thread.start()
+        self._answered = time.monotonic()  # when the store last did
+        for work in (self._run, self._watch) if rank else (self._run,):
+            threading.Thread(target=work, name="heartbeat", daemon=True).start()
 
     def stop(self) -> None:
         """The ranks part: silence means nothing from now on."""
@@ -67,8 +69,20 @@ class Heartbeat:
                 found = self._missing(heard) if self._rank == 0 else self._told()
             except RuntimeError:
                 found = "rank 0"
+            self._answered = time.monotonic()
             if found:
                 self._end(found)
+
+    def _watch(self) -> None:
+        """A call to a store whose process is stopped never returns, whatever its time limit."""
+        last = time.monotonic()
+        while not self._done.wait(self._period_s):
+            now = time.monotonic()
+            if now - last > self._limit_s / 2:  # this rank itself was stopped
+                self._answered = now
+            last = now
+            if now - self._answered > self._limit_s:
+                self._end("rank 0")
 
     def _missing(self, heard: dict[int, tuple[str, float]]) -> str:
         """On rank 0: the ranks whose beat has not changed for too long."""
@@ -91,11 +105,11 @@ class Heartbeat:
 
     def _told(self) -> str:
         """On the other ranks: what rank 0 found."""
-        return self._store.get("missing").decode() if self._store.check(["missing"]) else ""
+        return str(self._store.get("missing").decode())
 
     def _end(self, missing: str) -> None:
         """Say it and end: the main thread waits inside an operation that will not return."""
-        if self._done.wait(_GRACE_S if missing == "rank 0" else 0):
+        if self._done.wait(min(_GRACE_S, self._limit_s) if missing == "rank 0" else 0):
             return
         print(
             f"stopped: {missing} has not answered for {self._limit_s:g} s: it was stopped, is "
