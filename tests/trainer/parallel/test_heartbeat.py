@@ -71,7 +71,10 @@ def test_a_stopped_rank_is_named_by_the_others_and_they_end(stopped):
 def test_ranks_that_answer_part_in_peace():
     started = ranks(2)
     for process in started:
-        _, said = process.communicate("\n", timeout=120)
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in started:
+        _, said = process.communicate(timeout=120)
         assert (process.returncode, "stopped:" in said) == (0, False)
 
 
