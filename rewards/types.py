@@ -46,9 +46,15 @@ class Verdict:
     reward: float  # meaningless when MISSING
     correct: bool  # is the answer right; drives pass rates, whatever shape the reward has
     components: Mapping[str, float] = field(default_factory=dict)  # named components, logged
-    reason: str = ""  # why, for humans
+    reason: str = ""  # why, for humans: one line, of printable characters
     answer: str = ""  # the final answer that was extracted; empty when there is none
     verifier: str = ""  # hash of the code and the options that said so; empty outside a run
+
+    def __post_init__(self) -> None:
+        """A reason quotes what a model wrote, which may hold commands to a terminal."""
+        if not self.reason.isprintable():
+            shown = (char if char.isprintable() else ascii(char)[1:-1] for char in self.reason)
+            object.__setattr__(self, "reason", "".join(shown))
 
     @classmethod
     def scored(

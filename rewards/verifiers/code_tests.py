@@ -101,7 +101,7 @@ async def code_tests(
         loop = asyncio.get_running_loop()
         trial = await loop.run_in_executor(_workers(programs), run_trial, sandbox, job, stop)
     except (SandboxFailure, OSError) as error:
-        return Verdict.missing(f"sandbox '{sandbox.level}': {printable(str(error))}")
+        return Verdict.missing(f"sandbox '{sandbox.level}': {error}")
     except TypeError as error:  # raised when the job is written down, before anything starts
         return Verdict.missing(f"the row's tests are not JSON: {error}")
     finally:
@@ -111,22 +111,17 @@ async def code_tests(
 
 def _verdict(trial: ProgramTrial, program: str, sandbox: Sandbox, *, share: bool) -> Verdict:
     if trial.missing:
-        return Verdict.missing(f"sandbox '{sandbox.level}': {printable(trial.missing)}")
+        return Verdict.missing(f"sandbox '{sandbox.level}': {trial.missing}")
     passed = trial.passed / max(trial.total, 1)
     correct = 0 < trial.total == trial.passed
     counted = f"{trial.passed} of {trial.total} tests passed"
     return Verdict.scored(
         passed if share else float(correct),
         correct=correct,
-        reason=f"{'; '.join(filter(None, (counted, printable(trial.reason))))} [{sandbox.level}]",
+        reason=f"{'; '.join(filter(None, (counted, trial.reason)))} [{sandbox.level}]",
         answer=program,
         components={"tests_passed": passed, "sandbox_rank": float(sandbox.rank)},
     )
-
-
-def printable(text: str) -> str:
-    """One line of printable characters: what a program wrote may hold commands to a terminal."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def extract_program(response: str) -> str:

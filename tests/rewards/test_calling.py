@@ -20,6 +20,10 @@ def test_a_broken_verifier_is_a_missing_verdict_with_its_reason():
     assert said(broken("down")).reason == "down"
 
 
+def test_a_reason_holds_no_commands_for_a_terminal():
+    assert said(broken("\x1b[2Jgone\nü")).reason == r"\x1b[2Jgone\nü"
+
+
 def test_several_are_asked_by_name_and_none_spoils_another():
     verdicts = asyncio.run(call_verifiers({"a": pays(0.5), "b": raises}, problem(), "x"))
     assert list(verdicts) == ["a", "b"]
