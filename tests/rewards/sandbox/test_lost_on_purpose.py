@@ -15,6 +15,10 @@ SQUARE = ["assert solve(2) == 4", "assert solve(3) == 9"]
 STACK = ["s = Stack([2, 1])\ns.push(4)\nassert use(s) == 4"]
 SCRIPT = {"inputs": ["1\n", "2\n"], "outputs": ["1\n", "2\n"]}
 CALLS = {"fn_name": "solve", "inputs": [[2], [3]], "outputs": [4, 9]}
+UNITTEST = {
+    "test": "import unittest\nclass TestSolve(unittest.TestCase):\n    def test_two(self):\n"
+    "        self.assertEqual(solve(2), 4)\n"
+}
 THREADS = """
 import threading
 def burn():
@@ -79,6 +83,54 @@ PROGRAMS: dict[str, tuple[list[str] | dict[str, Any], str]] = {
         "def solve(n):\n    value = []\n    for _ in range(145):\n        value = [value]\n"
         "    return value",
     ),
+    "tests that sleep": (
+        ["import time\ntime.sleep(solve(2))\nassert solve(2) == 4"],
+        "def solve(n):\n    return 10**6",
+    ),
+    "tests that evaluate the answer": (
+        ["assert eval(solve(2)) == 4"],
+        "def solve(n):\n    return '__import__(\"os\")._exit(0)'",
+    ),
+    "decimal of a million digits": (
+        ["assert int(solve(2)) == 4"],
+        "from decimal import Decimal\ndef solve(n):\n    return Decimal('1e99999999')",
+    ),
+    "fraction that is none": (
+        SQUARE,
+        "from fractions import Fraction\ndef solve(n):\n    half = Fraction(1, 2)\n"
+        "    half._denominator = 0\n    return half",
+    ),
+    "module that calls itself numpy": (
+        SQUARE,
+        "import sys, types\nnumpy = types.ModuleType('numpy')\n"
+        "class ndarray:\n    shape = (2,)\n    class dtype:\n        kind, str = 'i', '<i8'\n"
+        "    def tobytes(self):\n"
+        "        return bytes(16)\nnumpy.ndarray = numpy.generic = ndarray\n"
+        "numpy.ascontiguousarray = lambda x: x\nsys.modules['numpy'] = numpy\n"
+        "def solve(n):\n    return ndarray()",
+    ),
+    "own memory taken away": (
+        SQUARE,
+        "import resource\nresource.setrlimit(resource.RLIMIT_AS, (0, 0))\nsolve = lambda n: 5",
+    ),
+    "all files closed": (SQUARE, "import os, time\nos.closerange(0, 100)\ntime.sleep(99)"),
+    "half an answer": (
+        SQUARE,
+        "import os, time\nfor file in range(3, 12):\n    try:\n"
+        "        os.write(file, b'{\"value\": ')\n    except OSError:\n        pass\n"
+        "time.sleep(99)",
+    ),
+    "message that is never ready": (
+        SQUARE,
+        "class Slow(Exception):\n    def __str__(self):\n        while True:\n            pass\n"
+        "def solve(n):\n    raise Slow",
+    ),
+    "skipped by unittest": (
+        UNITTEST,
+        "import unittest\ndef solve(n):\n    raise unittest.SkipTest('no')",
+    ),
+    "exit in unittest": (UNITTEST, "def solve(n):\n    raise SystemExit(0)"),
+    "interrupt in unittest": (UNITTEST, "def solve(n):\n    raise KeyboardInterrupt"),
     "import error": (SQUARE, "def solve(n):\n    import nothing_here"),
     "import error with a name": (
         SQUARE,

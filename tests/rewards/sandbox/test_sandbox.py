@@ -244,6 +244,31 @@ def test_a_trainer_that_is_killed_takes_its_programs_with_it(level: str, program
 
 
 @EVERY_LEVEL
+def test_a_trainer_that_is_killed_takes_the_runs_of_a_script_with_it(level: str) -> None:
+    at(level)
+    code = (
+        "import asyncio\n"
+        "from rewards.types import Message, Problem\n"
+        "from rewards.verifiers.code_tests import code_tests\n"
+        "ask = (Message(role='user', content=''),)\n"
+        "tests = {'inputs': ['1'], 'outputs': ['1']}\n"
+        "problem = Problem(id='p', messages=ask, answer='', columns=tests)\n"
+        f"asyncio.run(code_tests(problem, {STAY!r}, level={level!r}, test_s=300.0))\n"
+    )
+    processes = 3 if level == "rlimits" else 7  # the run and its parents, the grader and its
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        environment = {**os.environ, "TMPDIR": folder}
+        trainer = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
+        )
+        wait_until(lambda: len(processes_of(trainer.pid)) >= processes)
+        trainer.kill()
+        trainer.wait()
+        wait_until(lambda: not processes_of(trainer.pid))
+
+
+@EVERY_LEVEL
 def test_no_process_is_left_for_the_machine_to_wait_for(level: str) -> None:
     at(level)
     code = (
