@@ -55,7 +55,7 @@ class RowTests:
 
 
 def read(columns: Mapping[str, Plain], program: str) -> RowTests:
-    """The row's suite for this program; raises BadTests."""
+    """The row's tests for this program; raises BadTests."""
     if columns.get("test_list"):
         tests = _texts(columns["test_list"])
         imports = "\n".join(_texts(columns.get("test_imports") or []))
@@ -63,7 +63,20 @@ def read(columns: Mapping[str, Plain], program: str) -> RowTests:
         return RowTests(style="assert", sources=[program], setup=setup, tests=tests)
     if columns.get("test"):
         return _with_test_code(columns, program)
-    name, cases = _cases(columns)
+    if columns.get("public_test_cases") or columns.get("private_test_cases"):
+        name, cases = _livecodebench(columns)
+    else:
+        table: Mapping[str, Plain] = columns
+        if columns.get("input_output"):
+            table = _mapping(_json(columns["input_output"], "input_output"), "input_output")
+        inputs, outputs = table.get("inputs") or [], table.get("outputs") or []
+        if not isinstance(inputs, list) or not isinstance(outputs, list):
+            _refuse("inputs and outputs must be lists")
+        if len(inputs) != len(outputs):
+            _refuse(f"{len(inputs)} inputs but {len(outputs)} outputs")
+        name, wrapped = str(table.get("fn_name") or ""), table is not columns
+        pairs = zip(inputs, outputs, strict=True)
+        cases = [_case(name, given, expected, wrapped) for given, expected in pairs]
     if not cases:
         raise BadTests("the row has no tests: no test_list, test, inputs or test cases")
     style = "call" if name else "stdin"
@@ -78,30 +91,13 @@ def _with_test_code(columns: Mapping[str, Plain], program: str) -> RowTests:
     whole = whole or re.search(rf"^{re.escape(entry)}\s*[:=]", program, re.M)
     sources = [head, program] if head and whole else [head + program]
     test, run = str(columns["test"]), str(columns.get("run") or "")
-    if re.search(r"^\s*(?:def test|class \w*Test)", test, re.M) and not run:
+    checks = run or re.search(r"^def check\b", test, re.M)
+    if not checks and re.search(r"^\s*(?:def test|class \w*Test)", test, re.M):
         return RowTests(style="file", sources=sources, entry=entry, helpers=head, tests=[test])
     if not entry:
         _refuse("the column test has no test functions, and there is no entry_point to check")
     tests = [test, run or f"check({entry})"]
     return RowTests(style="assert", sources=sources, entry=entry, helpers=head, tests=tests)
-
-
-def _cases(columns: Mapping[str, Plain]) -> tuple[str, list[GradingCase]]:
-    """The function's name (empty for stdin) and the cases."""
-    if columns.get("public_test_cases") or columns.get("private_test_cases"):
-        return _livecodebench(columns)
-    table: Mapping[str, Plain] = columns
-    if columns.get("input_output"):
-        table = _mapping(_json(columns["input_output"], "input_output"), "input_output")
-    inputs, outputs = table.get("inputs"), table.get("outputs")
-    if not isinstance(inputs, list) or not isinstance(outputs, list):
-        return "", []
-    if len(inputs) != len(outputs):
-        _refuse(f"{len(inputs)} inputs but {len(outputs)} outputs")
-    name = str(table.get("fn_name") or "")
-    wrapped = table is not columns
-    pairs = zip(inputs, outputs, strict=True)
-    return name, [_case(name, given, expected, wrapped) for given, expected in pairs]
 
 
 def _livecodebench(columns: Mapping[str, Plain]) -> tuple[str, list[GradingCase]]:

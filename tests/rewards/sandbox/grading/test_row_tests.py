@@ -43,6 +43,15 @@ def test_a_humaneval_response_goes_on_from_the_prompt_or_is_whole(
     assert (suite.entry, suite.helpers, suite.tests) == ("f", HEAD, [TEST, "check(f)"])
 
 
+def test_a_test_column_is_a_file_of_tests_unless_it_defines_check() -> None:
+    functions = "def test_a():\n    assert f(1) == 2\n"
+    assert read({"test": functions}, "p").style == "file"
+    assert read({"test": functions, "entry_point": "f"}, "p").style == "file"
+    assert read({"test": f"{functions}{TEST}", "entry_point": "f"}, "p").style == "assert"
+    with pytest.raises(BadTests, match="no entry_point"):
+        read({"test": TEST}, "p")
+
+
 def test_a_prompt_without_the_function_head_is_no_code() -> None:
     suite = read({"prompt": "Write f.", "test": TEST, "entry_point": "f"}, "f = 1")
     assert (suite.sources, suite.helpers) == (["f = 1"], "")
