@@ -11,8 +11,8 @@ from recipes.loading.load import PACKAGE
 from recipes.slots.registry import relative
 from tests.support.runs import numbers, tiny_base
 from trainer.commands.explain import explain_recipe, pipeline
+from trainer.commands.train import run_training
 from trainer.recipe.check import load_recipe
-from trainer.run.compose import run_training
 
 PRESETS = sorted(path.stem for path in (PACKAGE / "algorithms").glob("*.yaml"))
 STEPS = 3

@@ -44,7 +44,7 @@ def train(
 ) -> None:
     """Train a model as RECIPE says."""
     with ended_by_signals(RESUME_ME):
-        from trainer.run.compose import run_training
+        from trainer.commands.train import run_training
 
         code = run_training(recipe, overrides, resume=resume)
         ending_with(code)

@@ -38,7 +38,7 @@ def fingerprints(
     }
     others = {
         "critic": recipe.critic.path if recipe.critic is not None else None,
-        "teacher": recipe.teacher.path if recipe.teacher is not None else None,
+        **{name: spec.path for name, spec in recipe.fixed_models.items()},
     }
     for name, path in others.items():
         if path is not None:

@@ -12,10 +12,10 @@ import pytest
 from recipes.errors import RecipeError
 from tests.support.runs import smoke
 from trainer.commands.sft import run_sft
+from trainer.commands.train import run_training
 from trainer.monitor.progress import STOPPED
 from trainer.monitor.run_lock import FILE, locked
 from trainer.reward_models.training import run_reward_training
-from trainer.run.compose import run_training
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLD = """
