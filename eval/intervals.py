@@ -7,7 +7,6 @@ that are NaN (no estimate for the problem) are left out and show in `problems`.
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -16,12 +15,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 RESAMPLES = 10_000
-T_95 = (  # Student's t, two-sided 95%, of 1 to 20 degrees of freedom
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-)
 EXACT_FLIPS = 14  # up to 2^14 sign patterns are listed instead of drawn
-_CHUNK = 4_000_000  # draws held at once
+_CHUNK = 1_000_000  # draws held at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +106,7 @@ def bootstrap(
         low = {0.0: 0.0, 1.0: bound}.get(mean, 0.0)
         high = {0.0: 1 - bound, 1.0: 1.0}.get(mean, 1.0)
         return Estimate(value=mean, low=low, high=high, problems=size)
-    means = _resampled_means(known, resamples, seed)
-    levels = _bca_levels(known, means, tail) if method == "bca" else (tail, 1 - tail)
-    low, high = (float(q) for q in np.quantile(means, levels))
+    low, high = _resampled(known, seed, confidence, resamples, method)
     return Estimate(value=mean, low=low, high=high, problems=size)
 
 
@@ -138,9 +131,7 @@ def compare(
     first, second = first[both], second[both]
     difference = second - first
     assert len(difference), "no problem has an estimate in both runs"
-    tail = (1 - confidence) / 2
-    means = _resampled_means(difference, resamples, seed)
-    low, high = (float(q) for q in np.quantile(means, (tail, 1 - tail)))
+    low, high = _resampled(difference, seed, confidence, resamples, "percentile")
     return Comparison(
         before=float(first.mean()),
         after=float(second.mean()),
@@ -157,15 +148,16 @@ def student(values: npt.ArrayLike) -> Estimate:
     """Mean over a few whole runs with Student's 95% interval; `values` [N], `problems` counts them.
 
     For seeds, not problems: the bootstrap of five values claims half the width that they support.
-    Assumes that runs scatter normally; a single run has no interval, which is NaN. At most 21.
+    Assumes that runs scatter normally; a single run has no interval, which is NaN.
     """
     known = _known(values)
     if len(known) < 2:
         value = float(known[0]) if len(known) else math.nan
         return Estimate(value=value, low=math.nan, high=math.nan, problems=len(known))
-    assert len(known) <= len(T_95) + 1, "so many runs have a normal interval"
+    from scipy.stats import t
+
     mean = float(known.mean())
-    half = T_95[len(known) - 2] * float(known.std(ddof=1)) / math.sqrt(len(known))
+    half = float(t.ppf(0.975, len(known) - 1)) * float(known.std(ddof=1)) / math.sqrt(len(known))
     return Estimate(value=mean, low=mean - half, high=mean + half, problems=len(known))
 
 
@@ -176,20 +168,21 @@ def sign_flip_p_value(difference: npt.ArrayLike, *, seed: int, flips: int = RESA
     """
     moved = _known(difference)
     moved = moved[moved != 0]
-    if len(moved) == 0:
+    if len(moved) < 2:
         return 1.0
-    observed = abs(moved.sum()) * (1 - 1e-12)  # equal sums in another order count as equal
-    if len(moved) <= EXACT_FLIPS:
-        patterns = np.arange(2 ** len(moved))[:, None] >> np.arange(len(moved)) & 1
-        sums = (2.0 * patterns - 1.0) @ moved
-        return float((np.abs(sums) >= observed).mean())
-    rng, extreme, left = np.random.default_rng((seed, 1)), 0, flips
-    while left:
-        rows = min(left, max(1, _CHUNK // len(moved)))
-        signs = 2.0 * rng.integers(0, 2, (rows, len(moved))) - 1.0
-        extreme += int((np.abs(signs @ moved) >= observed).sum())
-        left -= rows
-    return (extreme + 1) / (flips + 1)
+    from scipy.stats import permutation_test
+
+    found = permutation_test(
+        (moved,),
+        lambda flipped, axis: np.abs(flipped.sum(axis=axis)),
+        permutation_type="samples",  # of one sample: its signs
+        vectorized=True,
+        n_resamples=max(flips, 2**EXACT_FLIPS) if len(moved) <= EXACT_FLIPS else flips,
+        batch=max(1, _CHUNK // len(moved)),
+        alternative="greater",
+        rng=np.random.default_rng((seed, 1)),
+    )
+    return float(found.pvalue)
 
 
 def _known(values: npt.ArrayLike) -> Floats:
@@ -199,28 +192,21 @@ def _known(values: npt.ArrayLike) -> Floats:
     return known
 
 
-def _resampled_means(values: Floats, resamples: int, seed: int) -> Floats:
-    """[resamples] means of as many problems, drawn with replacement."""
-    rng, size = np.random.default_rng((seed, 0)), len(values)
-    rows = max(1, _CHUNK // size)
-    parts = [
-        values[rng.integers(0, size, (min(rows, resamples - done), size))].mean(axis=1)
-        for done in range(0, resamples, rows)
-    ]
-    return np.concatenate(parts)
+def _resampled(
+    values: Floats, seed: int, confidence: float, resamples: int, method: str
+) -> tuple[float, float]:
+    """Low and high end of the mean, by resampling; equal values are both ends themselves."""
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    from scipy.stats import bootstrap as scipy_bootstrap
 
-
-def _bca_levels(values: Floats, means: Floats, tail: float) -> tuple[float, float]:
-    """The two quantile levels, moved for bias (z0) and for skew (a, from the jackknife)."""
-    normal = NormalDist()
-    below = ((means < values.mean()).mean() + (means <= values.mean()).mean()) / 2
-    below = min(max(float(below), 1 / len(means)), 1 - 1 / len(means))
-    z0 = normal.inv_cdf(below)
-    centred = values - values.mean()  # the jackknife means, up to scale and sign
-    a = float((centred**3).sum() / (6 * (centred**2).sum() ** 1.5))
-
-    def level(q: float) -> float:
-        z = z0 + normal.inv_cdf(q)
-        return normal.cdf(z0 + z / (1 - a * z))
-
-    return level(tail), level(1 - tail)
+    found = scipy_bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=resamples,
+        batch=max(1, _CHUNK // len(values)),
+        confidence_level=confidence,
+        method=method,
+        rng=np.random.default_rng((seed, 0)),
+    ).confidence_interval
+    return float(found.low), float(found.high)

@@ -95,6 +95,15 @@ def test_sign_flip_agrees_with_every_pattern_listed():
     assert sign_flip_p_value(difference, seed=0) == pytest.approx(expected)
 
 
+def test_up_to_fourteen_problems_every_pattern_is_listed_however_few_flips_would_be_drawn():
+    # of 2^14 patterns, all plus and all minus are as far out
+    assert sign_flip_p_value([0.5] * 14, seed=0, flips=100) == 2 / 2**14
+
+
+def test_one_problem_that_moved_is_as_far_out_with_either_sign():
+    assert sign_flip_p_value([0.0, 0.75, 0.0], seed=0) == 1.0
+
+
 def test_drawn_flips_agree_with_listed_ones():
     rng = np.random.default_rng(1)
     difference = rng.normal(0.3, 1.0, 14)
@@ -167,6 +176,13 @@ def test_the_interval_of_a_few_runs_is_students():
     assert found.value == pytest.approx(0.5)
     assert (found.low, found.high) == pytest.approx((0.0031, 0.9969), abs=1e-4)
     assert found.problems == 3
+
+
+def test_any_number_of_runs_has_an_interval():
+    # 12 runs at 0 and 13 at 1: mean 0.52, variance 25/24 * 0.52 * 0.48 = 0.26, t of 24 degrees
+    # of freedom is 2.0639: 2.0639 * sqrt(0.26 / 25) = 0.21048
+    found = student([0.0] * 12 + [1.0] * 13)
+    assert (found.low, found.high) == pytest.approx((0.30952, 0.73048), abs=1e-5)
 
 
 def test_one_run_has_no_interval_and_a_missing_one_does_not_count():
