@@ -296,11 +296,12 @@ def _whole(text: str) -> tuple[str, ...] | None:
     if _YES_NO.match(plain):
         return (plain,)
     if _NEXT_SENTENCE.search(plain):
-        return (*_stated(plain), plain)
+        return (*_stated(text.strip()), plain)
     if "\n" in plain and not closing_math(plain):
-        return _stated(plain) or (plain,)
+        return _stated(text.strip()) or (plain,)
     last = without_place(_CONNECTIVE.split(plain)[-1])
-    return (closing_math(last) or last, *_stated(last))
+    emphasised = without_place(_CONNECTIVE.split(text.strip())[-1])
+    return (closing_math(last) or last, *_stated(emphasised))
 
 
 _FINDERS: dict[Place, Callable[[str], tuple[str, ...] | None]] = {

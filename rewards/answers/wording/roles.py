@@ -26,7 +26,7 @@ states     is are was were be equals equal
 leads      so thus hence therefore then now finally also since and the a an our my this that these
 leads      it there they we i he she you exactly precisely only just about approximately in to get
 leads      find have obtain conclude see means think believe say should would will must has
-leads      definitely certainly
+leads      definitely certainly worth
 grades     final correct right exact same possible such smallest largest least greatest minimum
 grades     maximum required desired numerical simplified overall common
 measures   answer answers ans result value total sum amount cost price profit distance length width
@@ -56,6 +56,9 @@ verbs      lost made make need obtain order owe own paid pay pick plant play pro
 verbs      read receive reduce require round run save score seat sell send sent serve simplify
 verbs      sleep slept sold simplifies spend spent study take took total travel use walk want wash
 verbs      watch weigh went win won work write wrote yield
+modals     will would should must can could
+alters     add subtract multiply divide halve exceed surpass lack miss omit differ
+alters     more fewer less times than
 particles  another additional extra him her them me us up out away back
 """
 _ROLES: dict[str, frozenset[str]] = {}
@@ -192,11 +195,21 @@ def label_size(words: Sequence[str], *, one: bool = False) -> int:
     return size
 
 
-def states_a_number(text: str) -> bool:
-    """Whether the words before a number in a sentence state it: they end in a known verb."""
+def states_a_number(text: str, *, emphasised: bool = False) -> bool:
+    """Whether the words before a number in a sentence state it: they end in a known verb.
+
+    emphasised: the number is what the sentence has in bold, so an unknown word states it too, where
+        it must be a verb by its ending or after `will` and the like
+    """
     words = words_of(text)
-    while words and not (has(words[-1], "states", "heads") or _is_verb(words[-1])):
+    while words and not (
+        has(words[-1], "states", "heads") or any(has(stem, "verbs") for stem in _stems(words[-1]))
+    ):
         word = words.pop()
+        if emphasised and words and not is_known(word):
+            inflected = len(word) > 4 and word.endswith(("s", "ed")) and not word.endswith("ss")
+            after_modal = has(words[-1], "modals") and not word.endswith("ly")
+            return (inflected and not has(words[-1], "opens")) or after_modal
         if word == "of" or (word == "at" and words):
             return bool(words) and has(words[-1], "measures", "states")
         if not has(word, "leads", "particles") or (has(word, "particles") and not words):
@@ -204,6 +217,15 @@ def states_a_number(text: str) -> bool:
     return True
 
 
-def _is_verb(word: str) -> bool:
-    stems = [word.removesuffix(end) for end in ("", "s", "es", "ed", "d", "ing")]
-    return any(has(stem, "verbs") or has(stem + "e", "verbs") for stem in stems)
+def may_change(text: str) -> bool:
+    """Whether a word of the text, in any inflection, may deny or change a number."""
+    roles = ("denies", "divides", "computes", "alters")
+    return any(has(stem, *roles) for word in words_of(text) for stem in _stems(word))
+
+
+def _stems(word: str) -> list[str]:
+    """The word, and what it may be inflected from: `measur` and `measure` for `measured`."""
+    ends = ("", "s", "es", "ed", "d", "ing")
+    stems = [word.removesuffix(end) for end in ends if word.endswith(end)]
+    stems += [stem[:-1] + "y" for stem in stems if stem.endswith("i")]
+    return [*stems, *(stem + "e" for stem in stems)]

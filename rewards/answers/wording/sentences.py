@@ -8,6 +8,7 @@ from rewards.answers.wording.roles import (
     Unread,
     has,
     label_size,
+    may_change,
     refuse,
     states_a_number,
     words_of,
@@ -23,6 +24,8 @@ _ABBREVIATED = re.compile(r"(?:^|[\s\d])(?:[ap]\.?m|\(?[A-J]\)?|sq|approx)$", re
 _MATH = r"\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\$[^$\n]+\$(?!\d)"
 _FENCED = re.compile(_MATH, re.DOTALL)
 _MARKUP = re.compile(r"\*\*|__|`+|(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)")
+_BOLD = re.compile(r"\*\*(.+?)\*\*")
+_QUANTITY = re.compile(r"[\s$\\(\[-]*[\d.]")
 _PLACE = re.compile(
     r",?\s+(?:attained|achieved|reached|occurring|when|which occurs|obtained)\b[^.!?,\n]*$",
     re.IGNORECASE,
@@ -104,15 +107,21 @@ def stated(text: str) -> str:
 
 def _statement(sentence: str) -> str:
     """The last number or formula of a sentence that it states, with the words after it."""
+    bold = _BOLD.findall(sentence)
     sentence = unmarked(sentence)
     runs = _runs(sentence)
+    # a number that the sentence alone has in bold, with no word that makes another one of it
+    emphasised = len(bold) == len(runs) == 1 and _QUANTITY.match(bold[0]) is not None
+    emphasised = emphasised and not may_change(sentence)
     for place in range(len(runs) - 1, -1, -1):
         low, high = runs[place]
         value = _LEADING.sub("", sentence[low:high])
         signs = sentence[low : high - len(value)]
         before = sentence[runs[place - 1][1] if place else 0 : low]
         result = "=" in sentence[low:high] or ":" in signs
-        if not result and (place < len(runs) - 1 or not states_a_number(before)):
+        if not result and (
+            place < len(runs) - 1 or not states_a_number(before, emphasised=emphasised)
+        ):
             continue
         if not _FENCED.search(value):
             value = value.rpartition("=")[2].strip() or value

@@ -17,6 +17,8 @@ from rewards.answers.wording.sentences import clause, stated
         ("The solutions are $x=-2$ and $x=5$.", "$x=-2$ and $x=5$"),
         ("So the minimum is $-4$, attained at $x = 2$.", "-4"),
         ("Total: 260 sheep", "260 sheep"),
+        ("The rope spans **9 feet**.", "9 feet"),
+        ("The lamp will burn **9** hours.", "9 hours"),
     ],
 )
 def test_the_number_that_is_stated(text: str, said: str) -> None:
@@ -34,7 +36,13 @@ def test_a_sentence_that_denies_or_leaves_open_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["See page 5.", "She has nearly 5.", "Pick multiples of 5.", "no number", "5 times 7"],
+    ["See page 5.", "She has nearly 5.", "Pick multiples of 5.", "no number", "5 times 7"]
+    + [
+        "The rope spans 9 feet.",
+        "It exceeds **9**.",
+        "It spans **9** times that.",
+        "Nearly **9**.",
+    ],
 )
 def test_a_number_beside_unknown_words_is_not_stated(text: str) -> None:
     with pytest.raises(Unread):
