@@ -266,20 +266,16 @@ def _phrase(text: str) -> tuple[str, ...] | None:
     rest = clause(text[end : end + _MOST])
     if not rest:
         return ()
-    _check_not_taken_back(text[end : end + _MOST], rest)
-    return (rest, *_stated(rest if re.search(r"\d|\$|\\", rest) else text[end:]))
-
-
-def _check_not_taken_back(text: str, said: str) -> None:
-    """Refuse an answer that the next words put in doubt or replace: `5. Or 6.`"""
-    after = text.partition(said)[2].partition("\n")[0]
+    # refused where the next words put the answer in doubt or replace it: `5. Or 6.`
+    after = text[end : end + _MOST].partition(rest)[2].partition("\n")[0]
     words, numbers = words_of(after), _NUMBER.findall(after)
-    other = bool(numbers) and numbers[-1] not in said
+    other = bool(numbers) and numbers[-1] not in rest
     again = bool(words) and words[0] != "not" and has(words[0], "denies", "divides")
     if after[:1] == "?" or (again and (other or words[0] in ("no", "wait", "or"))):
         raise Refused(f"{after[:40]!r} takes the answer back")
     if other and re.match(r"\s*;\s*\d", after):
         raise Refused(f"{after[:40]!r} gives another answer")
+    return (rest, *_stated(rest if re.search(r"\d|\$|\\", rest) else text[end:]))
 
 
 def _stated(text: str) -> tuple[str, ...]:

@@ -114,18 +114,11 @@ _ROOT = re.compile(
 )
 _OVERLINED = re.compile("((?:\\d\u0305)+)")
 _DOTTED = re.compile("(\\d)\u0307")
-
-
-def _signs() -> dict[str, str]:
-    signs = dict.fromkeys(_NOTHING, "") | dict.fromkeys(_SPACES, " ")
-    for line in _TABLE.strip().split("\n"):
-        latex, *points = line.split()
-        spaced = latex if latex[-1] == "}" or latex[0] not in "\\^" else latex + " "
-        signs |= dict.fromkeys([chr(int(point, 16)) for point in points], spaced)
-    return signs
-
-
-_SIGNS = _signs()
+_SIGNS = dict.fromkeys(_NOTHING, "") | dict.fromkeys(_SPACES, " ")
+for _line in _TABLE.strip().split("\n"):
+    _latex, *_points = _line.split()
+    _spaced = _latex if _latex[-1] == "}" or _latex[0] not in "\\^" else _latex + " "
+    _SIGNS |= dict.fromkeys([chr(int(point, 16)) for point in _points], _spaced)
 
 
 def to_latex(text: str) -> str:

@@ -53,24 +53,6 @@ def same(gold: Form, answer: Form) -> bool:
         return _groups(gold, answer) or _same_region(gold, answer)
     if isinstance(gold, Relation) and isinstance(answer, Relation):
         return _relations(gold, answer) or _same_region(gold, answer)
-    return _mixed(gold, answer)
-
-
-def _unwrapped(form: Form) -> Form:
-    """A list or set of one thing is that thing."""
-    if isinstance(form, MathGroup) and form.kind == "set" and 1 < len(form.items) <= _FEW:
-        form = MathGroup("set", tuple(_distinct(list(form.items))))
-    while isinstance(form, MathGroup) and len(form.items) == 1 and form.kind in ("list", "set"):
-        if form.items[0] == MathGroup("set", ()):
-            break
-        form = form.items[0]
-    if isinstance(form, Named) and isinstance(form.value, MathGroup) and len(form.value.items) > 1:
-        named = tuple(Named(form.name, item) for item in form.value.items)
-        return form if form.value.kind == "tuple" else MathGroup("list", named)
-    return form
-
-
-def _mixed(gold: Form, answer: Form) -> bool:
     if isinstance(gold, Scalar) and isinstance(answer, MathGroup) and answer.joined != ",":
         return answer.kind == "list" and all(same(gold, item) for item in answer.items)
     if isinstance(gold, Scalar) and isinstance(answer, Relation) and answer.op == "=":
@@ -100,6 +82,20 @@ def _mixed(gold: Form, answer: Form) -> bool:
     return _same_region(gold, answer) or same_matrices(gold, answer)
 
 
+def _unwrapped(form: Form) -> Form:
+    """A list or set of one thing is that thing."""
+    if isinstance(form, MathGroup) and form.kind == "set" and 1 < len(form.items) <= _FEW:
+        form = MathGroup("set", tuple(_distinct(list(form.items))))
+    while isinstance(form, MathGroup) and len(form.items) == 1 and form.kind in ("list", "set"):
+        if form.items[0] == MathGroup("set", ()):
+            break
+        form = form.items[0]
+    if isinstance(form, Named) and isinstance(form.value, MathGroup) and len(form.value.items) > 1:
+        named = tuple(Named(form.name, item) for item in form.value.items)
+        return form if form.value.kind == "tuple" else MathGroup("list", named)
+    return form
+
+
 def _from_chain(gold: Form, answer: Chain) -> bool:
     """`2 + 3 = 5`: exact steps must hold; the gold is the last exact value, or the rounded one."""
     exact = [answer.values[0]]
@@ -120,9 +116,16 @@ def _from_chain(gold: Form, answer: Chain) -> bool:
 
 def _named(gold: Form, answer: Form) -> bool:
     if isinstance(gold, Named) and isinstance(answer, Named):
-        if _clash(gold.name, answer.name):
+        # two different variables, or functions of different names
+        plain = [name for name in (gold.name, answer.name) if name and len(name.split()[0]) <= 6]
+        heads, applied = {name.split()[0] for name in plain}, {"(" in name for name in plain}
+        if len(heads) == 2 and len(applied) == 1:
             return _relations_of(gold, answer)
-        value = _same_argument(gold.name, answer)
+        # the answer's value with `f(n)`'s argument called as in the gold's `f(x)`
+        ours, theirs = (n.replace("(", " ").split() for n in (gold.name, answer.name))
+        value = answer.value
+        if len(ours) == len(theirs) == 2 and ours[1] != theirs[1] and isinstance(value, Scalar):
+            value = Scalar(value.value.subs(Symbol(theirs[1]), Symbol(ours[1])), value.unit)
         return same(gold.value, value) or _relations_of(gold, answer)
     if isinstance(answer, Named):
         if isinstance(gold, Relation):
@@ -140,25 +143,6 @@ def _named(gold: Form, answer: Form) -> bool:
         # `y = 2x + 3`: the equation is the answer, its right side is not
         return not curve and same(gold.value, answer)
     return same(gold.value, answer)
-
-
-def _same_argument(name: str, answer: Named) -> Form:
-    """The answer's value with `f(n)`'s argument called as in the gold's `f(x)`."""
-    ours, theirs = (n.replace("(", " ").split() for n in (name, answer.name))
-    value = answer.value
-    if len(ours) == len(theirs) == 2 and ours[1] != theirs[1] and isinstance(value, Scalar):
-        return Scalar(value.value.subs(Symbol(theirs[1]), Symbol(ours[1])), value.unit)
-    return value
-
-
-def _clash(first: str, second: str) -> bool:
-    """Two different variables, or functions of different names."""
-    plain = [name for name in (first, second) if name and len(name.split()[0]) <= 6]
-    if len(plain) < 2 or first == second:
-        return False
-    heads = [name.split()[0] for name in plain]
-    applied = ["(" in name for name in plain]
-    return heads[0] != heads[1] and applied[0] == applied[1]
 
 
 def _relations_of(gold: Form, answer: Form) -> bool:

@@ -13,7 +13,20 @@ _RADIANS = (("radian", 1),)
 
 def same_quantity(gold: Scalar, answer: Scalar) -> bool:
     if gold.percent or answer.percent:
-        return _percents(gold, answer)
+        if gold.percent and answer.percent:
+            return equal_value(gold.value, answer.value)
+        if any(form.unit and not form.unit.counts_things for form in (gold, answer)):
+            return False
+        if equal_value(
+            *(
+                (gold.value / 100, answer.value)
+                if gold.percent
+                else (gold.value, answer.value / 100)
+            )
+        ):
+            return True
+        above_one = gold.value.is_Rational and abs(gold.value) > 1
+        return (gold.percent or above_one) and equal_value(gold.value, answer.value)
     left, right = gold.unit, answer.unit
     if left and right and {left.dimensions, right.dimensions} == {_DEGREES, _RADIANS}:
         return equal_value(*_radians(gold, answer))
@@ -39,31 +52,14 @@ def _radians(gold: Scalar, answer: Scalar) -> tuple[Expr, Expr]:
     return degrees.value * pi / 180, bare.value
 
 
-def _percents(gold: Scalar, answer: Scalar) -> bool:
-    if gold.percent and answer.percent:
-        return equal_value(gold.value, answer.value)
-    if any(form.unit and not form.unit.counts_things for form in (gold, answer)):
-        return False
-    if gold.percent:
-        return equal_value(gold.value, answer.value) or equal_value(gold.value / 100, answer.value)
-    if equal_value(gold.value, answer.value / 100):
-        return True
-    above_one = gold.value.is_Rational and abs(gold.value) > 1
-    return above_one and equal_value(gold.value, answer.value)
-
-
 def equal_value(gold: Expr, answer: Expr) -> bool:
     if evaluate.equal(gold, answer):
         return True
-    return any(evaluate.equal(gold, renamed) for renamed in _renamings(gold, answer))
-
-
-def _renamings(gold: Expr, answer: Expr) -> list[Expr]:
-    """The answer with its integer parameter or constant of integration called as in the gold."""
+    # the answer with its integer parameter or constant of integration called as in the gold
     only_gold = gold.free_symbols - answer.free_symbols
     only_answer = answer.free_symbols - gold.free_symbols
     if len(only_gold) != 1 or len(only_answer) != 1:
-        return []
+        return False
     (theirs,), (ours,) = only_answer, only_gold
     for letters in (_PARAMETERS, _CONSTANTS):
         if (
@@ -71,5 +67,6 @@ def _renamings(gold: Expr, answer: Expr) -> list[Expr]:
             and theirs.name in letters
             and gold.has(pi) | (letters is _CONSTANTS)
         ):
-            return [answer.subs(theirs, ours), answer.subs(theirs, -ours)]
-    return []
+            renamed = (answer.subs(theirs, ours), answer.subs(theirs, -ours))
+            return any(evaluate.equal(gold, other) for other in renamed)
+    return False

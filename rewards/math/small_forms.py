@@ -36,16 +36,12 @@ def _rows(form: Form) -> list[list[Expr]] | None:
     if isinstance(form, MathGroup) and form.kind == "tuple" and form.opening == "(":
         entries = [item.value for item in form.items if isinstance(item, Scalar)]
         return [entries] if len(entries) == len(form.items) else None
-    if isinstance(form, Scalar) and form.unit is None:
-        return _unit_vectors(form.value)
-    return None
-
-
-def _unit_vectors(value: Expr) -> list[list[Expr]] | None:
-    """`3i - 2j + k` as a row; two entries without a k. None for fewer than two terms."""
+    if not isinstance(form, Scalar) or form.unit is not None:
+        return None
+    # `3i - 2j + k` as a row; two entries without a k; None for fewer than two terms
     i, j, k = (Symbol(name) for name in "ijk")
     hats = {Symbol(f"hat({name})"): Symbol(name[0]) for name in ("i", "j", "k")}
-    value = value.xreplace({I: i, **hats}).expand()
+    value = form.value.xreplace({I: i, **hats}).expand()
     found = [value.coeff(letter) for letter in (i, j, k)]
     if sum(f != 0 for f in found) < 2 or any(f.has(i, j, k) for f in found):
         return None

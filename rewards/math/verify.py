@@ -53,7 +53,15 @@ def judge(gold: str, response: str, where: Where, marker: str) -> dict[str, JSON
         unread = all(_has_words(form) for form in given) and not in_words
         if unread and not math_verify.is_heavy(candidate):
             continue
-        correct, why = _compare(wanted, given, target, candidate)
+        equal = (left for left in wanted for right in given if compare.same(left, right))
+        alike = next(equal, None)
+        if alike is not None:
+            why = f"equal as {type(alike).__name__.removeprefix('Math').lower()}"
+            return {"correct": True, "answer": answer, "reason": f"{found.place}: {why}"}
+        unread = any(isinstance(form, Unknown) for form in (*wanted[:1], *given[:1]))
+        by_library = unread and math_verify.is_heavy(target + candidate)
+        correct = by_library and math_verify.same(target, candidate)
+        why = "equal by math-verify" if correct else "differs"
         return {"correct": correct, "answer": answer, "reason": f"{found.place}: {why}"}
     return {"correct": False, "answer": found.answer, "reason": f"{found.place}: not understood"}
 
@@ -63,18 +71,6 @@ def _has_words(form: Form) -> bool:
     if isinstance(form, MathGroup):
         return any(_has_words(item) for item in form.items)
     return isinstance(form, Unknown | Words)
-
-
-def _compare(wanted: list[Form], given: list[Form], gold: str, answer: str) -> tuple[bool, str]:
-    for left in wanted:
-        for right in given:
-            if compare.same(left, right):
-                kind = type(left).__name__.removeprefix("Math").lower()
-                return True, f"equal as {kind}"
-    unread = [f for f in (*wanted[:1], *given[:1]) if isinstance(f, Unknown)]
-    if unread and math_verify.is_heavy(gold + answer) and math_verify.same(gold, answer):
-        return True, "equal by math-verify"
-    return False, "differs"
 
 
 def gold_text(gold: str) -> str:

@@ -1,5 +1,6 @@
 """The answer must be the letter of the right option."""
 
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -33,14 +34,10 @@ async def choice(
         return Verdict.missing(f"the gold answer {problem.answer[:80]!r} is not a letter A to J")
     found = final_answer(response, where, marker)
     for candidate in found.candidates:
-        letter = chosen(candidate) or _alone(candidate)
+        alone = candidate.strip(" .*$`\n").upper()
+        letter = chosen(candidate) or (alone if re.fullmatch("[A-J]", alone) else "")
         if letter:
             reason = f"{found.place}: {letter}, expected {gold}"
             return Verdict.binary(letter == gold, reason=reason, answer=letter)
     reason = f"{found.place}: not one letter" if found.candidates else "no answer found"
     return Verdict.binary(False, reason=reason, answer=found.answer)
-
-
-def _alone(candidate: str) -> str:
-    letter = candidate.strip(" .*$`\n").upper()
-    return letter if len(letter) == 1 and "A" <= letter <= "J" else ""

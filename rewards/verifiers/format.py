@@ -1,7 +1,7 @@
 """The response must have the required form; whether the answer is right is not its business."""
 
 import re
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 from pydantic import Field
 
@@ -20,13 +20,9 @@ def _asks_for_something(*, pattern: str, tags: tuple[str, ...], boxed: bool) -> 
     try:
         re.compile(pattern)
     except re.error as error:
-        _refuse(pattern, error)
-
-
-def _refuse(pattern: str, error: re.error) -> NoReturn:
-    raise RecipeError.of(
-        f"{pattern!r} is not a regular expression: {error}", path="pattern", fix="correct it"
-    ) from None
+        raise RecipeError.of(
+            f"{pattern!r} is not a regular expression: {error}", path="pattern", fix="correct it"
+        ) from None
 
 
 @verifier.register(validate=_asks_for_something)

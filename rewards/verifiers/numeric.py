@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rewards.answers.extract import Extraction, Where, final_answer
+from rewards.answers.extract import Where, final_answer
 from rewards.answers.normalize import Number, number, unstyled
 from rewards.answers.unicode_math import to_latex
 from rewards.answers.wording.roles import Refused, Unread, check_introduction
@@ -53,25 +53,28 @@ async def numeric(
     except (Unread, Refused):
         return Verdict.missing(f"the gold answer {problem.answer[:80]!r} is not a number")
     found = final_answer(response, where, marker)
-    candidate, value = _first_number(found)
-    if value is None:
-        reason = f"{found.place}: not one number" if found.candidates else "no answer found"
-        return Verdict.binary(False, reason=reason, answer=found.answer)
-    allowed = max(Fraction(abs_tol), Fraction(rel_tol) * abs(gold.value))
-    correct = any(abs(value - wanted) <= allowed for value, wanted in _pairs(gold, value))
-    reason = f"{found.place}: {'equal' if correct else 'differs'}"
-    return Verdict.binary(correct, reason=reason, answer=candidate)
-
-
-def _first_number(found: Extraction) -> tuple[str, Number | None]:
+    candidate, value = "", None
     for candidate in found.candidates:
         try:
-            return candidate, _read(candidate)
+            value = _read(candidate)
+            break
         except Unread:
             continue
         except Refused:
             break
-    return "", None
+    if value is None:
+        reason = f"{found.place}: not one number" if found.candidates else "no answer found"
+        return Verdict.binary(False, reason=reason, answer=found.answer)
+    allowed = max(Fraction(abs_tol), Fraction(rel_tol) * abs(gold.value))
+    # compared as they are, and by the number before a percent sign that one side lacks
+    pairs = [(value.value, gold.value)]
+    if gold.percent and not value.percent:
+        pairs.append((value.value, gold.value * 100))
+    elif value.percent and not gold.percent and abs(gold.value) > 1:
+        pairs.append((value.value * 100, gold.value))
+    correct = any(abs(given - wanted) <= allowed for given, wanted in pairs)
+    reason = f"{found.place}: {'equal' if correct else 'differs'}"
+    return Verdict.binary(correct, reason=reason, answer=candidate)
 
 
 def _read(text: str) -> Number:
@@ -88,13 +91,3 @@ def _read(text: str) -> Number:
     if match["after"]:
         read_unit(re.findall(r"[A-Za-z'-]+|/", match["after"]), one=value.value == 1)
     return value
-
-
-def _pairs(gold: Number, value: Number) -> list[tuple[Fraction, Fraction]]:
-    """Values to compare: as they are, and by the number before a percent sign one side lacks."""
-    pairs = [(value.value, gold.value)]
-    if gold.percent and not value.percent:
-        pairs.append((value.value, gold.value * 100))
-    elif value.percent and not gold.percent and abs(gold.value) > 1:
-        pairs.append((value.value * 100, gold.value))
-    return pairs

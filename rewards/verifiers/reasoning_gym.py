@@ -42,7 +42,14 @@ async def reasoning_gym(
     task, entry = problem.columns.get("reasoning_gym_task"), problem.columns.get("entry")
     if not isinstance(task, str) or entry is None:
         return Verdict.missing("the columns reasoning_gym_task and entry are not there")
-    answer = _answer(response, where)
+    if where == "anywhere":
+        answer = extract(response).answer
+    elif where == "boxed":
+        answer = extract(response, ("boxed",)).answer
+    else:
+        tagged = extract(response, ("tag",))
+        in_tags = where == "tag" or (where == "tag_or_whole" and tagged.place == "tag")
+        answer = tagged.answer if in_tags else after_reasoning(response).strip()
     if not answer:
         return Verdict.binary(False, reason=f"{where}: no answer found")
     outcome = await shared().call(
@@ -56,14 +63,3 @@ async def reasoning_gym(
         return Verdict.missing(f"reasoning_gym: {task} scored {score}, not in [0, 1]")
     reason = f"{task} scored {score:g}"
     return Verdict.scored(score, correct=score >= threshold, reason=reason, answer=answer[:2000])
-
-
-def _answer(response: str, where: str) -> str:
-    if where == "anywhere":
-        return extract(response).answer
-    if where == "boxed":
-        return extract(response, ("boxed",)).answer
-    tagged = extract(response, ("tag",)) if where != "whole" else None
-    if where == "tag" or (tagged is not None and tagged.place == "tag"):
-        return tagged.answer if tagged is not None else ""
-    return after_reasoning(response).strip()

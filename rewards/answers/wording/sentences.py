@@ -109,7 +109,13 @@ def _statement(sentence: str) -> str:
     """The last number or formula of a sentence that it states, with the words after it."""
     bold = _BOLD.findall(sentence)
     sentence = unmarked(sentence)
-    runs = _runs(sentence)
+    # stretches of formulas, numbers, signs and the words that join them, one number at least
+    runs = []
+    for match in _RUN.finditer(sentence):
+        text = _TRAILING.sub("", match[0])
+        formula = _FENCED.search(text) and not _LETTER.fullmatch(text)
+        if formula or (re.search(r"\d", text) and not _ENUMERATOR.fullmatch(text)):
+            runs.append((match.start(), match.start() + len(text)))
     # a number that the sentence alone has in bold, with no word that makes another one of it
     emphasised = len(bold) == len(runs) == 1 and _QUANTITY.match(bold[0]) is not None
     emphasised = emphasised and not may_change(sentence)
@@ -152,14 +158,3 @@ def _label(after: str, *, more: bool, money: bool) -> str:
         return clause_after.rstrip(" .!\"'")
     named = list(WORD.finditer(clause_after))[size - 1]
     return clause_after[: named.end()]
-
-
-def _runs(sentence: str) -> list[tuple[int, int]]:
-    """Stretches of formulas, numbers, signs and the words that join them, one number at least."""
-    runs = []
-    for match in _RUN.finditer(sentence):
-        text = _TRAILING.sub("", match[0])
-        formula = _FENCED.search(text) and not _LETTER.fullmatch(text)
-        if formula or (re.search(r"\d", text) and not _ENUMERATOR.fullmatch(text)):
-            runs.append((match.start(), match.start() + len(text)))
-    return runs

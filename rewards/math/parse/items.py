@@ -74,17 +74,13 @@ def words(tokens: list[MathToken]) -> Form | None:
     number = number_words.number_from_words(text)
     if number is not None:
         return Scalar(Rational(number.numerator, number.denominator))
-    return _counted(text.split()) or Words(text)
-
-
-def _counted(parts: list[str]) -> Scalar | None:
-    """`seven dollars`: a number in words, then a unit."""
-    for cut in range(len(parts) - 1, 0, -1):
+    parts = text.split()
+    for cut in range(len(parts) - 1, 0, -1):  # `seven dollars`: a number in words, then a unit
         number = number_words.number_from_words(" ".join(parts[:cut]))
         if number is not None:
             unit = units.read_unit(parts[cut:], one=number == 1)
             return Scalar(Rational(number.numerator, number.denominator), unit)
-    return None
+    return Words(text)
 
 
 def numeral(text: str) -> Numeral | None:
@@ -147,7 +143,20 @@ def matrix(tokens: list[MathToken]) -> Form | None:
         raise Unread("several environments")
     environment = tokens[begins[0]].text
     before, after = tokens[: begins[0]], tokens[ends[0] + 1 :]
-    rows = _rows(tokens[begins[0] + 1 : ends[0]])
+    lines: list[list[list[MathToken]]] = [[[]]]
+    for token in tokens[begins[0] + 1 : ends[0]]:
+        if token.kind == "row":
+            lines.append([[]])
+        elif token.kind == "amp":
+            lines[-1].append([])
+        else:
+            lines[-1][-1].append(token)
+    lines = [line for line in lines if any(line)]
+    if not lines or len({len(line) for line in lines}) != 1:
+        raise Unread("a matrix with ragged rows")
+    if len(lines) > _MATRIX_MOST or len(lines[0]) > _MATRIX_MOST:
+        raise Unread("a huge matrix")
+    rows = [[scalar.parse(cell).value for cell in line] for line in lines]
     if before and after and before[-1].kind in ("open", "bar"):
         if before[-1].kind == "bar":
             environment = "vmatrix"
@@ -167,23 +176,6 @@ def matrix(tokens: list[MathToken]) -> Form | None:
     if environment not in _ENVIRONMENTS:
         raise Unread(f"environment {environment!r}")
     return Matrix(tuple(tuple(factor * entry for entry in row) for row in rows))
-
-
-def _rows(tokens: list[MathToken]) -> list[list[Expr]]:
-    lines: list[list[list[MathToken]]] = [[[]]]
-    for token in tokens:
-        if token.kind == "row":
-            lines.append([[]])
-        elif token.kind == "amp":
-            lines[-1].append([])
-        else:
-            lines[-1][-1].append(token)
-    lines = [line for line in lines if any(line)]
-    if not lines or len({len(line) for line in lines}) != 1:
-        raise Unread("a matrix with ragged rows")
-    if len(lines) > _MATRIX_MOST or len(lines[0]) > _MATRIX_MOST:
-        raise Unread("a huge matrix")
-    return [[scalar.parse(cell).value for cell in line] for line in lines]
 
 
 def quantity(tokens: list[MathToken]) -> Scalar:

@@ -6,6 +6,7 @@ the rest   `items`: quantities, matrices, ratios, times, words
 """
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 
 from sympy import Integer, Symbol
@@ -98,10 +99,22 @@ def read(tokens: list[MathToken]) -> Form:
     if time is not None:
         return time
     if tokens[0].kind == "begin" and tokens[0].text in _SYSTEMS:
-        tokens = _system(tokens)
+        # the rows of `\begin{cases} x = 1 \\ y = 2 \end{cases}` as a list
+        if [t.kind for t in tokens if t.kind in ("begin", "end")] != ["begin", "end"]:
+            raise Unread("a system inside something else")
+        inner = [t for t in tokens[1:-1] if t.kind != "amp"]
+        tokens = trimmed(
+            [replace(t, kind="sep", text=",") if t.kind == "row" else t for t in inner]
+        )
     except_ = next((p for p, t in enumerate(tokens) if t.text in ("except", "excluding")), 0)
     if except_ and tokens[except_].kind == "word" and tokens[except_ + 1 :]:
-        return _excepted(tokens[:except_], tokens[except_ + 1 :])
+        left_out = read(tokens[except_ + 1 :])  # `all real numbers except -3`
+        points = left_out if isinstance(left_out, MathGroup) else MathGroup("set", (left_out,))
+        outside = regions.of(MathGroup("set", points.items))
+        region = regions.combine(regions.of(read(tokens[:except_])), "minus", outside)
+        if region is None:
+            raise Unread("except what")
+        return region
     plain_words = items.words(tokens)
     if isinstance(plain_words, Field | MathGroup | Scalar):
         return plain_words
@@ -113,32 +126,17 @@ def read(tokens: list[MathToken]) -> Form:
     return plain_words or _one(tokens)
 
 
-def _system(tokens: list[MathToken]) -> list[MathToken]:
-    """The rows of `\\begin{cases} x = 1 \\\\ y = 2 \\end{cases}` as a list."""
-    if [t.kind for t in tokens if t.kind in ("begin", "end")] != ["begin", "end"]:
-        raise Unread("a system inside something else")
-    inner = [t for t in tokens[1:-1] if t.kind != "amp"]
-    return trimmed([replace(t, kind="sep", text=",") if t.kind == "row" else t for t in inner])
-
-
-def _excepted(whole: list[MathToken], left_out: list[MathToken]) -> Form:
-    """`all real numbers except -3`."""
-    inner = read(left_out)
-    points = inner if isinstance(inner, MathGroup) else MathGroup("set", (inner,))
-    outside = regions.of(MathGroup("set", points.items))
-    region = regions.combine(regions.of(read(whole)), "minus", outside)
-    if region is None:
-        raise Unread("except what")
-    return region
-
-
 def _one(tokens: list[MathToken]) -> Form:
     tokens = without_condition(tokens)
     if not tokens:
         raise Unread("a condition alone")
     if not items.starts_quantity(tokens):
         tokens = without_leading_words(tokens)
-    tokens = _upright(tokens)
+    # `(3, 4)^T` without the sign: a vector is compared by its entries
+    texts = [t.text for t in tokens if t.text != "{"]
+    transposed = texts[-2:] in (["^", "T"], ["^", "top"])
+    if transposed and texts[-3:-2] == ["("] and "," in texts and tokens[0].kind == "open":
+        tokens = tokens[: max(place for place, token in enumerate(tokens) if token.text == "^")]
     in_set = tokens[0].text == tokens[-1].text == "set"
     if any(t.kind == "op" and t.text in ("pm", "mp") for t in tokens) and not in_set:
         return _both_signs(tokens)
@@ -146,36 +144,20 @@ def _one(tokens: list[MathToken]) -> Form:
     if any(t.kind in ("rel", "in") for t in depth_zero):
         return related(tokens, read)
     colon = split(tokens, lambda t: t.text == ":" or (t.kind == "word" and t.text in _AGAINST))
-    if len(colon) > 1 and all(colon) and (form := _ratio(colon)) is not None:
-        return form
+    if len(colon) > 1 and all(colon):
+        if colon[0][-1].text == "out":
+            colon[0] = colon[0][:-1]
+        with suppress(Unread):  # `24 ways to choose` is not a ratio
+            return items.ratio(colon)
     if any(t.kind == "setop" for t in depth_zero):
         return _combined(tokens)
     if any(t.kind == "begin" for t in tokens):
         form = items.matrix(tokens)
         if form is not None:
             return form
-    return _bracketed(tokens) or _simple(tokens)
-
-
-def _upright(tokens: list[MathToken]) -> list[MathToken]:
-    """`(3, 4)^T` without the sign: a vector is compared by its entries."""
-    texts = [t.text for t in tokens if t.text != "{"]
-    if texts[-2:] in (["^", "T"], ["^", "top"]) and texts[-3:-2] == ["("] and "," in texts:
-        last = max(place for place, token in enumerate(tokens) if token.text == "^")
-        return tokens[:last] if tokens[0].kind == "open" else tokens
-    return tokens
-
-
-def _ratio(parts: list[list[MathToken]]) -> Form | None:
-    if parts[0][-1].text == "out":
-        parts = [parts[0][:-1], *parts[1:]]
-    try:
-        return items.ratio(parts)
-    except Unread:  # `24 ways to choose`
-        return None
-
-
-def _simple(tokens: list[MathToken]) -> Form:
+    bracketed = _bracketed(tokens)
+    if bracketed is not None:
+        return bracketed
     if len(tokens) == 1 and tokens[0].kind == "field":
         return Field(tokens[0].text)
     if len(tokens) == 1 and tokens[0].kind == "empty":
@@ -256,7 +238,26 @@ def _bracketed(tokens: list[MathToken]) -> Form | None:
         return None
     opening, closing, inner = tokens[0].text, tokens[-1].text, tokens[1:-1]
     if opening == "set":
-        return _set(inner)
+        if not inner:
+            return MathGroup("set", ())
+        builder = split(inner, lambda t: t.kind == "bar" or t.text == ":")
+        if len(builder) == 2 and all(builder):
+            condition = read(builder[1])
+            region = regions.of(condition)
+            if region is not None:
+                return region
+            roots = regions.roots(condition)
+            if roots is not None:
+                return roots
+            return Named(spelling(builder[0]), condition)
+        members: list[Form] = []
+        for part in split(inner, is_separator):
+            form = read(part) if part else None
+            if isinstance(form, MathGroup) and form.kind == "list":
+                members.extend(form.items)
+            elif form is not None:
+                members.append(form)
+        return MathGroup("set", tuple(members))
     parts = split(inner, lambda t: t.kind == "sep" and t.text in (",", ";"))
     if len(parts) == 1 and opening != "<":
         if opening != closing:
@@ -267,30 +268,6 @@ def _bracketed(tokens: list[MathToken]) -> Form | None:
     closing = {"(": ")", "[": "]"}.get(closing, ")")
     forms = tuple(read(part) for part in parts)
     return MathGroup("tuple", forms, opening="(" if opening == "<" else opening, closing=closing)
-
-
-def _set(inner: list[MathToken]) -> Form:
-    if not inner:
-        return MathGroup("set", ())
-    builder = split(inner, lambda t: t.kind == "bar" or t.text == ":")
-    if len(builder) == 2 and all(builder):
-        condition = read(builder[1])
-        region = regions.of(condition)
-        if region is not None:
-            return region
-        roots = regions.roots(condition)
-        if roots is not None:
-            return roots
-        return Named(spelling(builder[0]), condition)
-    parts = split(inner, is_separator)
-    forms: list[Form] = []
-    for part in parts:
-        form = read(part) if part else None
-        if isinstance(form, MathGroup) and form.kind == "list":
-            forms.extend(form.items)
-        elif form is not None:
-            forms.append(form)
-    return MathGroup("set", tuple(forms))
 
 
 def _combined(tokens: list[MathToken]) -> Form:

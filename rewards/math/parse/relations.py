@@ -26,7 +26,15 @@ def related(tokens: list[MathToken], read: Reader) -> Form:
     if not all(parts):
         raise Unread("a relation with one side")
     if signs[0] in ("in", "notin"):
-        return _member(parts, signs, read)
+        if len(parts) != 2:
+            raise Unread("several memberships")
+        value = read(parts[1])
+        if signs[0] == "notin":
+            outside = regions.complement(regions.of(value))
+            if outside is None:
+                raise Unread("not in what")
+            value = outside
+        return Named(spelling(parts[0]), value)
     if set(signs) <= {"=", "~"}:
         return _equated(parts, signs, read)
     if "~" in signs or "in" in signs or "notin" in signs:
@@ -43,18 +51,6 @@ def related(tokens: list[MathToken], read: Reader) -> Form:
     relations = [Relation(sides[k], signs[k], sides[k + 1]) for k in range(len(signs))]
     region = regions.joined([regions.simple(r) or r for r in relations], "and")
     return region or MathGroup("list", tuple(relations), joined="and")
-
-
-def _member(parts: list[list[MathToken]], signs: list[str], read: Reader) -> Form:
-    if len(parts) != 2:
-        raise Unread("several memberships")
-    value = read(parts[1])
-    if signs[0] == "notin":
-        region = regions.complement(regions.of(value))
-        if region is None:
-            raise Unread("not in what")
-        value = region
-    return Named(spelling(parts[0]), value)
 
 
 def _equated(parts: list[list[MathToken]], signs: list[str], read: Reader) -> Form:

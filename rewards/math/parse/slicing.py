@@ -68,7 +68,13 @@ def trimmed(tokens: list[MathToken]) -> list[MathToken]:
     """Without TeX braces, or round brackets around one thing, that hold all of it."""
     while tokens and tokens[-1].kind == "sep" and tokens[-1].text in (",", ";"):
         tokens = tokens[:-1]
-    closes = _closing_places(tokens)
+    closes: dict[int, int] = {}
+    stack: list[int] = []
+    for place, token in enumerate(tokens):
+        if token.kind == "open":
+            stack.append(place)
+        elif token.kind == "close" and stack:
+            closes[stack.pop()] = place
     low, high = 0, len(tokens)
     while high - low > 2 and tokens[low].kind == "open" and closes.get(low) == high - 1:
         kinds = (tokens[low].text, tokens[high - 1].text)
@@ -77,17 +83,6 @@ def trimmed(tokens: list[MathToken]) -> list[MathToken]:
             break
         low, high = low + 1, high - 1
     return tokens[low:high]
-
-
-def _closing_places(tokens: list[MathToken]) -> dict[int, int]:
-    closes: dict[int, int] = {}
-    stack: list[int] = []
-    for place, token in enumerate(tokens):
-        if token.kind == "open":
-            stack.append(place)
-        elif token.kind == "close" and stack:
-            closes[stack.pop()] = place
-    return closes
 
 
 def straightened(tokens: list[MathToken]) -> list[MathToken]:

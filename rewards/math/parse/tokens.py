@@ -52,19 +52,14 @@ def merged(tokens: list[MathToken]) -> list[MathToken]:
             out[-1] = replace(out[-1], text=out[-1].text + "'")
             place += 1
         elif token.text == "_" and token.kind == "op" and out and out[-1].kind == "sym":
-            index, place = _index(tokens, place + 1)
+            start, place = place + 1, group_end(tokens, place + 1)
+            inside = tokens[start + 1 : place - 1] if place > start + 1 else tokens[start:place]
+            index = "".join(t.text for t in inside)
             out[-1] = replace(out[-1], text=f"{out[-1].text}_{index}")
         else:
             out.append(token)
             place += 1
     return out
-
-
-def _index(tokens: list[MathToken], place: int) -> tuple[str, int]:
-    """Text of a subscript, and the place after it."""
-    end = group_end(tokens, place)
-    inside = tokens[place + 1 : end - 1] if end > place + 1 else tokens[place:end]
-    return "".join(token.text for token in inside), end
 
 
 def group_end(tokens: list[MathToken], place: int) -> int:

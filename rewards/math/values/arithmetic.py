@@ -33,32 +33,24 @@ def settled(expr: Expr) -> Expr:
 def power(base: Expr, exponent: Expr) -> Expr:
     """base ** exponent; formal where the result would be too large."""
     if base.is_Rational and exponent.is_Rational:
-        return _rational_power(base, exponent)
+        if base == 0 or base == 1 or exponent == 0:
+            return Pow(base, exponent)
+        bits = max(abs(base.p).bit_length(), base.q.bit_length()) if base != -1 else 1
+        if bits * abs(exponent.p) // exponent.q > MOST_BITS and base != -1:
+            return _formal_power(base, exponent)
+        if base < 0 and exponent.q % 2 and exponent.q > 1:
+            magnitude = Pow(-base, exponent)  # the real root of a negative number
+            return -magnitude if exponent.p % 2 else magnitude
+        return Pow(base, exponent)
     if base.is_Rational and is_formal(exponent):
         return _formal_power(base, exponent)
     if base.is_Rational and exponent.is_number and exponent.is_real is not False:
-        size = abs(_roughly(exponent))
+        try:
+            size = abs(float(exponent.evalf(15)))
+        except (TypeError, OverflowError):
+            size = float("inf")
         if size > MOST_BITS:
             return _formal_power(base, exponent)
-    return Pow(base, exponent)
-
-
-def _roughly(number: Expr) -> float:
-    try:
-        return float(number.evalf(15))
-    except (TypeError, OverflowError):
-        return float("inf")
-
-
-def _rational_power(base: Expr, exponent: Expr) -> Expr:
-    if base == 0 or base == 1 or exponent == 0:
-        return Pow(base, exponent)
-    bits = max(abs(base.p).bit_length(), base.q.bit_length()) if base != -1 else 1
-    if bits * abs(exponent.p) // exponent.q > MOST_BITS and base != -1:
-        return _formal_power(base, exponent)
-    if base < 0 and exponent.q % 2 and exponent.q > 1:
-        magnitude = Pow(-base, exponent)  # the real root of a negative number
-        return -magnitude if exponent.p % 2 else magnitude
     return Pow(base, exponent)
 
 
@@ -72,24 +64,19 @@ def _formal_power(base: Expr, exponent: Expr) -> Expr:
         sign, base = Integer(-1) ** (exponent.p % 2), -base
     result = sign
     for number, direction in ((base.p, 1), (base.q, -1)):
-        for prime, times in _factors(number).items():
-            result *= Pow(Symbol(prime, positive=True), direction * times * exponent)
+        factors: dict[str, int] = {}  # names of prime factors and their powers
+        for prime in _SMALL_PRIMES:
+            if number % prime == 0:
+                times = int(sympy.multiplicity(prime, number))
+                factors[f"#{prime}"] = times
+                number //= prime**times
+        if 1 < number <= _MOST_BASE:
+            factors |= {f"#{prime}": times for prime, times in sympy.factorint(number).items()}
+        elif number > 1:
+            factors[f"#x{number:x}"] = 1  # what is left of a large number is one name
+        for name, times in factors.items():
+            result *= Pow(Symbol(name, positive=True), direction * times * exponent)
     return result
-
-
-def _factors(number: int) -> dict[str, int]:
-    """Names of prime factors and their powers; what is left of a large number is one name."""
-    factors: dict[str, int] = {}
-    for prime in _SMALL_PRIMES:
-        if number % prime == 0:
-            times = int(sympy.multiplicity(prime, number))
-            factors[f"#{prime}"] = times
-            number //= prime**times
-    if 1 < number <= _MOST_BASE:
-        factors |= {f"#{prime}": times for prime, times in sympy.factorint(number).items()}
-    elif number > 1:
-        factors[f"#x{number:x}"] = 1
-    return factors
 
 
 def factorial(argument: Expr) -> Expr:

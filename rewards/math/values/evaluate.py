@@ -53,7 +53,14 @@ def equal(left: Expr, right: Expr) -> bool:
     symbols = sorted({s.name for s in left.free_symbols | right.free_symbols})
     if not symbols:
         return _close(left, right, {})
-    return _agree(left, right, symbols)
+    agreed = 0
+    for point in _points(symbols, left, right):
+        if not _close(left, right, point):
+            return False
+        agreed += 1
+        if agreed >= _ENOUGH:
+            return True
+    return agreed >= 2
 
 
 def value_of(expr: Expr, digits: int = 30) -> Any:
@@ -101,35 +108,21 @@ def proportion(left: Expr, right: Expr) -> int:
     return int(mpmath.sign(mpmath.re(ratios[0])))
 
 
-def _agree(left: Expr, right: Expr, symbols: list[str]) -> bool:
-    agreed = 0
-    for point in _points(symbols, left, right):
-        if not _close(left, right, point):
-            return False
-        agreed += 1
-        if agreed >= _ENOUGH:
-            return True
-    return agreed >= 2
-
-
 def _points(symbols: list[str], left: Expr, right: Expr) -> Any:
     """Points at which both are defined; real values there unless an expression names i."""
     imaginary = left.has(sympy.I) or right.has(sympy.I)
     source = random.Random(20240229)
     for attempt in range(2 * _TRIES):
         point = {name: _coordinate(source, name, attempt) for name in symbols}
-        if _is_defined(point, left, right, imaginary):
+        with mp.workdps(30):
+            try:
+                values = [_Evaluator(point).value(side) for side in (left, right)]
+            except (NotNumeric, ZeroDivisionError, ValueError, OverflowError):
+                continue
+            tiny = mpmath.mpf(10) ** -20
+            defined = imaginary or all(abs(mpmath.im(v)) <= tiny * abs(v) for v in values)
+        if defined:
             yield point
-
-
-def _is_defined(point: Mapping[str, Any], left: Expr, right: Expr, imaginary: bool) -> bool:
-    with mp.workdps(30):
-        try:
-            values = [_Evaluator(point).value(side) for side in (left, right)]
-        except (NotNumeric, ZeroDivisionError, ValueError, OverflowError):
-            return False
-        tiny = mpmath.mpf(10) ** -20
-        return imaginary or all(abs(mpmath.im(v)) <= tiny * abs(v) for v in values)
 
 
 def _coordinate(source: random.Random, name: str, attempt: int) -> Any:
