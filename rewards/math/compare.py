@@ -201,28 +201,21 @@ def _same_region(gold: Form, answer: Form) -> bool:
 
 
 def _groups(gold: MathGroup, answer: MathGroup) -> bool:
-    if gold.kind == "list" or answer.kind == "list":
-        if "tuple" in (gold.kind, answer.kind):
-            return _tuple_and_list(gold, answer)
-        return _lists(gold, answer)
-    if gold.kind != answer.kind:
-        return False
-    if gold.kind == "tuple":
+    kinds = {gold.kind, answer.kind}
+    if kinds == {"tuple", "list"}:
+        bracketed = gold if gold.kind == "tuple" else answer
+        if len(bracketed.items) == 2 and (bracketed.opening, bracketed.closing) != ("(", ")"):
+            return False
+        for one, other in ((gold, answer), (answer, gold)):
+            if one.kind == "list" and (named := _assignments(one)):
+                return _in_order([named[name] for name in sorted(named)], other.items)
+        return _in_order(gold.items, answer.items)
+    if kinds == {"tuple"}:
         brackets = (gold.opening, gold.closing) == (answer.opening, answer.closing)
         if len(gold.items) == 2 and not brackets:
             return False
         return _in_order(gold.items, answer.items)
-    return _lists(gold, answer)
-
-
-def _tuple_and_list(gold: MathGroup, answer: MathGroup) -> bool:
-    bracketed = gold if gold.kind == "tuple" else answer
-    if len(bracketed.items) == 2 and (bracketed.opening, bracketed.closing) != ("(", ")"):
-        return False
-    for one, other in ((gold, answer), (answer, gold)):
-        if one.kind == "list" and (named := _assignments(one)):
-            return _in_order([named[name] for name in sorted(named)], other.items)
-    return _in_order(gold.items, answer.items)
+    return (len(kinds) == 1 or "list" in kinds) and _lists(gold, answer)
 
 
 def _in_order(gold: Sequence[Form], answer: Sequence[Form]) -> bool:

@@ -60,23 +60,18 @@ async def format(  # noqa: A001 - the word that recipes use
             return Verdict.missing(f"format: {outcome.reason}")
         components["pattern"] = float(outcome.value)
     if tags:
-        components["tags"] = float(_has_tags(response, tags))
+        position, in_order = 0, True
+        for tag in tags:
+            opening, closing = f"<{tag}>", f"</{tag}>"
+            once = response.count(opening) == response.count(closing) == 1
+            start, end = response.find(opening), response.find(closing)
+            filled = bool(response[start + len(opening) : end].strip())
+            in_order = in_order and once and start >= position and filled
+            position = end
+        components["tags"] = float(in_order)
     if boxed:
         components["boxed"] = float(bool(last_boxed(response)))
     lacking = ", ".join(name for name, value in components.items() if not value)
     reward = sum(components.values()) / len(components)
     reason = f"lacks {lacking}" if lacking else "has the required form"
     return Verdict.scored(reward, correct=not lacking, reason=reason, components=components)
-
-
-def _has_tags(response: str, tags: tuple[str, ...]) -> bool:
-    position = 0
-    for tag in tags:
-        opening, closing = f"<{tag}>", f"</{tag}>"
-        if response.count(opening) != 1 or response.count(closing) != 1:
-            return False
-        start, end = response.find(opening), response.find(closing)
-        if start < position or not response[start + len(opening) : end].strip():
-            return False
-        position = end
-    return True

@@ -167,20 +167,21 @@ def check_label(text: str, *, one: bool = False, counted: bool = False) -> None:
             check_introduction(" ".join(rest), adjacent=False)
             return
         if rest and has(word, "opens" if counted else "rates"):
-            _check_phrase([word, *rest])
+            # any words after a preposition but conjunctions, and numbers that are not spans
+            unfit = [
+                after
+                for before, after in pairwise([word, *rest])
+                if (has(after, "numbers") and not has(before, "spans"))
+                or has(after, "divides")
+                or _is_letter(after)
+            ]
+            if unfit:
+                raise Unread(f"{unfit[0]!r} after a number")
             return
         older = counted and word.endswith("er") and not has(word, "divides")
         if not older and not has(word, "closes"):
             raise Unread(f"{word!r} is unknown after a number")
         counted = True
-
-
-def _check_phrase(words: Sequence[str]) -> None:
-    """Accept any words after a preposition but conjunctions, and numbers that are not spans."""
-    for before, word in pairwise(words):
-        number = has(word, "numbers") and not has(before, "spans")
-        if number or has(word, "divides") or _is_letter(word):
-            raise Unread(f"{word!r} after a number")
 
 
 def label_size(words: Sequence[str], *, one: bool = False) -> int:

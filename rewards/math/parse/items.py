@@ -180,7 +180,18 @@ def matrix(tokens: list[MathToken]) -> Form | None:
 
 def quantity(tokens: list[MathToken]) -> Scalar:
     """A number or expression with currency, number words, percent sign and unit."""
-    tokens, unit = _currency(_flat_unit(tokens))
+    # `\frac{\text{m}}{\text{s}}` at the end as `m / s`
+    fraction = max(
+        (p for p, t in enumerate(tokens) if t.text == "frac" and t.kind == "cmd"), default=0
+    )
+    inner = [t for t in tokens[fraction + 1 :] if t.kind not in ("open", "close")]
+    middle = next((p for p, t in enumerate(tokens) if p > fraction and t.kind == "close"), 0)
+    if fraction and inner and all(t.kind == "word" for t in inner) and middle:
+        above = [t for t in tokens[fraction + 1 : middle] if t.kind == "word"]
+        below = [t for t in tokens[middle:] if t.kind == "word"]
+        if above and below:
+            tokens = [*tokens[:fraction], *above, MathToken("op", "/"), *below]
+    tokens, unit = _currency(tokens)
     cut = next((place for place, t in enumerate(tokens) if t.kind == "word" and place), None)
     number = tokens if cut is None else tokens[:cut]
     rest = [] if cut is None else tokens[cut:]
@@ -259,20 +270,6 @@ def letter_unit(tokens: list[MathToken]) -> Scalar | None:
     except Unread:
         return None
     return Scalar(value, unit) if unit.dimensions and value.is_number else None
-
-
-def _flat_unit(tokens: list[MathToken]) -> list[MathToken]:
-    """`\\frac{\\text{m}}{\\text{s}}` at the end as `m / s`."""
-    place = max(
-        (p for p, t in enumerate(tokens) if t.text == "frac" and t.kind == "cmd"), default=0
-    )
-    inner = [t for t in tokens[place + 1 :] if t.kind not in ("open", "close")]
-    middle = next((p for p, t in enumerate(tokens) if p > place and t.kind == "close"), 0)
-    if not place or not inner or any(t.kind != "word" for t in inner) or not middle:
-        return tokens
-    above, below = ([t for t in part if t.kind == "word"] for part in
-                    (tokens[place + 1 : middle], tokens[middle:]))  # fmt: skip
-    return [*tokens[:place], *above, MathToken("op", "/"), *below] if above and below else tokens
 
 
 def _currency(tokens: list[MathToken]) -> tuple[list[MathToken], Unit | None]:

@@ -113,7 +113,16 @@ def _points(symbols: list[str], left: Expr, right: Expr) -> Any:
     imaginary = left.has(sympy.I) or right.has(sympy.I)
     source = random.Random(20240229)
     for attempt in range(2 * _TRIES):
-        point = {name: _coordinate(source, name, attempt) for name in symbols}
+        point: dict[str, Any] = {}
+        for name in symbols:
+            if name.startswith("#"):
+                point[name] = mpmath.mpf(source.randrange(5_000, 12_000)) / 10_000
+            elif attempt >= _TRIES:  # expressions such as (-1)^n are real at whole numbers only
+                point[name] = mpmath.mpf(source.randrange(0, 9))
+            else:
+                low, high = source.choice(_RANGES[:2] if attempt % 2 else _RANGES)
+                whole = source.randrange(int(low * 10**6), int(high * 10**6))
+                point[name] = mpmath.mpf(whole) / (10**6 + 3)
         with mp.workdps(30):
             try:
                 values = [_Evaluator(point).value(side) for side in (left, right)]
@@ -123,15 +132,6 @@ def _points(symbols: list[str], left: Expr, right: Expr) -> Any:
             defined = imaginary or all(abs(mpmath.im(v)) <= tiny * abs(v) for v in values)
         if defined:
             yield point
-
-
-def _coordinate(source: random.Random, name: str, attempt: int) -> Any:
-    if name.startswith("#"):
-        return mpmath.mpf(source.randrange(5_000, 12_000)) / 10_000
-    if attempt >= _TRIES:  # expressions such as (-1)^n are real at whole numbers only
-        return mpmath.mpf(source.randrange(0, 9))
-    low, high = source.choice(_RANGES[:2] if attempt % 2 else _RANGES)
-    return mpmath.mpf(source.randrange(int(low * 10**6), int(high * 10**6))) / (10**6 + 3)
 
 
 def _close(left: Expr, right: Expr, point: Mapping[str, Any]) -> bool:
