@@ -9,7 +9,7 @@ from rich.text import Text
 
 from eval.suite import Suite
 from recipes.loading.load import Loaded
-from recipes.slots.registry import Registered, SlotEntry, relative, to_plain
+from recipes.slots.registry import SlotEntry, relative, to_plain
 from recipes.slots.spec import JSON
 from trainer.commands.survey import arithmetic
 from trainer.recipe.check import load_any, notes
@@ -30,8 +30,24 @@ def explain_recipe(name: str, overrides: Sequence[str], console: Console) -> Non
     filled = list(pipeline(recipe))
     schedules = recipe.slots.schedules() if isinstance(recipe, Recipe) else ()
     for path, bound in [*filled, *schedules]:
-        console.print(_block(path, bound.entry, loaded, bound))
-    console.print(_settings(recipe, [path for path, _ in filled], loaded))
+        entry = bound.entry
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        place = f"{relative(entry.file)}:{entry.line}"
+        table.add_row(Text(path, style="bold"), Text(entry.name, style="bold cyan"), place)
+        table.add_row("", entry.summary, "")
+        if entry.paper:
+            table.add_row("", entry.paper, "")
+        for option, value in bound.options.items():
+            table.add_row("", f"{option} = {_short(value)}", _origin(f"{path}.{option}", loaded))
+        console.print(table)
+    table = Table(box=None, title="settings", title_justify="left", padding=(0, 2, 0, 0))
+    for heading in ("setting", "value", "set by"):
+        table.add_column(heading)
+    slots = {path.partition(".")[0] for path, _ in filled} - {"problems"}
+    for path, value in _flat(recipe.model_dump(mode="json"), ""):
+        if path.partition(".")[0] not in slots and not path.startswith("problems.source"):
+            table.add_row(path, _short(value), _origin(path, loaded))
+    console.print(table)
 
 
 def pipeline(recipe: AnyRecipe) -> Iterator[tuple[str, SlotEntry]]:
@@ -52,29 +68,6 @@ def pipeline(recipe: AnyRecipe) -> Iterator[tuple[str, SlotEntry]]:
         yield "verifier", recipe.verifier
     elif isinstance(recipe, SftRecipe):
         yield "problems.source", recipe.problems.source
-
-
-def _block(path: str, entry: Registered, loaded: Loaded, bound: SlotEntry) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    place = f"{relative(entry.file)}:{entry.line}"
-    table.add_row(Text(path, style="bold"), Text(entry.name, style="bold cyan"), place)
-    table.add_row("", entry.summary, "")
-    if entry.paper:
-        table.add_row("", entry.paper, "")
-    for option, value in bound.options.items():
-        table.add_row("", f"{option} = {_short(value)}", _origin(f"{path}.{option}", loaded))
-    return table
-
-
-def _settings(recipe: AnyRecipe, filled: Sequence[str], loaded: Loaded) -> Table:
-    table = Table(box=None, title="settings", title_justify="left", padding=(0, 2, 0, 0))
-    for heading in ("setting", "value", "set by"):
-        table.add_column(heading)
-    slots = {path.partition(".")[0] for path in filled} - {"problems"}
-    for path, value in _flat(recipe.model_dump(mode="json"), ""):
-        if path.partition(".")[0] not in slots and not path.startswith("problems.source"):
-            table.add_row(path, _short(value), _origin(path, loaded))
-    return table
 
 
 def _flat(value: JSON, path: str) -> Iterator[tuple[str, JSON]]:

@@ -21,7 +21,19 @@ def export_checkpoint(
     `overwrite` an earlier export is replaced, and nothing else is.
     """
     _refuse_to_overwrite(to, overwrite)
-    checkpoint = _checkpoint(run)
+    checkpoint = run.resolve()
+    if (checkpoint / MANIFEST).exists():
+        verify(checkpoint)
+    else:
+        newest, damaged = newest_whole(checkpoint / "checkpoints")
+        for path, fault in damaged.items():
+            print(f"the checkpoint {path} is damaged: {fault}", file=sys.stderr)
+        if newest is None:
+            raise RecipeError.of(
+                f"{checkpoint} holds no complete checkpoint",
+                fix="name the folder of a run (its recipe's `output`) or one of its checkpoints",
+            )
+        checkpoint = newest
     folder = checkpoint.parent.parent
     recipe = read(load(folder / "recipe.yaml"))
     values = recipe.critic
@@ -51,19 +63,3 @@ def _refuse_to_overwrite(to: Path, overwrite: bool) -> None:
         fix="name a new folder"
         + (", or replace this one with --overwrite" if is_model and not is_run else ""),
     )
-
-
-def _checkpoint(run: Path) -> Path:
-    run = run.resolve()
-    if (run / MANIFEST).exists():
-        verify(run)
-        return run
-    newest, damaged = newest_whole(run / "checkpoints")
-    for checkpoint, fault in damaged.items():
-        print(f"the checkpoint {checkpoint} is damaged: {fault}", file=sys.stderr)
-    if newest is None:
-        raise RecipeError.of(
-            f"{run} holds no complete checkpoint",
-            fix="name the folder of a run (its recipe's `output`) or one of its checkpoints",
-        )
-    return newest

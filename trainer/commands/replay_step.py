@@ -10,7 +10,7 @@ So both gradients are always of the same weights, and ratios lie where the run h
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from recipes.slots.registry import function_of
 from recipes.slots.spec import JSON
 from rollout.collector.group_task import filter_group
-from rollout.types import Bucket, Group
+from rollout.types import Bucket
 from trainer.batch.pack import pack
 from trainer.batch.token_batch import TokenBatch
 from trainer.metrics import Mean, Metrics
@@ -126,22 +126,43 @@ class Replay:
         whole = pack(recording.groups)
         ours = self._arm(self._recipe, recording, host, whole)
         theirs = self._arm(self._variant, recording, host, whole)
-        pairs = list(_pairs(ours, theirs, self._recipe.minibatches, recording.step))
+        # The minibatches as the run had them, each with the variant's part of its groups.
+        our_parts = list(ours.batch.minibatches(self._recipe.minibatches, seed=recording.step))
+        owners = [torch.isin(theirs.batch.group_ids, part.group_ids) for part in our_parts]
+        # Groups that only the variant kept join the last one.
+        owners[-1] |= ~torch.isin(theirs.batch.group_ids, ours.batch.group_ids)
+        their_parts = [theirs.batch.select(owned.nonzero().squeeze(1)) for owned in owners]
         before = self._entropy(whole, ours.algo.temperature)
-        walked = [self._update(ours, theirs, *pair) for pair in pairs]
+        updates: list[GradientPair] = []
+        our_metrics, their_metrics = Metrics(), Metrics()
+        for our_part, their_part in zip(our_parts, their_parts, strict=True):
+            # Both gradients of the weights as they are; then the recorded recipe's step.
+            their_gradient, found = self._gradient(theirs, their_part)
+            their_metrics += found
+            self._policy.zero_grad()
+            gradient, found = self._gradient(ours, our_part)
+            our_metrics += found
+            self._policy.step(ours.algo.lr, ours.algo.critic_lr)
+            updates.append(
+                GradientPair(
+                    dot=float(gradient @ their_gradient),
+                    recorded=float(gradient.norm()),
+                    variant=float(their_gradient.norm()),
+                )
+            )
         return Compared(
             step=recording.step,
-            updates=[update for update, _, _ in walked],
+            updates=updates,
             entropy_before=before,
             recorded=Side(
                 ledger=ours.ledger,
-                metrics=sum((m for _, m, _ in walked), Metrics()).numbers(),
-                entropy=self._entropy_after(ours, pairs[0][0], begin, whole),
+                metrics=our_metrics.numbers(),
+                entropy=self._entropy_after(ours, our_parts[0], begin, whole),
             ),
             variant=Side(
                 ledger=theirs.ledger,
-                metrics=sum((m for _, _, m in walked), Metrics()).numbers(),
-                entropy=self._entropy_after(theirs, pairs[0][1], begin, whole),
+                metrics=their_metrics.numbers(),
+                entropy=self._entropy_after(theirs, their_parts[0], begin, whole),
             ),
         )
 
@@ -156,7 +177,11 @@ class Replay:
         algo = algorithm.at(recording.step)
         groups, ended = list(recording.groups), Counter[Bucket]()
         if recipe.filters != self._recipe.filters:
-            groups, ended = _filtered(groups, recipe)
+            filters = [function_of(bound) for bound in recipe.filters]
+            least = min(2, recipe.group_size)
+            results = [filter_group(group, filters, min_scored=least) for group in groups]
+            groups = [result.kept for result in results if result.kept is not None]
+            ended = sum((result.ended for result in results), Counter[Bucket]())
         if not groups:
             return Arm(recipe=recipe, algo=algo, batch=whole.select([]), ledger=ended)
         batch = self._policy.annotate(pack(groups), algo.needs, algo.temperature)
@@ -164,21 +189,6 @@ class Replay:
             batch = stage(batch)
         ended.update(outcomes(groups, batch).values())
         return Arm(recipe=recipe, algo=algo, batch=batch, ledger=ended)
-
-    def _update(
-        self, ours: Arm, theirs: Arm, our_part: TokenBatch, their_part: TokenBatch
-    ) -> tuple[GradientPair, Metrics, Metrics]:
-        """Both gradients of the weights as they are; then the recorded recipe's step."""
-        their_gradient, their_metrics = self._gradient(theirs, their_part)
-        self._policy.zero_grad()
-        gradient, metrics = self._gradient(ours, our_part)
-        self._policy.step(ours.algo.lr, ours.algo.critic_lr)
-        update = GradientPair(
-            dot=float(gradient @ their_gradient),
-            recorded=float(gradient.norm()),
-            variant=float(their_gradient.norm()),
-        )
-        return update, metrics, their_metrics
 
     def _gradient(self, arm: Arm, minibatch: TokenBatch) -> tuple[Tensor, Metrics]:
         """The objective's gradient by all trained weights, in one row; it also stays on them."""
@@ -214,28 +224,3 @@ class Replay:
 
 def _algorithm(recipe: Recipe) -> Algorithm:
     return Algorithm(recipe.slots, updates_per_step=recipe.minibatches)
-
-
-def _filtered(groups: Sequence[Group], recipe: Recipe) -> tuple[list[Group], Counter[Bucket]]:
-    """What the recipe's filters leave of the groups, and where the other samples ended."""
-    filters = [function_of(bound) for bound in recipe.filters]
-    results = [
-        filter_group(group, filters, min_scored=min(2, recipe.group_size)) for group in groups
-    ]
-    ended = sum((result.ended for result in results), Counter[Bucket]())
-    return [result.kept for result in results if result.kept is not None], ended
-
-
-def _pairs(
-    ours: Arm, theirs: Arm, count: int, step: int
-) -> Iterator[tuple[TokenBatch, TokenBatch]]:
-    """The step's minibatches as the run had them, each with the variant's part of its groups.
-
-    Groups that only the variant kept join the last one.
-    """
-    parts = list(ours.batch.minibatches(count, seed=step))
-    alone = ~torch.isin(theirs.batch.group_ids, ours.batch.group_ids)
-    for index, part in enumerate(parts):
-        same = torch.isin(theirs.batch.group_ids, part.group_ids)
-        chosen = same | alone if index == len(parts) - 1 else same
-        yield part, theirs.batch.select(chosen.nonzero().squeeze(1))

@@ -15,7 +15,6 @@ import torch
 
 from recipes.loading.load import with_source_location
 from recipes.loading.validate import validate
-from rewards.types import Problem
 from rollout.problems import load_problems
 from trainer.commands.muon import MuonWithAdamW
 from trainer.models.folder import model_folder, path_of
@@ -34,7 +33,13 @@ def run_sft(name: str, overrides: Sequence[str]) -> None:
         problems = load_problems(recipe.problems)
     with with_source_location(loaded):
         texts = [recipe.demonstration_of(problem) for problem in problems]
-    rows = [_row(p, t) for p, t in zip(problems, texts, strict=True)]
+    rows: list[dict[str, Any]] = [
+        {
+            "prompt": [{"role": m.role, "content": m.content} for m in problem.messages],
+            "completion": [{"role": "assistant", "content": text}],
+        }
+        for problem, text in zip(problems, texts, strict=True)
+    ]
     with locked(output):
         source = str(output / "initial")
         if recipe.model:
@@ -90,8 +95,3 @@ def warm_start(recipe: SftRecipe, source: str, rows: Sequence[dict[str, Any]]) -
         os.rmdir(config.output_dir)
     model.save_pretrained(recipe.output)
     tokenizer.save_pretrained(recipe.output)
-
-
-def _row(problem: Problem, text: str) -> dict[str, Any]:
-    prompt = [{"role": m.role, "content": m.content} for m in problem.messages]
-    return {"prompt": prompt, "completion": [{"role": "assistant", "content": text}]}

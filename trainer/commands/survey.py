@@ -27,41 +27,13 @@ from rollout.verification import VerifierRunner
 from trainer.models.folder import check_chat_template, check_folder, local_folder, path_of
 from trainer.recipe.check import load_any, notes
 from trainer.recipe.config import Recipe
-from trainer.recipe.kinds import AnyRecipe, RewardRecipe, SftRecipe
+from trainer.recipe.kinds import RewardRecipe, SftRecipe
 
 
 def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
     """Check the recipe and what of it is here; raises RecipeError with every mistake."""
     recipe, loaded = load_any(name, overrides)
     survey = Survey(loaded=loaded)
-    _look_at(recipe, survey)
-    if survey.faults:
-        raise RecipeError(survey.faults)
-    lines = [f"{relative(str(loaded.root))}: ok", *survey.facts]
-    for line in [*lines, *(f"not opened: {what}" for what in survey.unopened)]:
-        console.print(line, highlight=False, markup=False)
-
-
-@dataclass(kw_only=True)
-class Survey:
-    """What the files of a recipe have shown so far."""
-
-    loaded: Loaded
-    faults: list[Fault] = field(default_factory=list)
-    facts: list[str] = field(default_factory=list)  # for the user
-    unopened: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def section(self, prefix: str = "") -> Iterator[None]:
-        """Within it a RecipeError about the section at `prefix` is collected, with its lines."""
-        try:
-            with with_source_location(self.loaded, prefix):
-                yield
-        except RecipeError as error:
-            self.faults += error.faults
-
-
-def _look_at(recipe: AnyRecipe, survey: Survey) -> None:
     match recipe:
         case Recipe():
             survey.facts += [arithmetic(recipe), *(f"note: {note}" for note in notes(recipe))]
@@ -92,9 +64,33 @@ def _look_at(recipe: AnyRecipe, survey: Survey) -> None:
                 _model(recipe.model, "model", recipe.max_length, survey, chats=not recipe.plain)
             if not is_local(recipe.pairs.path):
                 survey.unopened.append(f"pairs.path: {recipe.pairs.path}, a data set on the hub")
-                return
-            with survey.section("pairs"):
-                survey.facts.append(load_pairs(recipe.pairs).report)
+            else:
+                with survey.section("pairs"):
+                    survey.facts.append(load_pairs(recipe.pairs).report)
+    if survey.faults:
+        raise RecipeError(survey.faults)
+    lines = [f"{relative(str(loaded.root))}: ok", *survey.facts]
+    for line in [*lines, *(f"not opened: {what}" for what in survey.unopened)]:
+        console.print(line, highlight=False, markup=False)
+
+
+@dataclass(kw_only=True)
+class Survey:
+    """What the files of a recipe have shown so far."""
+
+    loaded: Loaded
+    faults: list[Fault] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)  # for the user
+    unopened: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def section(self, prefix: str = "") -> Iterator[None]:
+        """Within it a RecipeError about the section at `prefix` is collected, with its lines."""
+        try:
+            with with_source_location(self.loaded, prefix):
+                yield
+        except RecipeError as error:
+            self.faults += error.faults
 
 
 def arithmetic(recipe: Recipe) -> str:

@@ -51,7 +51,14 @@ def run_verify(
 ) -> int:
     """Try the verifier of a recipe or suite; 1 when a stated bound is broken, else 0."""
     bench = load_bench(name, overrides)
-    other = _entry(second) if second else None
+    other: SlotEntry | None = None
+    if second:  # as the command line writes it: `numeric`, or `{name: numeric, marker: "#"}`
+        try:
+            other = verifier.bind(parse_overrides([f"verifier={second}"])["verifier"])
+        except RecipeError as error:
+            raise RecipeError(
+                [dataclasses.replace(fault, where=f"--second {second}") for fault in error.faults]
+            ) from None
     for bound in filter(None, (bench.verifier, other)):
         call_on_run_start(bound)
     problems = load_problems(bench.problems, bench.verifier)
@@ -85,16 +92,6 @@ def load_bench(name: str, overrides: Sequence[str]) -> Bench:
     loaded = load(find(name), overrides)
     tree = {key: loaded.tree[key] for key in Bench.model_fields if key in loaded.tree}
     return validate(Bench, dataclasses.replace(loaded, tree=tree))
-
-
-def _entry(text: str) -> SlotEntry:
-    """A verifier as the command line writes it: `numeric`, or `{name: numeric, marker: "#"}`."""
-    try:
-        return verifier.bind(parse_overrides([f"verifier={text}"])["verifier"])
-    except RecipeError as error:
-        raise RecipeError(
-            [dataclasses.replace(fault, where=f"--second {text}") for fault in error.faults]
-        ) from None
 
 
 def _asked(

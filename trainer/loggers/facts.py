@@ -7,8 +7,41 @@ Fact = tuple[str, str]  # what, how much: ("reward", "0.523 [0.481, 0.565]")
 
 def facts(metrics: Mapping[str, float]) -> list[Fact]:
     """What this step says, in a fixed order; a metric that nobody computed is left out."""
-    groups = (_learning(metrics), _completions(metrics), _machine(metrics))
-    return [fact for group in groups for fact in group]
+    m = metrics
+    found: list[Fact] = []
+    if "reward/mean" in m:
+        interval = _interval(m, "reward/interval_low", "reward/interval_high")
+        found.append(("reward", f"{m['reward/mean']:.3f}{interval}"))
+    if "rollout/useful_frac" in m:
+        found.append(("useful groups", f"{m['rollout/useful_frac']:.0%}"))
+    if "policy/entropy" in m:
+        found.append(("entropy", f"{m['policy/entropy']:.3f}"))
+    clips = [
+        f"{side} {m[f'loss/clip_{side}_frac']:.1%}"
+        for side in ("low", "high")
+        if f"loss/clip_{side}_frac" in m
+    ]
+    if clips:
+        found.append(("clipped", " ".join(clips)))
+    if "optim/grad_norm" in m:
+        found.append(("gradient", f"{m['optim/grad_norm']:.3g}"))
+    lengths = []
+    if "rollout/length_mean" in m:
+        lengths.append(f"{m['rollout/length_mean']:.0f}")
+    if "rollout/length_max" in m:
+        lengths.append(f"max {m['rollout/length_max']:.0f}")
+    if "rollout/truncated_frac" in m:
+        lengths.append(f"cut {m['rollout/truncated_frac']:.1%}")
+    if lengths:
+        found.append(("length", " ".join(lengths)))
+    if "probe/gap_mean" in m:
+        most = f" max {m['probe/gap_max']:.1e}" if "probe/gap_max" in m else ""
+        found.append(("probe gap", f"{m['probe/gap_mean']:.1e}{most}"))
+    if "throughput/tokens_per_s" in m:
+        found.append(("speed", f"{m['throughput/tokens_per_s']:.0f} tok/s"))
+    if "time/step_s" in m:
+        found.append(("step", f"{m['time/step_s']:.3g}s"))
+    return found
 
 
 def warnings(metrics: Mapping[str, float]) -> list[str]:
@@ -52,47 +85,6 @@ def duration(seconds: float) -> str:
     if hours < 24:
         return f"{int(hours)}h{int(minutes % 60):02d}m"
     return f"{int(hours // 24)}d{int(hours % 24)}h"
-
-
-def _learning(m: Mapping[str, float]) -> Iterator[Fact]:
-    if "reward/mean" in m:
-        interval = _interval(m, "reward/interval_low", "reward/interval_high")
-        yield "reward", f"{m['reward/mean']:.3f}{interval}"
-    if "rollout/useful_frac" in m:
-        yield "useful groups", f"{m['rollout/useful_frac']:.0%}"
-    if "policy/entropy" in m:
-        yield "entropy", f"{m['policy/entropy']:.3f}"
-    clips = [
-        f"{side} {m[f'loss/clip_{side}_frac']:.1%}"
-        for side in ("low", "high")
-        if f"loss/clip_{side}_frac" in m
-    ]
-    if clips:
-        yield "clipped", " ".join(clips)
-    if "optim/grad_norm" in m:
-        yield "gradient", f"{m['optim/grad_norm']:.3g}"
-
-
-def _completions(m: Mapping[str, float]) -> Iterator[Fact]:
-    parts = []
-    if "rollout/length_mean" in m:
-        parts.append(f"{m['rollout/length_mean']:.0f}")
-    if "rollout/length_max" in m:
-        parts.append(f"max {m['rollout/length_max']:.0f}")
-    if "rollout/truncated_frac" in m:
-        parts.append(f"cut {m['rollout/truncated_frac']:.1%}")
-    if parts:
-        yield "length", " ".join(parts)
-
-
-def _machine(m: Mapping[str, float]) -> Iterator[Fact]:
-    if "probe/gap_mean" in m:
-        most = f" max {m['probe/gap_max']:.1e}" if "probe/gap_max" in m else ""
-        yield "probe gap", f"{m['probe/gap_mean']:.1e}{most}"
-    if "throughput/tokens_per_s" in m:
-        yield "speed", f"{m['throughput/tokens_per_s']:.0f} tok/s"
-    if "time/step_s" in m:
-        yield "step", f"{m['time/step_s']:.3g}s"
 
 
 def _interval(m: Mapping[str, float], low: str, high: str) -> str:

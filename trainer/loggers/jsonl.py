@@ -40,7 +40,18 @@ class JsonLines:
 
     def __init__(self, path: Path, first_step: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = _truncate(path, first_step) if path.exists() else set()
+        kept: set[int] = set()
+        if path.exists():  # cut behind the last whole line of a step before `first_step`
+            with path.open("r+b") as lines:
+                keep = 0
+                for number, line in enumerate(lines, start=1):
+                    whole = line.endswith(b"\n")
+                    if not whole or (step := _parse(line, path, number)[0]) >= first_step:
+                        break
+                    keep += len(line)
+                    kept.add(step)
+                if keep < os.path.getsize(path):
+                    lines.truncate(keep)
         lost = sorted({*range(1, first_step)} - kept)
         if lost:
             print(
@@ -75,24 +86,6 @@ def read_metrics(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
         for number, line in enumerate(lines, start=1):
             if line.endswith(b"\n"):
                 yield _parse(line, path, number)
-
-
-def _truncate(path: Path, first_step: int) -> set[int]:
-    """Keep the lines of steps before `first_step`, and say which steps they are.
-
-    A last line without an end is not a line.
-    """
-    kept: set[int] = set()
-    with path.open("r+b") as lines:
-        keep = 0
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n") or (step := _parse(line, path, number)[0]) >= first_step:
-                break
-            keep += len(line)
-            kept.add(step)
-        if keep < os.path.getsize(path):
-            lines.truncate(keep)
-    return kept
 
 
 def _parse(line: bytes, path: Path, number: int) -> tuple[int, dict[str, float]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TextIO
 
 from pydantic import Field
 from rich import get_console
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -121,12 +121,6 @@ class PanelView:
         if "reward/mean" in metrics:
             self._rewards.append(metrics["reward/mean"])
         self._evaluated.update(evaluations(metrics))
-        self._live.update(self._render(step, metrics), refresh=True)
-
-    def close(self) -> None:
-        self._live.stop()
-
-    def _render(self, step: int, metrics: Mapping[str, float]) -> RenderableType:
         rows = Table.grid(padding=(0, 2))
         for what, value in facts(metrics):
             rows.add_row(Text(what, style="dim"), Text(value))
@@ -144,7 +138,11 @@ class PanelView:
         whole.add_row(ProgressBar(total=total, completed=step))
         whole.add_row(rows)
         title = f"{self._context.run_name}  step {step}/{total}"
-        return Panel(whole, title=title, subtitle=f"left {left}" if left else None)
+        panel = Panel(whole, title=title, subtitle=f"left {left}" if left else None)
+        self._live.update(panel, refresh=True)
+
+    def close(self) -> None:
+        self._live.stop()
 
 
 def curve(values: list[float], width: int) -> str:

@@ -88,26 +88,18 @@ class Evaluation:
         if engine is None:
             return metrics
         for scheduled in self._scheduled:
-            if scheduled.spec.due(done, self._total):
-                report = await self._evaluate(scheduled, engine, done)
-                metrics |= report.numbers()
+            if not scheduled.spec.due(done, self._total):
+                continue
+            verify, suite = scheduled.scorer.verify, scheduled.suite
+            context = RolloutContext(engine=engine, renderer=self._renderer, verify=verify)
+            model = f"step {done}"
+            with shown(f"{suite.name}, {model}") as progress:
+                report = await evaluate(
+                    suite, scheduled.problems, context, model=model, progress=progress
+                )
+            report.write(self._folder / "eval" / f"{suite.name}_step_{done:06d}.json")
+            metrics |= report.numbers()
         return metrics
-
-    async def _evaluate(self, scheduled: Scheduled, engine: Engine, done: int) -> Report:
-        context = RolloutContext(
-            engine=engine, renderer=self._renderer, verify=scheduled.scorer.verify
-        )
-        name = scheduled.suite.name
-        with shown(f"{name}, step {done}") as progress:
-            report = await evaluate(
-                scheduled.suite,
-                scheduled.problems,
-                context,
-                model=f"step {done}",
-                progress=progress,
-            )
-        report.write(self._folder / "eval" / f"{name}_step_{done:06d}.json")
-        return report
 
     def summarise(self, console: Console) -> None:
         """What the run changed: first report against last, and the run's picture."""

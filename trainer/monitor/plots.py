@@ -55,64 +55,54 @@ def picture(
         )
     lines = list(read_metrics(source))
     if before is not None and after is not None:
-        bars = _bars_of_reports(before, after)
+        bars = [
+            Bars(label=f"{before.suite} {n}", before=before.metrics[n], after=after.metrics[n])
+            for n in METRICS
+            if n in before.metrics and n in after.metrics
+        ]
     else:
         bars = bars_of_metrics(lines)
-    _draw(folder.name, lines, bars, target)
-    return target
-
-
-def _draw(
-    name: str, lines: Sequence[tuple[int, dict[str, float]]], bars: list[Bars], target: Path
-) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 6.6), layout="constrained")
     FigureCanvasAgg(figure)  # no display, and no global state
-    figure.suptitle(name, fontsize=13, fontweight="bold")
+    figure.suptitle(folder.name, fontsize=13, fontweight="bold")
     if bars:
         panels = figure.subplots(2, 2).ravel()
         _score_panel(panels[3], bars)
     else:
         panels = figure.subplots(1, 3)
         figure.set_size_inches(13, 3.8)
-    _reward_panel(panels[0], lines)
-    _curve_panel(panels[1], lines, "policy/entropy", "Entropy of the policy", "nats per token")
-    _length_panel(panels[2], lines)
+    _training_panels(panels[:3], lines)
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=130)
+    return target
 
 
-def _reward_panel(axes: Axes, lines: Sequence[tuple[int, dict[str, float]]]) -> None:
+def _training_panels(panels: Sequence[Axes], lines: Sequence[tuple[int, dict[str, float]]]) -> None:
+    """Reward, entropy and length over the steps."""
+    reward, entropy, length = panels
     names = ("reward/mean", "reward/interval_low", "reward/interval_high")
     steps, (mean, low, high) = _series(lines, names)
-    frame(axes, "Reward in training", "mean reward, 95% band over groups", steps)
-    axes.fill_between(steps, low, high, color=BAND, linewidth=0)
-    axes.plot(steps, mean, color=INK, linewidth=1.8, label="groups trained")
+    frame(reward, "Reward in training", "mean reward, 95% band over groups", steps)
+    reward.fill_between(steps, low, high, color=BAND, linewidth=0)
+    reward.plot(steps, mean, color=INK, linewidth=1.8, label="groups trained")
     drawn_at, (drawn,) = _series(lines, ("rollout/reward",))
     if drawn_at:  # what a filter takes away would hide how far the policy has come
-        axes.plot(drawn_at, drawn, color=GREY, linewidth=1.0, label="all groups drawn")
-        axes.legend(frameon=False, fontsize=9)
-
-
-def _curve_panel(
-    axes: Axes, lines: Sequence[tuple[int, dict[str, float]]], name: str, title: str, unit: str
-) -> None:
-    steps, (values,) = _series(lines, (name,))
-    frame(axes, title, unit, steps)
-    axes.plot(steps, values, color=INK, linewidth=1.8)
-    _from_zero(axes, values)
-
-
-def _length_panel(axes: Axes, lines: Sequence[tuple[int, dict[str, float]]]) -> None:
+        reward.plot(drawn_at, drawn, color=GREY, linewidth=1.0, label="all groups drawn")
+        reward.legend(frameon=False, fontsize=9)
+    steps, (values,) = _series(lines, ("policy/entropy",))
+    frame(entropy, "Entropy of the policy", "nats per token", steps)
+    entropy.plot(steps, values, color=INK, linewidth=1.8)
+    _from_zero(entropy, values)
     steps, (mean, longest) = _series(lines, ("rollout/length_mean", "rollout/length_max"))
-    frame(axes, "Length of the answers", "tokens", steps)
-    axes.plot(steps, longest, color=GREY, linewidth=1.0, label="longest")
-    axes.plot(steps, mean, color=INK, linewidth=1.8, label="mean")
-    _from_zero(axes, longest)
+    frame(length, "Length of the answers", "tokens", steps)
+    length.plot(steps, longest, color=GREY, linewidth=1.0, label="longest")
+    length.plot(steps, mean, color=INK, linewidth=1.8, label="mean")
+    _from_zero(length, longest)
     if steps:
-        axes.legend(frameon=False, fontsize=9)
+        length.legend(frameon=False, fontsize=9)
 
 
 def _score_panel(axes: Axes, bars: Sequence[Bars]) -> None:
@@ -166,14 +156,6 @@ def _series(
     ]
     steps = [step for step, _ in rows]
     return steps, [[values[i] for _, values in rows] for i in range(len(names))]
-
-
-def _bars_of_reports(before: Report, after: Report) -> list[Bars]:
-    return [
-        Bars(label=f"{before.suite} {n}", before=before.metrics[n], after=after.metrics[n])
-        for n in METRICS
-        if n in before.metrics and n in after.metrics
-    ]
 
 
 def bars_of_metrics(lines: Sequence[tuple[int, dict[str, float]]]) -> list[Bars]:

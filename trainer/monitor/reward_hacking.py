@@ -58,7 +58,17 @@ def alarms(history: Sequence[Mapping[str, float]], spec: WatchSpec) -> list[str]
     """
     if len(history) < spec.window:
         return []
-    _refuse_unknown(history, spec)
+    seen = {name for line in history for name in line}
+    for path, name in [
+        ("watch.reward", spec.reward),
+        *((f"watch.bounds.{i}.metric", bound.metric) for i, bound in enumerate(spec.bounds)),
+    ]:
+        if name not in seen:
+            raise RecipeError.of(
+                f"no metric called '{name}' was logged in {len(history)} steps",
+                path=path,
+                fix="take a name from the run's metrics.jsonl, or from docs/metrics.md",
+            )
     halves = history[: spec.window // 2], history[spec.window // 2 :]
     older, newer = (_mean(half, spec.reward) for half in halves)
     if older is None or newer is None or newer - older < spec.min_rise:
@@ -72,20 +82,6 @@ def alarms(history: Sequence[Mapping[str, float]], spec: WatchSpec) -> list[str]
                 f"{rose} while {broken}" for broken in [bound.broken(before, after)] if broken
             ]
     return found
-
-
-def _refuse_unknown(history: Sequence[Mapping[str, float]], spec: WatchSpec) -> None:
-    seen = {name for line in history for name in line}
-    for path, name in [
-        ("watch.reward", spec.reward),
-        *((f"watch.bounds.{i}.metric", bound.metric) for i, bound in enumerate(spec.bounds)),
-    ]:
-        if name not in seen:
-            raise RecipeError.of(
-                f"no metric called '{name}' was logged in {len(history)} steps",
-                path=path,
-                fix="take a name from the run's metrics.jsonl, or from docs/metrics.md",
-            )
 
 
 def _mean(half: Sequence[Mapping[str, float]], name: str) -> float | None:

@@ -21,9 +21,18 @@ def step_metrics(groups: Sequence[Group], batch: TokenBatch, version: int) -> Me
     lengths = torch.tensor([s.num_actions for s in samples], dtype=torch.float64)
     truncated = torch.tensor([float(s.status.is_truncated) for s in samples])
     correct = torch.tensor([float(s.verdict.correct) for s in samples])
+    means = torch.tensor(
+        [sum(s.verdict.reward for s in g.scored) / max(len(g.scored), 1) for g in groups],
+        dtype=torch.float64,
+    )
+    centre = float(rewards.mean())  # the 95% interval clusters by group
+    half = Z_95 * float(means.std()) / math.sqrt(len(means)) if len(means) > 1 else 0.0
     metrics = Metrics(
         {
             "reward/mean": Mean.over(rewards),
+            "reward/std": Mean(_std(rewards), 1),
+            "reward/interval_low": Mean(centre - half, 1),
+            "reward/interval_high": Mean(centre + half, 1),
             "reward/correct": Mean.over(correct),
             "reward/shaped_mean": Mean.over(batch.rewards),
             "reward/shaped_std": Mean(_std(batch.rewards), 1),
@@ -32,45 +41,27 @@ def step_metrics(groups: Sequence[Group], batch: TokenBatch, version: int) -> Me
             "rollout/truncated_frac": Mean.over(truncated),
         }
     )
-    metrics += _spread(groups, rewards)
-    metrics += _components(batch)
+    for name, component in zip(batch.component_names, batch.components.T, strict=True):
+        known = component[~component.isnan()]  # of the samples that have it
+        metrics += {f"reward/component/{name}": Mean.over(known)}
+        metrics += {f"reward/component_std/{name}": Mean(_std(known), 1)}
     metrics += _correction(batch)
     stale = (version - batch.policy_version)[batch.action_mask]
     metrics += {"sync/staleness_mean": Mean.over(stale), "sync/staleness_max": Max.over(stale)}
     metrics += {"mask/kept_frac": Mean.over(batch.train_mask.float(), batch.action_mask)}
-    if batch.has("values"):
-        metrics += _critic(batch)
+    if batch.has("values"):  # how much of the spread of rewards the critic foresees, by token
+        values = batch.values[batch.action_mask].double()
+        reward = batch.rewards[batch.seq_ids[batch.action_mask]].double()
+        metrics += {"critic/value_mean": Mean.over(values)}
+        if len(values) > 1 and float(reward.var()) > 0:
+            unexplained = float((reward - values).var() / reward.var())
+            metrics += {"critic/explained_variance": Mean(1 - unexplained, 1)}
     metrics += describe_masked("advantage/value", batch.advantages, batch.train_mask)
     return metrics
 
 
-def _spread(groups: Sequence[Group], rewards: Tensor) -> dict[str, AnyMetric]:
-    """Standard deviation over samples, and a 95% interval of the mean that clusters by group."""
-    means = torch.tensor(
-        [sum(s.verdict.reward for s in g.scored) / max(len(g.scored), 1) for g in groups],
-        dtype=torch.float64,
-    )
-    centre = float(rewards.mean())
-    half = Z_95 * float(means.std()) / math.sqrt(len(means)) if len(means) > 1 else 0.0
-    return {
-        "reward/std": Mean(_std(rewards), 1),
-        "reward/interval_low": Mean(centre - half, 1),
-        "reward/interval_high": Mean(centre + half, 1),
-    }
-
-
 def _std(values: Tensor) -> float:
     return float(values.std()) if len(values) > 1 else 0.0
-
-
-def _components(batch: TokenBatch) -> dict[str, AnyMetric]:
-    """Mean and standard deviation of each over the samples that have it."""
-    metrics: dict[str, AnyMetric] = {}
-    for name, component in zip(batch.component_names, batch.components.T, strict=True):
-        known = component[~component.isnan()]
-        metrics[f"reward/component/{name}"] = Mean.over(known)
-        metrics[f"reward/component_std/{name}"] = Mean(_std(known), 1)
-    return metrics
 
 
 def _correction(batch: TokenBatch) -> dict[str, AnyMetric]:
@@ -89,18 +80,6 @@ def _correction(batch: TokenBatch) -> dict[str, AnyMetric]:
         if squares > 0:
             size = float(ratio.sum()) ** 2 / squares / max(len(ratio), 1)
             metrics["correction/effective_frac"] = Mean(size, 1)
-    return metrics
-
-
-def _critic(batch: TokenBatch) -> dict[str, AnyMetric]:
-    """How much of the spread of rewards the critic foresees, token by token."""
-    acts = batch.action_mask
-    values = batch.values[acts].double()
-    reward = batch.rewards[batch.seq_ids[acts]].double()
-    metrics: dict[str, AnyMetric] = {"critic/value_mean": Mean.over(values)}
-    if len(values) > 1 and float(reward.var()) > 0:
-        unexplained = float((reward - values).var() / reward.var())
-        metrics["critic/explained_variance"] = Mean(1 - unexplained, 1)
     return metrics
 
 
