@@ -63,26 +63,19 @@ def beta_norm(
 
 def _normalized(rewards: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """The advantage of one reward in [0, 1] -> [S]; nan where a sample has no such reward."""
-    rates = group_mean(rewards, batch, rewards.isfinite())
-    alpha, beta = _shape(rewards, rates, batch)
+    known = rewards.isfinite()
+    rates = group_mean(rewards, batch, known)
+    _, dense = torch.unique(batch.group_ids[known], return_inverse=True)
+    groups = int(dense.max()) + 1 if len(dense) else 0
+    each = torch.zeros(groups, dtype=torch.float64).index_put((dense,), rates[known].double())
+    alpha = beta = torch.ones((), dtype=torch.float64)
+    if groups >= 2 and float(each.var()) >= FLAT:  # fitted to the groups' pass rates by moments
+        mean, variance = each.mean(), each.var()
+        size = mean * (1 - mean) / variance - 1
+        alpha = (1 + size * mean / 3).clamp(min=1)
+        beta = (1 + size * (1 - mean) / 3).clamp(min=1)
     log_norm = torch.lgamma(alpha) + torch.lgamma(beta) - torch.lgamma(alpha + beta)
     right, wrong = rates.double(), 1 - rates.double()
     log_density = torch.xlogy(alpha - 1, right) + torch.xlogy(beta - 1, wrong) - log_norm
     weight = (-log_density).exp().clamp(max=LARGEST_WEIGHT).float()
     return (rewards - rates) * weight
-
-
-def _shape(
-    rewards: torch.Tensor, rates: torch.Tensor, batch: TokenBatch
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """alpha and beta of the normalising density, from the pass rates of groups by moments."""
-    known = rewards.isfinite()
-    _, dense = torch.unique(batch.group_ids[known], return_inverse=True)
-    groups = int(dense.max()) + 1 if len(dense) else 0
-    each = torch.zeros(groups, dtype=torch.float64).index_put((dense,), rates[known].double())
-    one = torch.ones((), dtype=torch.float64)
-    if groups < 2 or float(each.var()) < FLAT:
-        return one, one
-    mean, variance = each.mean(), each.var()
-    size = mean * (1 - mean) / variance - 1
-    return (1 + size * mean / 3).clamp(min=1), (1 + size * (1 - mean) / 3).clamp(min=1)

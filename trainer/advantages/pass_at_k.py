@@ -38,19 +38,17 @@ def pass_at_k(
     """
     count = group_count(batch).long()
     wrong = count - group_sum(batch.correct.float(), batch).long()
-    pairs = zip(count.tolist(), wrong.tolist(), batch.correct.tolist(), strict=True)
-    values = [_advantage(n, w, min(k, n), right) for n, w, right in pairs]
+    samples = zip(count.tolist(), wrong.tolist(), batch.correct.tolist(), strict=True)
+    values = []
+    for size, fails, right in samples:
+        draws = min(k, size)
+        failing = math.comb(fails, draws) / math.comb(size, draws)  # sets without a correct sample
+        deviation = math.sqrt(failing * (1 - failing))
+        if deviation == 0:
+            values.append(0.0)
+        elif right:
+            values.append(failing / deviation)
+        else:
+            failing_with_it = math.comb(fails - 1, draws - 1) / math.comb(size - 1, draws - 1)
+            values.append((failing - failing_with_it) / deviation)
     return to_tokens(torch.tensor(values, dtype=torch.float32), batch)
-
-
-def _advantage(count: int, wrong: int, k: int, right: bool) -> float:
-    """Of a correct or a wrong sample, in a group of `count` with `wrong` wrong ones."""
-    sets = math.comb(count, k)
-    failing = math.comb(wrong, k) / sets  # share of the sets of k without a correct sample
-    deviation = math.sqrt(failing * (1 - failing))
-    if deviation == 0:
-        return 0.0
-    if right:
-        return failing / deviation
-    failing_with_it = math.comb(wrong - 1, k - 1) / math.comb(count - 1, k - 1)
-    return (failing - failing_with_it) / deviation

@@ -61,7 +61,12 @@ def stratified(
     own; equal groups get zero.
     Returns advantages [T], in standard deviations; zero where `action_mask` is False.
     """
-    label = (_turns(batch) if by == "turns" else component(batch, by)).clamp(max=cap)
+    if by == "turns":  # one more than a sample's tool calls
+        last = torch.zeros(batch.num_sequences, dtype=torch.long)
+        label = last.scatter_reduce(0, batch.seq_ids, batch.turn_ids, "amax").float() + 1
+    else:
+        label = component(batch, by)
+    label = label.clamp(max=cap)
     alone = -1.0 - torch.arange(len(label))  # a stratum of one for each sample without a label
     label = torch.where(label.isnan(), alone, label)
     pairs = torch.stack([batch.group_ids.double(), label.double()], dim=1)
@@ -69,13 +74,6 @@ def stratified(
     inside = _standardized(batch.replace(group_ids=strata), ddof, eps)
     across = _standardized(batch, ddof, eps)
     return to_tokens(blend * inside + (1 - blend) * across, batch)
-
-
-def _turns(batch: TokenBatch) -> torch.Tensor:
-    """Turns of each sample, one more than its tool calls -> [S]."""
-    last = torch.zeros(batch.num_sequences, dtype=torch.long)
-    last = last.scatter_reduce(0, batch.seq_ids, batch.turn_ids, "amax")
-    return (last + 1).float()
 
 
 def _standardized(batch: TokenBatch, ddof: int, eps: float) -> torch.Tensor:

@@ -41,17 +41,17 @@ class JsonLines:
     def __init__(self, path: Path, first_step: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         kept: set[int] = set()
-        if path.exists():  # cut behind the last whole line of a step before `first_step`
-            with path.open("r+b") as lines:
-                keep = 0
-                for number, line in enumerate(lines, start=1):
-                    whole = line.endswith(b"\n")
-                    if not whole or (step := _parse(line, path, number)[0]) >= first_step:
-                        break
-                    keep += len(line)
-                    kept.add(step)
-                if keep < os.path.getsize(path):
-                    lines.truncate(keep)
+        with path.open("a+b") as lines:  # cut after the last whole line of an earlier step
+            lines.seek(0)
+            keep = 0
+            for number, line in enumerate(lines, start=1):
+                whole = line.endswith(b"\n")
+                if not whole or (step := _parse(line, path, number)[0]) >= first_step:
+                    break
+                keep += len(line)
+                kept.add(step)
+            if keep < os.path.getsize(path):
+                lines.truncate(keep)
         lost = sorted({*range(1, first_step)} - kept)
         if lost:
             print(

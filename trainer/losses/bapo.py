@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import torch
@@ -35,36 +34,24 @@ def bound_stats(
         log_ratio(batch.current_logprobs, batch.old_logprobs, batch).exp()[mask],
         batch.advantages[mask],
     )
-    for lower, upper in _moves(low, high, order):
-        positive, negative = _contributions(ratio, credit, lower, upper, contribution)
+    lows, highs = _steps(low), _steps(high)
+    if order == "upper_first":  # one bound to its end and then the other
+        moves = [(lows[0], upper) for upper in highs] + [(lower, highs[-1]) for lower in lows[1:]]
+    else:
+        moves = [(lower, highs[0]) for lower in lows] + [(lows[-1], upper) for upper in highs[1:]]
+    for lower, upper in moves:
+        rising = credit * ratio.clamp(max=upper)
+        falling = -credit * ratio.clamp(min=lower)
+        if contribution == "learning_tokens":
+            rising, falling = rising * (ratio <= upper), falling * (ratio >= lower)
+        positive = rising[credit > 0].double().sum()
+        negative = falling[credit < 0].double().sum()
         total = positive + negative
         score = positive / total if criterion == "pos_over_total" else positive / negative
         if total == 0 or score >= target:
             break
     share = float(positive / total) if total > 0 else 0.5
     return torch.tensor([lower, upper, share]).expand(batch.num_tokens, 3)
-
-
-def _contributions(
-    ratio: torch.Tensor, credit: torch.Tensor, lower: float, upper: float, contribution: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Size of the clipped surrogate over tokens of positive, and of negative, advantage."""
-    rising = credit * ratio.clamp(max=upper)
-    falling = -credit * ratio.clamp(min=lower)
-    if contribution == "learning_tokens":
-        rising, falling = rising * (ratio <= upper), falling * (ratio >= lower)
-    return rising[credit > 0].double().sum(), falling[credit < 0].double().sum()
-
-
-def _moves(low: list[float], high: list[float], order: str) -> Iterator[tuple[float, float]]:
-    """The bounds to try, from the start values on, one bound to its end and then the other."""
-    lows, highs = _steps(low), _steps(high)
-    if order == "upper_first":
-        yield from ((lows[0], upper) for upper in highs)
-        yield from ((lower, highs[-1]) for lower in lows[1:])
-    else:
-        yield from ((lower, highs[0]) for lower in lows)
-        yield from ((lows[-1], upper) for upper in highs[1:])
 
 
 def _steps(bound: list[float]) -> list[float]:

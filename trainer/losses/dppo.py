@@ -45,7 +45,14 @@ def dppo(
     now = log_ratio.detach() + old
     rising = batch.advantages > 0
     moved = torch.where(rising, now > old, now < old)
-    far = _divergence(now, old, divergence) > torch.where(rising, high, low)
+    # Between the two policies' distributions over (this token, any other token).
+    p, q = old.clamp(max=0).exp(), now.clamp(max=0).exp()
+    if divergence == "tv":
+        distance = (p - q).abs()
+    else:
+        rest_p, rest_q = (1 - p).clamp(min=1e-7), (1 - q).clamp(min=1e-7)
+        distance = p * (old - now) + rest_p * (rest_p / rest_q).log()
+    far = distance > torch.where(rising, high, low)
     silent = moved & far
     weight = log_ratio.detach().exp().clamp(max=cap)
     value = weight * (
@@ -56,12 +63,3 @@ def dppo(
         "clip_low_frac": Mean.over((silent & ~rising).float(), batch.train_mask),
     }
     return LossOutput(values=-batch.advantages * torch.where(silent, 0.0, value), metrics=metrics)
-
-
-def _divergence(now: torch.Tensor, old: torch.Tensor, kind: str) -> torch.Tensor:
-    """Between the policies' distributions over (this token, any other token) -> [T]."""
-    p, q = old.clamp(max=0).exp(), now.clamp(max=0).exp()
-    if kind == "tv":
-        return (p - q).abs()
-    rest_p, rest_q = (1 - p).clamp(min=1e-7), (1 - q).clamp(min=1e-7)
-    return p * (old - now) + rest_p * (rest_p / rest_q).log()

@@ -48,7 +48,12 @@ def nft(
     log_ratio = log_policy_ratio(out, batch)
     rate = batch.pass_rates.clamp(LOWEST_RATE, 1 - LOWEST_RATE)
     learns = (batch.pass_rates > 0) & (batch.pass_rates < 1)
-    weight = torch.where(learns, _weight(rate, weighting), 0.0)[batch.seq_ids]
+    weight = torch.ones_like(rate)
+    if weighting == "dr_grpo":
+        weight = 1 - rate
+    elif weighting == "grpo":
+        weight = ((1 - rate) / rate).sqrt()
+    weight = torch.where(learns, weight, 0.0)[batch.seq_ids]
     rate, right = rate[batch.seq_ids], batch.correct[batch.seq_ids]
     left = (1 - rate * log_ratio.exp()) / (1 - rate)
     held = left.detach().clamp(min=floor) + (left - left.detach())
@@ -57,9 +62,3 @@ def nft(
     mask = batch.train_mask & ~right
     metrics = {"held_frac": Mean.over((left < floor).float(), mask)}
     return LossOutput(values=weight * values * batch.action_mask, metrics=metrics)
-
-
-def _weight(rate: torch.Tensor, weighting: str) -> torch.Tensor:
-    if weighting == "uniform":
-        return torch.ones_like(rate)
-    return 1 - rate if weighting == "dr_grpo" else ((1 - rate) / rate).sqrt()

@@ -14,6 +14,7 @@ rewards may differ in their last digits between two runs; `batch_size: 1` makes 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import queue
 import threading
@@ -77,7 +78,7 @@ class Unscored(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
+class RewardOutput:
     """What the model makes of one conversation."""
 
     reward: float
@@ -88,7 +89,7 @@ class Scored:
 class _Item:
     ids: list[int]
     embed: bool
-    future: Future[Scored] = field(default_factory=Future)
+    future: Future[RewardOutput] = field(default_factory=Future)
 
 
 class RewardHost:
@@ -103,7 +104,7 @@ class RewardHost:
 
     async def score(
         self, prompt: Sequence[Message], response: str, *, embed: bool = False
-    ) -> Scored:
+    ) -> RewardOutput:
         """The reward of one conversation; raises Unscored."""
         future = asyncio.wrap_future(self._asked(prompt, response, embed))
         try:
@@ -113,12 +114,12 @@ class RewardHost:
 
     def score_all(
         self, asked: Sequence[tuple[Sequence[Message], str]], *, embed: bool = False
-    ) -> list[Scored]:
+    ) -> list[RewardOutput]:
         """The same for callers without an event loop; waits in this thread, without a deadline."""
         futures = [self._asked(prompt, response, embed) for prompt, response in asked]
         return [future.result() for future in futures]
 
-    def _asked(self, prompt: Sequence[Message], response: str, embed: bool) -> Future[Scored]:
+    def _asked(self, prompt: Sequence[Message], response: str, embed: bool) -> Future[RewardOutput]:
         ids = conversation_ids(self.tokenizer, prompt, response, plain=self.spec.plain)
         if len(ids) > self.spec.max_length:
             raise Unscored(
@@ -130,7 +131,11 @@ class RewardHost:
 
     def _serve(self) -> None:
         while True:
-            batch = [item for item in self._batch() if item.future.set_running_or_notify_cancel()]
+            items = [self._queue.get()]
+            with contextlib.suppress(queue.Empty):  # those that follow it within `max_wait_s`
+                while len(items) < self.spec.batch_size:
+                    items.append(self._queue.get(timeout=self.spec.max_wait_s))
+            batch = [item for item in items if item.future.set_running_or_notify_cancel()]
             if not batch:
                 continue
             try:
@@ -143,16 +148,6 @@ class RewardHost:
                 continue
             for item, scored in zip(batch, found, strict=True):
                 item.future.set_result(scored)
-
-    def _batch(self) -> list[_Item]:
-        """The next item, and those that follow it within `max_wait_s`."""
-        batch = [self._queue.get()]
-        while len(batch) < self.spec.batch_size:
-            try:
-                batch.append(self._queue.get(timeout=self.spec.max_wait_s))
-            except queue.Empty:
-                break
-        return batch
 
 
 _lock = threading.Lock()
@@ -205,7 +200,7 @@ def load_reward_model(spec: LocalModelSpec) -> tuple[Any, Any]:
     return model.to(device).eval(), tokenizer
 
 
-def classify(model: Any, sequences: Sequence[Sequence[int]], *, embed: bool) -> list[Scored]:
+def classify(model: Any, sequences: Sequence[Sequence[int]], *, embed: bool) -> list[RewardOutput]:
     """Rewards of id sequences in one padded pass; with `embed` also what the head reads.
 
     The sequence is read at its last token that is not the pad token, as in training. A model
@@ -231,9 +226,11 @@ def classify(model: Any, sequences: Sequence[Sequence[int]], *, embed: bool) -> 
             hook.remove()
     rewards = logits.reshape(len(rows), -1)[:, 0].tolist()
     if not embed:
-        return [Scored(reward=reward, embedding=None) for reward in rewards]
+        return [RewardOutput(reward=reward, embedding=None) for reward in rewards]
     [hidden] = seen
     kept = torch.ones_like(ids) if pad is None else ids != pad
     places = (torch.arange(longest, device=ids.device) * kept).argmax(dim=-1)
     pooled = hidden[torch.arange(len(rows), device=ids.device), places].float().cpu()
-    return [Scored(reward=r, embedding=e.clone()) for r, e in zip(rewards, pooled, strict=True)]
+    return [
+        RewardOutput(reward=r, embedding=e.clone()) for r, e in zip(rewards, pooled, strict=True)
+    ]

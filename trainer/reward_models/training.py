@@ -23,7 +23,7 @@ from eval.intervals import Estimate, bootstrap
 from recipes.errors import RecipeError
 from recipes.loading.load import with_source_location
 from recipes.loading.validate import validate
-from rollout.data.pairs import Pair, Pairs, load_pairs
+from rollout.data.pairs import Pairs, load_pairs
 from trainer.models.tiny import make_tiny
 from trainer.monitor.run_lock import locked
 from trainer.recipe.kinds import RewardRecipe, load_for
@@ -33,7 +33,7 @@ from trainer.reward_models.conversation import (
     refuse_without_template,
 )
 from trainer.reward_models.decomposition import decompose
-from trainer.reward_models.host import Scored, classify
+from trainer.reward_models.host import RewardOutput, classify
 
 REPORT = "reward_report.json"
 
@@ -93,8 +93,18 @@ def train_reward_model(recipe: RewardRecipe, pairs: Pairs) -> RewardReport:
     if not recipe.model:
         make_tiny(recipe.tiny, Path(source), seed=recipe.seed)
     model, tokenizer = _base(recipe, source)
+    ids = (
+        [
+            (
+                conversation_ids(tokenizer, pair.prompt, pair.chosen, plain=recipe.plain),
+                conversation_ids(tokenizer, pair.prompt, pair.rejected, plain=recipe.plain),
+            )
+            for pair in side
+        ]
+        for side in (pairs.train, pairs.held_out)
+    )
     train, held_out = (
-        _tokenized(tokenizer, side, recipe) for side in (pairs.train, pairs.held_out)
+        [pair for pair in side if max(map(len, pair)) <= recipe.max_length] for side in ids
     )
     left_out = len(pairs.train) + len(pairs.held_out) - len(train) - len(held_out)
     if not train or not held_out:
@@ -109,7 +119,10 @@ def train_reward_model(recipe: RewardRecipe, pairs: Pairs) -> RewardReport:
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     if recipe.heads:
-        decompose(*_embeddings(model, train, recipe.batch_size), recipe.heads).write(output)
+        found = [s.embedding for s in _scored(model, train, recipe.batch_size, embed=True)]
+        embeddings = torch.stack([embedding for embedding in found if embedding is not None])
+        preferred, refused = embeddings.chunk(2)
+        decompose(preferred, refused, recipe.heads).write(output)
     scored = _scored(model, held_out, recipe.batch_size)
     report = _report(scored, left_out, recipe.seed)
     report.write(output)
@@ -143,18 +156,6 @@ def _base(recipe: RewardRecipe, source: str) -> tuple[Any, Any]:
         model.resize_token_embeddings(len(tokenizer))
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return model, tokenizer
-
-
-def _tokenized(tokenizer: Any, pairs: Sequence[Pair], recipe: RewardRecipe) -> list[_Ids]:
-    """Ids of both sides of each pair that fits."""
-    made = [
-        (
-            conversation_ids(tokenizer, pair.prompt, pair.chosen, plain=recipe.plain),
-            conversation_ids(tokenizer, pair.prompt, pair.rejected, plain=recipe.plain),
-        )
-        for pair in pairs
-    ]
-    return [pair for pair in made if max(map(len, pair)) <= recipe.max_length]
 
 
 def _fit(recipe: RewardRecipe, model: Any, tokenizer: Any, pairs: Sequence[_Ids]) -> None:
@@ -197,27 +198,16 @@ def _fit(recipe: RewardRecipe, model: Any, tokenizer: Any, pairs: Sequence[_Ids]
         os.rmdir(config.output_dir)
 
 
-def _all_ids(pairs: Sequence[_Ids]) -> list[list[int]]:
-    """The chosen sides, then the rejected ones."""
-    return [chosen for chosen, _ in pairs] + [rejected for _, rejected in pairs]
-
-
-def _scored(model: Any, pairs: Sequence[_Ids], batch: int, *, embed: bool = False) -> list[Scored]:
+def _scored(
+    model: Any, pairs: Sequence[_Ids], batch: int, *, embed: bool = False
+) -> list[RewardOutput]:
     """Both sides of every pair, the chosen ones first."""
-    ids = _all_ids(pairs)
+    ids = [chosen for chosen, _ in pairs] + [rejected for _, rejected in pairs]
     starts = range(0, len(ids), batch)
     return [s for at in starts for s in classify(model, ids[at : at + batch], embed=embed)]
 
 
-def _embeddings(model: Any, pairs: Sequence[_Ids], batch: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """[N, d] of the chosen and of the rejected responses."""
-    found = [s.embedding for s in _scored(model, pairs, batch, embed=True)]
-    known = torch.stack([embedding for embedding in found if embedding is not None])
-    chosen, rejected = known.chunk(2)
-    return chosen, rejected
-
-
-def _report(scored: Sequence[Scored], left_out: int, seed: int) -> RewardReport:
+def _report(scored: Sequence[RewardOutput], left_out: int, seed: int) -> RewardReport:
     outputs = np.array([s.reward for s in scored])
     chosen, rejected = np.split(outputs, 2)
     right = (chosen > rejected) + 0.5 * (chosen == rejected)

@@ -49,19 +49,13 @@ def pass_rate_length(
     score = torch.where(spread > 0, (length - mean) / spread.clamp(min=1e-9), 0.0)
     shorter = batch.rewards * (1 - alpha * score.sigmoid())
     rates = group_mean(right.float(), batch)
-    chosen = _highest(rates, batch, frac) if select == "top" else rates >= 1 - frac
+    chosen = rates >= 1 - frac
+    if select == "top":  # the ceil(frac * problems) highest rates; of equal ones, drawn first
+        groups, dense = torch.unique(batch.group_ids, return_inverse=True)
+        each = torch.zeros(len(groups)).index_put((dense,), rates)
+        drawn = torch.zeros(len(groups), dtype=torch.int64)
+        drawn = drawn.scatter_reduce(0, dense, batch.sample_ids, "amin", include_self=False)
+        order = drawn.argsort()
+        order = order[each[order].argsort(descending=True, stable=True)]
+        chosen = torch.isin(dense, order[: math.ceil(frac * len(groups))])
     return torch.where(chosen & right, shorter, batch.rewards)
-
-
-def _highest(rates: torch.Tensor, batch: TokenBatch, frac: float) -> torch.Tensor:
-    """Samples of the ceil(frac * problems) problems with the highest rates -> [S] bool.
-
-    Of equal rates, the problem that was drawn first.
-    """
-    groups, dense = torch.unique(batch.group_ids, return_inverse=True)
-    each = torch.zeros(len(groups)).index_put((dense,), rates)
-    drawn = torch.zeros(len(groups), dtype=torch.int64)
-    drawn = drawn.scatter_reduce(0, dense, batch.sample_ids, "amin", include_self=False)
-    order = drawn.argsort()
-    order = order[each[order].argsort(descending=True, stable=True)]
-    return torch.isin(dense, order[: math.ceil(frac * len(groups))])

@@ -33,11 +33,9 @@ def repetition(
     acts = batch.action_mask
     ends = seq_count(batch, acts).cumsum(0)[:-1].tolist()
     samples = torch.tensor_split(batch.token_ids[acts], ends)
-    shares = [_share(tokens.tolist(), size) for tokens in samples]
+    shares = []
+    for sample in samples:
+        tokens = sample.tolist()
+        grams = [tuple(tokens[at : at + size]) for at in range(len(tokens) - size + 1)]
+        shares.append(1 - len(set(grams)) / len(grams) if grams else 0.0)
     return batch.rewards - penalty * torch.tensor(shares, dtype=torch.float32)
-
-
-def _share(tokens: list[int], size: int) -> float:
-    """Share of the n-grams of `tokens` that repeat an earlier one."""
-    grams = [tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1)]
-    return 1 - len(set(grams)) / len(grams) if grams else 0.0

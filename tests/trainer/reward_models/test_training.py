@@ -15,7 +15,7 @@ from rollout.data.pairs import PairsSpec, load_pairs
 from tests.support.builders import problem
 from tests.support.runs import ROOT, environment
 from trainer.recipe.kinds import RewardRecipe
-from trainer.reward_models.host import Scored
+from trainer.reward_models.host import RewardOutput
 from trainer.reward_models.training import REPORT, _report
 from trainer.verifiers import verifier
 
@@ -34,7 +34,7 @@ def test_a_misspelt_setting_is_refused_with_the_nearest():
 
 def test_accuracy_counts_ties_as_halves_and_the_scale_is_that_of_both_sides():
     outputs = [3.0, 1.0, 2.0, 5.0, 1.0, 1.0, 4.0, 0.0]  # four chosen, then four rejected
-    report = _report([Scored(reward=r, embedding=None) for r in outputs], left_out=2, seed=0)
+    report = _report([RewardOutput(reward=r, embedding=None) for r in outputs], left_out=2, seed=0)
     assert report.accuracy.value == (1 + 0.5 + 0 + 1) / 4
     assert report.accuracy.problems == 4
     assert report.mean == np.mean(outputs) and report.std == np.std(outputs, ddof=1)
