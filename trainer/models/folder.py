@@ -37,7 +37,20 @@ def model_folder(spec: ModelSpec) -> Path:
 
     Raises RecipeError when there is no such model, or when the folder is not one.
     """
-    folder = local_folder(spec.path) or _fetched(spec.path)
+    folder = local_folder(spec.path)
+    if folder is None:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+        wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
+        try:
+            folder = Path(snapshot_download(spec.path, allow_patterns=wanted))
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            raise RecipeError.of(
+                f"model '{spec.path}' is neither a folder here nor could it be fetched ({error})",
+                path="model.path",
+                fix="check the name and the network, log in for a gated model, or give a folder",
+            ) from error
     check_folder(folder, spec.context_length)
     return folder
 
@@ -101,21 +114,6 @@ def _json(file: Path) -> dict[str, JSON]:
             fix="copy or fetch the model again: the file is damaged, or was cut off",
         ) from error
     return found
-
-
-def _fetched(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
-    try:
-        return Path(snapshot_download(name, allow_patterns=wanted))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise RecipeError.of(
-            f"model '{name}' is neither a folder here nor could it be fetched ({error})",
-            path="model.path",
-            fix="check the name and the network, log in for a gated model, or give a folder",
-        ) from error
 
 
 def _holds(folder: Path, patterns: Sequence[str]) -> bool:

@@ -112,7 +112,8 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(self.folder)
         last = self.latest()
-        if last is not None and shutil.disk_usage(self.folder).free < _size(last):
+        size = sum(path.stat().st_size for path in _files(last)) if last is not None else 0
+        if shutil.disk_usage(self.folder).free < size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         (staging / "policy").mkdir(parents=True)
 
@@ -160,11 +161,6 @@ def _digest(facts: Mapping[str, JSON]) -> str:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _size(folder: Path) -> int:
-    """Bytes."""
-    return sum(path.stat().st_size for path in _files(folder))
 
 
 def _remove_leftovers(folder: Path) -> None:

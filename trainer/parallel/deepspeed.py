@@ -105,7 +105,8 @@ def _config(sharding: ShardingSpec, dtype: torch.dtype, processes: Processes) ->
 
 def _sized(config: dict[str, Any], module: LogprobModel | ValueModel) -> dict[str, Any]:
     """The settings with bucket sizes that fit the model; a tiny one needs no large buffers."""
-    total = sum(_elements(p) for p in module.parameters())
+    parameters: Iterator[Any] = module.parameters()  # whole, also where this rank holds a part
+    total = sum(int(p.ds_numel if _is_partitioned(p) else p.numel()) for p in parameters)
     most = min(_BUCKET, total + total % 2)  # DeepSpeed wants an even number
     sizes = {"reduce_bucket_size": most, "allgather_bucket_size": most}
     if config["zero_optimization"]["stage"] == 3:
@@ -114,11 +115,6 @@ def _sized(config: dict[str, Any], module: LogprobModel | ValueModel) -> dict[st
             10 * module.hidden_size
         )  # norms and biases stay whole
     return {**config, "zero_optimization": {**config["zero_optimization"], **sizes}}
-
-
-def _elements(parameter: Any) -> int:
-    """Of the whole parameter, also where this rank holds a part."""
-    return int(parameter.ds_numel if _is_partitioned(parameter) else parameter.numel())
 
 
 def _dimensions(parameter: Any) -> int:

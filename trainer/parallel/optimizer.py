@@ -79,7 +79,8 @@ class MasterWeights:
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
-        self.narrow = {p: _wide_copy(p) for p in parameters if p.dtype != torch.float32}
+        narrow = [p for p in parameters if p.dtype != torch.float32]
+        self.narrow = {p: nn.Parameter(p.detach().clone().float()) for p in narrow}
         self.all = [self.narrow.get(p, p) for p in parameters]
         for parameter in self.narrow:
             hook = self._widen
@@ -99,7 +100,3 @@ class MasterWeights:
         """The copies' values, rounded, into the model."""
         for parameter, copy in self.narrow.items():
             parameter.copy_(copy)
-
-
-def _wide_copy(parameter: nn.Parameter) -> nn.Parameter:
-    return nn.Parameter(parameter.detach().clone().float())

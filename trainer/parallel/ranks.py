@@ -96,8 +96,11 @@ class Processes:
         except (dist.DistNetworkError, dist.DistStoreError) as error:
             raise _no_meeting(error) from error
         device = state.device if state.device.type == "cuda" else torch.device("cpu")
-        if spec.zero and not dist.is_initialized():
-            _stand_alone(device, wait)
+        if spec.zero and not dist.is_initialized():  # DeepSpeed, in a process nobody launched
+            os.environ["LOCAL_RANK"] = "0"  # DeepSpeed insists on it, launched or not
+            backend = "nccl" if device.type == "cuda" else "gloo"
+            alone = dist.HashStore()  # type: ignore[attr-defined]  # a group of one, without ports
+            dist.init_process_group(backend, store=alone, rank=0, world_size=1, timeout=wait)
         group = None
         if dist.is_initialized() and dist.get_world_size() > 1:
             group = dist.new_group(backend="gloo", timeout=wait)
@@ -170,11 +173,3 @@ def _no_meeting(error: RuntimeError) -> RecipeError:
         f"the ranks cannot meet at {host}:{port}: {str(error).splitlines()[0]:.200}",
         fix="start all ranks, and check that every node reaches this address",
     )
-
-
-def _stand_alone(device: torch.device, wait: timedelta) -> None:
-    """A process group of one, without ports, for DeepSpeed in a process that nobody launched."""
-    os.environ["LOCAL_RANK"] = "0"  # DeepSpeed insists on it, launched or not
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    alone = dist.HashStore()  # type: ignore[attr-defined]
-    dist.init_process_group(backend, store=alone, rank=0, world_size=1, timeout=wait)

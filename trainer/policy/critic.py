@@ -19,7 +19,6 @@ from trainer.batch.token_batch import TokenBatch
 from trainer.models.folder import path_of
 from trainer.models.load import add_value_adapter, load_tokenizer, same_vocabulary
 from trainer.models.value_model import (
-    ValueModel,
     bins_range_of,
     expected_value,
     load_value_model,
@@ -54,7 +53,21 @@ class Critic:
             self._values = load_value_model(
                 self._model, spec.outputs, lambda some: gathered(sharding, some)
             )
-        _check_head(self._values, spec, path)
+        if spec.optimizer is None and self._values.fresh:
+            raise RecipeError.of(
+                f"{path} has no trained value head: frozen, it would say 0 of every state",
+                path="critic.path",
+                fix="name a critic that `temper export --critic` wrote or a reward model, or give "
+                "critic.optimizer",
+            )
+        written, ours = bins_range_of(self._values), (spec.low, spec.high)
+        if spec.bins and written not in (None, ours):
+            raise RecipeError.of(
+                f"the bins of {path} are spread over {written}, critic.low and critic.high say "
+                f"{ours}",
+                path="critic.low",
+                fix="set both to the folder's, or start from a model without a value head",
+            )
         if spec.lora:
             add_value_adapter(self._values.classifier.base_model, spec.lora)
         self._module: ParallelModule | None = None
@@ -119,24 +132,6 @@ class Critic:
             save_value_model(self._values, tensors, folder, self._range)
             load_tokenizer(self._model).save_pretrained(folder)
         self._processes.barrier()
-
-
-def _check_head(values: ValueModel, spec: CriticSpec, path: str) -> None:
-    """Raise RecipeError where what the head says would mean nothing, or something else."""
-    if spec.optimizer is None and values.fresh:
-        raise RecipeError.of(
-            f"{path} has no trained value head: frozen, it would say 0 of every state",
-            path="critic.path",
-            fix="name a critic that `temper export --critic` wrote or a reward model, or give "
-            "critic.optimizer",
-        )
-    written, ours = bins_range_of(values), (spec.low, spec.high)
-    if spec.bins and written not in (None, ours):
-        raise RecipeError.of(
-            f"the bins of {path} are spread over {written}, critic.low and critic.high say {ours}",
-            path="critic.low",
-            fix="set both to the folder's, or start from a model without a value head",
-        )
 
 
 def split_values(

@@ -40,7 +40,7 @@ from trainer.policy.weights import PolicyWeights
 from trainer.recipe.sections import CriticSpec, ModelSpec, OptimizerSpec, ShardingSpec
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    pass
 
 T = TypeVar("T")
 _REFERENCE = "reference"  # the policy's own model before training, as a source of fields
@@ -81,7 +81,11 @@ class Policy:
         torch.manual_seed(seed)  # the same on every rank: the adapter's first weights
         causal_lm = load_causal_lm(model, sharding, self._processes)
         self._adapted = add_adapter(causal_lm, model.lora) if model.lora else None
-        self._scorer = LogprobModel(causal_lm, self._shared_head(causal_lm))
+        shared_head = None
+        if critic is not None and critic.backbone == "shared":
+            hidden = causal_lm.config.get_text_config().hidden_size
+            shared_head = ValueHead(hidden, critic.outputs, model.torch_dtype)
+        self._scorer = LogprobModel(causal_lm, shared_head)
         self._module = self._shard(optimizer)
         self._exporter = WeightExporter(
             causal_lm=causal_lm,
@@ -128,12 +132,6 @@ class Policy:
         return self._processes.gather(value)
 
     # -- loading ---------------------------------------------------------------------------------
-
-    def _shared_head(self, causal_lm: "PreTrainedModel") -> ValueHead | None:
-        if self._values is None or self._values.backbone != "shared":
-            return None
-        hidden = causal_lm.config.get_text_config().hidden_size
-        return ValueHead(hidden, self._values.outputs, self._model.torch_dtype)
 
     def _shard(self, optimizer: OptimizerSpec) -> ParallelModule:
         if self._sharding.zero < 3:

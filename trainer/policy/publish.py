@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from rewards.types import Problem, Verdict
 from rollout.generation import Engine, WeightSource
@@ -62,16 +61,23 @@ class Publisher:
         """
         weights = self._policy.weights()
         await on_main(self._policy, lambda: self._load(weights, version))
-        return await self._probe(version, temperature) if self._prompts else {}
-
-    async def _probe(self, version: int, temperature: float) -> dict[str, AnyMetric]:
+        if not self._prompts:
+            return {}
         drawn = await on_main(self._policy, lambda: self._draw(temperature))
         batch = pack(
             [_as_group(p, c, i) for i, (p, c) in enumerate(zip(self._prompts, drawn, strict=True))]
         )
         batch = self._policy.annotate(batch, frozenset({"old_logprobs"}), temperature)
         gap = (batch.old_logprobs - batch.behavior_logprobs)[batch.action_mask].abs()
-        self._judge(gap, version)
+        mean = float(gap.mean()) if gap.numel() else 0.0
+        if not mean <= self._spec.max_gap:  # also true for NaN
+            raise ProbeFailed(
+                f"after publishing version {version}, engine and trainer differ by {mean:.4f} nats "
+                f"a token (largest {float(gap.max()):.4f}; allowed {self._spec.max_gap}): the "
+                "engine does not sample from the trainer's weights. Likely causes: weights that "
+                "did not arrive (tied head, merged adapter), a stale prefix cache, another dtype "
+                "or top_p than the trainer assumes. Set probe.max_gap only after ruling these out"
+            )
         return {"probe/gap_mean": Mean.over(gap), "probe/gap_max": Max.over(gap)}
 
     async def _load(self, weights: WeightSource, version: int) -> None:
@@ -90,17 +96,6 @@ class Publisher:
                 "context; raise model.context_length or lower problems.max_prompt_tokens"
             )
         return drawn
-
-    def _judge(self, gap: Tensor, version: int) -> None:
-        mean = float(gap.mean()) if gap.numel() else 0.0
-        if not mean <= self._spec.max_gap:  # also true for NaN
-            raise ProbeFailed(
-                f"after publishing version {version}, engine and trainer differ by {mean:.4f} nats "
-                f"a token (largest {float(gap.max()):.4f}; allowed {self._spec.max_gap}): the "
-                "engine does not sample from the trainer's weights. Likely causes: weights that "
-                "did not arrive (tied head, merged adapter), a stale prefix cache, another dtype "
-                "or top_p than the trainer assumes. Set probe.max_gap only after ruling these out"
-            )
 
 
 def _as_group(prompt: Sequence[int], completion: Completion, group_id: int) -> Group:

@@ -134,9 +134,24 @@ class Run:
         self._metrics += self.policy.merge(update)
         self._stop_if_broken(algo.step)
         # rank 0 knows more (ledger, verifier): controllers must see the same on every rank
-        self.algorithm.observe(self.policy.broadcast(self._heard(algo.critic_only)))
+        heard = self._metrics.numbers()
+        if algo.critic_only:  # a policy at rest cannot answer: a coefficient that follows its
+            # entropy or its KL would wind up until it may learn
+            heard = {n: value for n, value in heard.items() if not n.startswith(_POLICY_AREAS)}
+        self.algorithm.observe(self.policy.broadcast(heard))
         self.progress.step = algo.step + 1
-        self._metrics += self._timing()
+        total = time.perf_counter() - self._clock
+        rollout, sync = self._spans["rollout"], self._spans["sync"]
+        tokens = float(self._batch.action_mask.sum()) if self._batch is not None else 0.0
+        self._metrics += {
+            "time/step_s": Mean(total, 1),
+            "time/rollout_s": Mean(rollout, 1),
+            "time/sync_s": Mean(sync, 1),
+            "time/update_s": Mean(total - rollout - sync, 1),
+            "throughput/tokens_per_s": Mean(tokens / total, 1),
+            "progress/samples": Max(self.progress.samples),
+            "progress/tokens": Max(self.progress.tokens),
+        }
         self.unlogged = self._metrics.numbers()
         if self.evaluation.is_due(self.progress.step):
             self.boundary = self.host_state()
@@ -150,23 +165,23 @@ class Run:
             self.save()
         self._stop_if_gamed()
 
-    def _heard(self, critic_only: bool) -> dict[str, float]:
-        """What controllers see: a policy that rests cannot answer them, so they hear nothing of it.
-
-        A coefficient that follows its entropy or its KL would else wind up until it may learn.
-        """
-        numbers = self._metrics.numbers()
-        if not critic_only:
-            return numbers
-        return {
-            name: value for name, value in numbers.items() if not name.startswith(_POLICY_AREAS)
-        }
-
     async def _evaluate_and_log(self) -> None:
-        """On rank 0: what is due once these steps are done, and the step's line of metrics."""
+        """On rank 0: what is due once these steps are done, and the step's line of metrics.
+
+        Raises Interrupted when a stop is asked for before the evaluation has ended.
+        """
         start = time.perf_counter()
         done = self.progress.step
-        evaluated = await self._evaluated(done)
+        evaluated: dict[str, float] = {}
+        if self.evaluation.is_due(done):
+            evaluating = asyncio.ensure_future(self.evaluation.due(done, self.engine))
+            while not (evaluating.done() or self.stop.asked):
+                await asyncio.wait([evaluating], timeout=_POLL_S)
+            if not evaluating.done():
+                evaluating.cancel()
+                await asyncio.gather(evaluating, return_exceptions=True)
+                raise Interrupted
+            evaluated = evaluating.result()
         if evaluated:
             evaluated["time/eval_s"] = time.perf_counter() - start
         metrics = {**self.unlogged, **evaluated}
@@ -175,19 +190,6 @@ class Run:
         if metrics:
             for logger in self.loggers:
                 logger.log(done, metrics)
-
-    async def _evaluated(self, done: int) -> dict[str, float]:
-        """Metrics of the evaluations that are due. Raises Interrupted when a stop is asked for."""
-        if not self.evaluation.is_due(done):
-            return {}
-        evaluating = asyncio.ensure_future(self.evaluation.due(done, self.engine))
-        while not (evaluating.done() or self.stop.asked):
-            await asyncio.wait([evaluating], timeout=_POLL_S)
-        if not evaluating.done():
-            evaluating.cancel()
-            await asyncio.gather(evaluating, return_exceptions=True)
-            raise Interrupted
-        return evaluating.result()
 
     def save(self) -> Path:
         """Checkpoint the state at the last boundary between two steps."""
@@ -229,22 +231,6 @@ class Run:
     def _needs_signal(self) -> bool:
         """Whether a sample without advantage teaches nothing under this recipe."""
         return not self.recipe.terms and "sign_free" not in self.recipe.loss.entry.tags
-
-    def _timing(self) -> Metrics:
-        total = time.perf_counter() - self._clock
-        rollout, sync = self._spans["rollout"], self._spans["sync"]
-        tokens = float(self._batch.action_mask.sum()) if self._batch is not None else 0.0
-        return Metrics(
-            {
-                "time/step_s": Mean(total, 1),
-                "time/rollout_s": Mean(rollout, 1),
-                "time/sync_s": Mean(sync, 1),
-                "time/update_s": Mean(total - rollout - sync, 1),
-                "throughput/tokens_per_s": Mean(tokens / total, 1),
-                "progress/samples": Max(self.progress.samples),
-                "progress/tokens": Max(self.progress.tokens),
-            }
-        )
 
     def _stop_if_gamed(self) -> None:
         """The watch has alarmed for too long: every rank stops, and rank 0 says why."""

@@ -1,5 +1,6 @@
 """Where a run came from: its resolved recipe, the code's revision, the packages' versions."""
 
+import contextlib
 import importlib.metadata
 import json
 import subprocess
@@ -20,30 +21,22 @@ def write_origin(recipe: Recipe, loaded: Loaded, folder: Path, verifier: Provena
     resolved = yaml.safe_dump(to_plain(recipe), sort_keys=False)
     (folder / "recipe.yaml").write_text(resolved)
     names = ("torch", "transformers", "trl", "deepspeed", "peft", "accelerate", "datasets", "vllm")
-    facts: dict[str, Any] = {
-        "recipe": relative(str(loaded.root)),
-        "revision": _revision(),
-        "packages": {name: _version(name) for name in names},
-        "verifier": {"hash": verifier.digest, **verifier.plain()},
-    }
-    (folder / "versions.json").write_text(json.dumps(facts, indent=2))
-
-
-def _version(package: str) -> str:
-    for name in (package, f"{package}-cpu"):
-        try:
-            return f"{name} {importlib.metadata.version(name)}"
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return "not installed"
-
-
-def _revision() -> str:
-    asked = subprocess.run(
+    packages = dict.fromkeys(names, "not installed")
+    for name in names:
+        for built in (f"{name}-cpu", name):  # the plain name counts where both are there
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                packages[name] = f"{built} {importlib.metadata.version(built)}"
+    described = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
         check=False,
     )
-    return asked.stdout.strip() or "unknown"
+    facts: dict[str, Any] = {
+        "recipe": relative(str(loaded.root)),
+        "revision": described.stdout.strip() or "unknown",
+        "packages": packages,
+        "verifier": {"hash": verifier.digest, **verifier.plain()},
+    }
+    (folder / "versions.json").write_text(json.dumps(facts, indent=2))
