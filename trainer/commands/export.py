@@ -20,7 +20,16 @@ def export_checkpoint(
     Raises RecipeError for a folder that is not a run, and where `to` holds something already: with
     `overwrite` an earlier export is replaced, and nothing else is.
     """
-    _refuse_to_overwrite(to, overwrite)
+    # Files of two models in one folder load as neither, and what was there may be all there is.
+    is_model = any((to / name).is_file() for name in ("config.json", "adapter_config.json"))
+    is_model = is_model and not (to / "checkpoints").exists()
+    is_free = not to.exists() or (to.is_dir() and not any(to.iterdir()))
+    if not is_free and not (is_model and overwrite):
+        raise RecipeError.of(
+            f"{to} already holds {'a model' if is_model else 'other files'}",
+            fix="name a new folder"
+            + (", or replace this one with --overwrite" if is_model else ""),
+        )
     checkpoint = run.resolve()
     if (checkpoint / MANIFEST).exists():
         verify(checkpoint)
@@ -48,18 +57,3 @@ def export_checkpoint(
     if policy.is_main:
         print(f"{checkpoint} -> {to}")
     policy.leave()
-
-
-def _refuse_to_overwrite(to: Path, overwrite: bool) -> None:
-    """Files of two models in one folder load as neither, and what was there may be all there is."""
-    if not to.exists() or (to.is_dir() and not any(to.iterdir())):
-        return
-    is_model = any((to / name).is_file() for name in ("config.json", "adapter_config.json"))
-    is_run = (to / "checkpoints").exists()
-    if is_model and not is_run and overwrite:
-        return
-    raise RecipeError.of(
-        f"{to} already holds {'a model' if is_model and not is_run else 'other files'}",
-        fix="name a new folder"
-        + (", or replace this one with --overwrite" if is_model and not is_run else ""),
-    )

@@ -72,8 +72,13 @@ class StopSignal:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         """The first signal asks; a later Ctrl-C, of a person who read the answer, ends at once."""
-        if number == signal.SIGHUP:
-            _let_go_of_the_terminal()
+        if number == signal.SIGHUP:  # a line that cannot be shown any more must not end a run
+            for descriptor in filter(os.isatty, (1, 2)):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+            if not isinstance(sys.stdout, _Unread):
+                sys.stdout, sys.stderr = _Unread(sys.stdout), _Unread(sys.stderr)
         if self.asked:
             if number == signal.SIGINT and time.monotonic() - self._asked_at > PATIENCE_S:
                 raise SystemExit(128 + number)
@@ -128,17 +133,6 @@ def _tell(line: str) -> None:
     """Write a line from a signal handler, where somebody still reads it."""
     with contextlib.suppress(OSError):
         os.write(2, f"{line}\n".encode())
-
-
-def _let_go_of_the_terminal() -> None:
-    """After a hangup nobody may read: a line that cannot be shown must not end a run."""
-    for descriptor in (1, 2):
-        if os.isatty(descriptor):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, descriptor)
-            os.close(nowhere)
-    if not isinstance(sys.stdout, _Unread):
-        sys.stdout, sys.stderr = _Unread(sys.stdout), _Unread(sys.stderr)
 
 
 class _Unread(io.TextIOBase):

@@ -38,21 +38,12 @@ def locked(folder: Path, *, lease_s: float = LEASE_S) -> Iterator[None]:
     lease = SoftFileLease(
         folder / FILE, lease_duration=lease_s, on_compromise=_give_up, thread_local=False
     )
-    _acquire(lease, folder)
-    try:
-        yield
-    finally:
-        lease.release()
-
-
-def _acquire(lease: SoftFileLease, folder: Path) -> None:
-    """Take the lock at once, or when its holder shows no sign of life for the lease's duration."""
     renewed = _renewed(folder)
     waiting = False
-    while True:
+    while True:  # at once, or when its holder shows no sign of life for the lease's duration
         with contextlib.suppress(Timeout):
             lease.acquire(timeout=_POLL_S, poll_interval=_POLL_S / 5)
-            return
+            break
         owner = lease.owner
         if owner is None:  # released meanwhile, or not written yet
             continue
@@ -70,6 +61,10 @@ def _acquire(lease: SoftFileLease, folder: Path) -> None:
                 file=sys.stderr,
                 flush=True,
             )
+    try:
+        yield
+    finally:
+        lease.release()
 
 
 def _renewed(folder: Path) -> float:

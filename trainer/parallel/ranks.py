@@ -94,7 +94,18 @@ class Processes:
         try:
             state = PartialState(cpu=not torch.cuda.is_available(), timeout=wait)
         except (dist.DistNetworkError, dist.DistStoreError) as error:
-            raise _no_meeting(error) from error
+            names = ("MASTER_ADDR", "MASTER_PORT")
+            host, port = (os.environ.get(name, f"<{name} not set>") for name in names)
+            if "EADDRINUSE" in str(error) or "address already in use" in str(error).lower():
+                raise RecipeError.of(
+                    f"port {port} of {host}, where the ranks meet, is in use by another process",
+                    fix="name a free port: --main_process_port of accelerate, --master-port of "
+                    "torchrun, or MASTER_PORT",
+                ) from error
+            raise RecipeError.of(
+                f"the ranks cannot meet at {host}:{port}: {str(error).splitlines()[0]:.200}",
+                fix="start all ranks, and check that every node reaches this address",
+            ) from error
         device = state.device if state.device.type == "cuda" else torch.device("cpu")
         if spec.zero and not dist.is_initialized():  # DeepSpeed, in a process nobody launched
             os.environ["LOCAL_RANK"] = "0"  # DeepSpeed insists on it, launched or not
@@ -157,19 +168,3 @@ class Processes:
 def lost_rank(error: RuntimeError) -> bool:
     """Whether an operation of all ranks failed because one of them is gone."""
     return isinstance(error, dist.DistError) or any(words in str(error) for words in _LOST)
-
-
-def _no_meeting(error: RuntimeError) -> RecipeError:
-    """The ranks could not meet: the port is taken, or rank 0 cannot be reached."""
-    names = ("MASTER_ADDR", "MASTER_PORT")
-    host, port = (os.environ.get(name, f"<{name} not set>") for name in names)
-    if "EADDRINUSE" in str(error) or "address already in use" in str(error).lower():
-        return RecipeError.of(
-            f"port {port} of {host}, where the ranks meet, is in use by another process",
-            fix="name a free port: --main_process_port of accelerate, --master-port of torchrun, "
-            "or MASTER_PORT",
-        )
-    return RecipeError.of(
-        f"the ranks cannot meet at {host}:{port}: {str(error).splitlines()[0]:.200}",
-        fix="start all ranks, and check that every node reaches this address",
-    )

@@ -56,13 +56,22 @@ class ReplicatedModule:
             if master.grad is None:
                 master.grad = torch.zeros_like(master)
             gradients.append(master.grad)
-        if self._processes.world_size > 1:
-            for bucket in _buckets(gradients):
-                flat = torch.cat([gradient.flatten() for gradient in bucket])
-                dist.all_reduce(flat)
-                parts = torch.split(flat, [gradient.numel() for gradient in bucket])
-                for gradient, part in zip(bucket, parts, strict=True):
-                    gradient.copy_(part.view_as(gradient))
+        if self._processes.world_size == 1:
+            return gradients
+        buckets: list[list[Tensor]] = []  # neighbours together until a bucket is full
+        size = _BUCKET
+        for gradient in gradients:
+            if size + gradient.numel() > _BUCKET:  # a larger one is a bucket by itself
+                buckets.append([])
+                size = 0
+            buckets[-1].append(gradient)
+            size += gradient.numel()
+        for bucket in buckets:
+            flat = torch.cat([gradient.flatten() for gradient in bucket])
+            dist.all_reduce(flat)
+            parts = torch.split(flat, [gradient.numel() for gradient in bucket])
+            for gradient, part in zip(bucket, parts, strict=True):
+                gradient.copy_(part.view_as(gradient))
         return gradients
 
     @property
@@ -87,16 +96,3 @@ class ReplicatedModule:
                 master.copy_(state["weights"][name])
         self._masters.publish()
         self._optimizer.load_state_dict(state["optimizer"])
-
-
-def _buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
-    """Neighbours together until a bucket is full; a larger tensor is a bucket of its own."""
-    buckets: list[list[Tensor]] = []
-    size = _BUCKET
-    for tensor in tensors:
-        if size + tensor.numel() > _BUCKET:
-            buckets.append([])
-            size = 0
-        buckets[-1].append(tensor)
-        size += tensor.numel()
-    return buckets

@@ -50,14 +50,13 @@ from trainer.update.algorithm import Algorithm
 
 def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
     """Everything that the recipe names, put together; on a resume, with its state restored."""
-    folder = recipe.folder
-    newest, damaged = newest_checkpoint(folder, resume) if launched_as_main() else (None, {})
+    newest, damaged = newest_checkpoint(recipe.folder, resume) if launched_as_main() else (None, {})
     saved = {} if newest is None else load_host(newest)
     if newest is not None:
         refuse_another_recipe(saved["recipe"], to_plain(recipe), newest)
         say(refuse_another_verifier(recipe, saved["reward_monitor"]))
     problems, renderer, fitting = compose_problems(recipe, loaded)
-    evaluation = Evaluation(recipe.evaluate, renderer, folder, recipe.steps)
+    evaluation = Evaluation(recipe.evaluate, renderer, recipe.folder, recipe.steps)
     inputs = {}
     if launched_as_main():
         inputs = fingerprints(recipe, problems, evaluation.fingerprints())
@@ -76,23 +75,21 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         for checkpoint in damaged:
             say(f"{checkpoint.name} is kept as {set_aside(checkpoint)}")
         reward_monitor = build_reward_monitor(recipe)
-        write_origin(recipe, loaded, folder, reward_monitor.provenance)
-        shutil.rmtree(folder / "adapters", ignore_errors=True)  # of weights that are gone
+        write_origin(recipe, loaded, recipe.folder, reward_monitor.provenance)
+        shutil.rmtree(recipe.folder / "adapters", ignore_errors=True)  # of weights that are gone
         say(fitting.report)
         with with_source_location(loaded, "problems"):
             refuse_wrong_gold(recipe, fitting.problems)
         engine = compose_engine(recipe, policy, renderer)
-        context = RolloutContext(
-            engine=engine, renderer=renderer, verify=reward_monitor.scorer.verify
-        )
-        breaker = reward_monitor.scorer.breaker
-        collector = compose_collector(recipe, algorithm, context, fitting.problems, breaker)
+        scorer = reward_monitor.scorer
+        context = RolloutContext(engine=engine, renderer=renderer, verify=scorer.verify)
+        collector = compose_collector(recipe, algorithm, context, fitting.problems, scorer.breaker)
         stop.listeners.append(collector.stop)
         recorder, loggers = compose_logging(recipe, saved)
     prompts = [renderer.prompt_ids(p.messages) for p in fitting.problems[: recipe.probe.prompts]]
     run = Run(
         recipe=recipe,
-        folder=folder,
+        folder=recipe.folder,
         algorithm=algorithm,
         policy=policy,
         publisher=Publisher(policy, engine, [tuple(ids) for ids in prompts], recipe.probe),

@@ -111,7 +111,10 @@ class Run:
         self.progress.samples += sum(s.index >= 0 for g in groups for s in g.samples)
         self.progress.tokens += sum(s.num_actions for g in groups for s in g.samples)
         if self.collector is not None:
-            self.collector.settle(outcomes(groups, batch, signal=self._needs_signal))
+            # Without these a sample that has no advantage teaches nothing.
+            sign_free = "sign_free" in self.recipe.loss.entry.tags
+            signal = not self.recipe.terms and not sign_free
+            self.collector.settle(outcomes(groups, batch, signal=signal))
             counted = self.collector.metrics()
             if self.reward_monitor is not None:
                 counted |= self.reward_monitor.scorer.metrics()
@@ -226,11 +229,6 @@ class Run:
                 stack.push_async_callback(self.engine.close)
             if self.collector is not None:
                 stack.push_async_callback(self.collector.close)
-
-    @property
-    def _needs_signal(self) -> bool:
-        """Whether a sample without advantage teaches nothing under this recipe."""
-        return not self.recipe.terms and "sign_free" not in self.recipe.loss.entry.tags
 
     def _stop_if_gamed(self) -> None:
         """The watch has alarmed for too long: every rank stops, and rank 0 says why."""

@@ -67,18 +67,12 @@ def heron(
     for group in torch.unique(batch.group_ids):
         members = ((batch.group_ids == group) & known).nonzero().squeeze(1)
         if len(members) > 1:
-            beaten = _beats(columns[:, members], margins)
+            decided = torch.zeros(len(members), len(members), dtype=torch.bool)
+            beaten = decided.clone()  # [i, j]: whether sample i is preferred to j
+            for values, least in zip(columns[:, members], margins, strict=True):
+                above = values[:, None] > values[None, :] + least
+                beaten |= above & ~decided
+                decided |= above | above.T
             score = (beaten.sum(dim=1) - beaten.sum(dim=0)) / (len(members) - 1)
             rewards[members] = score.to(rewards.dtype)
     return rewards
-
-
-def _beats(columns: torch.Tensor, margins: torch.Tensor) -> torch.Tensor:
-    """Whether sample i is preferred to j -> [n, n] bool; columns [L, n], margins [L]."""
-    decided = torch.zeros(columns.shape[1], columns.shape[1], dtype=torch.bool)
-    beats = decided.clone()
-    for values, least in zip(columns, margins, strict=True):
-        above = values[:, None] > values[None, :] + least
-        beats |= above & ~decided
-        decided |= above | above.T
-    return beats
