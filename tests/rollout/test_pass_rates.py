@@ -66,7 +66,7 @@ EASY_HARD = np.array([0, 0, 1, 1])
 
 def stages(**changed):
     known = PassRates([problem(i) for i in "abcd"], 0, decay=0.0)
-    options = {"bound": 0.5, "window": 3, "review": 0.0, **changed}
+    options = {"threshold": 0.5, "window": 3, "review": 0.0, **changed}
     return Stages(known, **options)
 
 
