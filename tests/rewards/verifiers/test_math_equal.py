@@ -44,7 +44,7 @@ def test_a_response_that_reaches_the_deadline_twice_is_wrong() -> None:
     verdict = judge("4", HARD, deadline_s=0.5)
     assert not verdict.is_missing
     assert not verdict.correct
-    assert verdict.reason == "failed twice: no result within 0.5 s; the worker was killed"
+    assert verdict.reason == "failed twice: no result within 0.5 s; it was stopped"
     assert judge("4", r"\boxed{4}").correct
 
 

@@ -265,7 +265,9 @@ def test_each_push_of_an_adapter_is_the_one_in_use(tmp_path):
 def test_a_server_that_ends_while_it_starts_is_quoted(tmp_path):
     (tmp_path / "model").mkdir()
     made = vllm_server(context(tmp_path / "model"), launch=LaunchSpec())
-    with pytest.raises(RecipeError, match=r"did not start: .* ended\n  \$ .*\n(  \| .*\n)+"):
+    with pytest.raises(
+        RecipeError, match=r"did not start: .* ended\n  \$ .*\n(  first error: .*\n)?(  \| .*\n)+"
+    ):
         served(made, lambda made: made.generate(SHORT, Sampling(max_tokens=1), 1))
 
 

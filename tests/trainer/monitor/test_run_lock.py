@@ -1,5 +1,6 @@
 """Two processes never write to one folder; a holder that is gone does not keep the next one out."""
 
+import io
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from recipes.errors import RecipeError
 from tests.support.runs import smoke
@@ -132,16 +134,20 @@ def test_only_rank_0_takes_the_lock(tmp_path, monkeypatch):
         assert names(tmp_path) == []
 
 
-SFT = ["problems.source={name: sums, split: train, size: 8, seed: 0}", "steps=1"]
+SFT = [
+    "problems.source={name: sums, split: train, size: 8, seed: 0, demonstrations: true}",
+    "steps=1",
+]
+CONSOLE = Console(file=io.StringIO())
 COMMANDS = {
     "train": lambda folder: run_training("smoke/grpo", smoke(folder, folder), resume=False),
     "sft": lambda folder: run_sft("quickstart_sft", [f"output={folder}", *SFT]),
-    "reward": lambda folder: run_reward_training("smoke/reward", [f"output={folder}"], None),
+    "reward": lambda folder: run_reward_training("smoke/reward", [f"output={folder}"], CONSOLE),
 }
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_that_writes_takes_the_lock_before_anything_else(tmp_path, command):
+def test_a_command_that_writes_takes_the_lock_before_it_writes(tmp_path, command):
     folder = tmp_path / "run"
     with locked(folder):
         with pytest.raises(RecipeError, match="is in use by process"):
