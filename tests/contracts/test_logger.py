@@ -60,16 +60,24 @@ def test_a_logger_leaves_the_metrics_as_they_are(name, tmp_path):
     assert given == METRICS
 
 
+def written(folder):
+    """Bytes of all files."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 @pytest.mark.parametrize("name", logger.names())
-def test_a_resumed_run_goes_on_in_the_same_folder(name, tmp_path):
+def test_a_resumed_run_goes_on_in_the_same_folder(name, tmp_path, capfd):
     first = made(name, tmp_path)
     for step in (1, 2, 3):
         first.log(step, METRICS)
     first.close()
+    before, _ = written(tmp_path), capfd.readouterr()
     second = made(name, tmp_path, first_step=3)
     for step in (3, 4):
         second.log(step, METRICS)
     second.close()
+    printed = capfd.readouterr()
+    assert written(tmp_path) > before or printed.out or printed.err
 
 
 @pytest.mark.parametrize("name", logger.names())

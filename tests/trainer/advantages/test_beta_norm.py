@@ -76,9 +76,16 @@ def test_an_empty_range_is_refused():
         advantage.bind({"name": "beta_norm", "low": 1.0, "high": 1.0})
 
 
-def test_a_reward_outside_the_range_is_refused():
+@pytest.mark.parametrize("rewards", [[1.5, 0], [1, -0.5]])
+def test_a_reward_outside_the_range_is_refused(rewards):
     with pytest.raises(RecipeError, match="from 0 to 1, and this step has others"):
-        beta_norm(batch([[1.5, 0]]))
+        beta_norm(batch([rewards]))
+
+
+def test_one_component_outside_the_range_is_enough():
+    of = batch([[0, 1]], components={"format": [[0, 1]], "style": [[0, 2]]})
+    with pytest.raises(RecipeError, match="from 0 to 1, and this step has others"):
+        beta_norm(of, components=["format", "style"])
 
 
 def test_pass_rates_that_hardly_differ_stay_finite():

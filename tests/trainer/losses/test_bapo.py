@@ -82,13 +82,16 @@ def test_counting_learning_tokens_only():
 
 
 def test_the_loss_is_ppo_with_the_bounds_it_was_given():
-    out, of = at([[2.0, 0.5, 1.0]], [[1.0, -1.0, 1.0]])
+    out, of = at([[2.0, 0.5, 0.5, 1.0]], [[1.0, -1.0, -1.0, 1.0]])
     found = torch.tensor([0.7, 1.4, 0.5]).expand(of.num_tokens, 3)
     result = bapo(out, of.replace(minibatch_stats=found))
     expected = ppo_clip(out, of, clip_low=0.3, clip_high=0.4).values
     torch.testing.assert_close(result.values, expected)
-    assert on_actions(result.values, of) == pytest.approx([-1.4, 0.7, -1])
+    assert on_actions(result.values, of) == pytest.approx([-1.4, 0.7, 0.7, -1])
     assert result.metrics["bound_high"].value == pytest.approx(1.4)
+    # one token above 1.4, two below 0.7, one between
+    assert result.metrics["clip_high_frac"].value == 0.25
+    assert result.metrics["clip_low_frac"].value == 0.5
 
 
 def test_a_range_without_a_step_is_refused():

@@ -64,3 +64,22 @@ def test_a_relative_band_is_in_multiples_of_the_mean_covariance():
     found = dropped(of, 1.0, low=0.25 - 1e-6, high=1.25, relative=True)
     assert found == [False, True, False, True, False, False]
     assert not any(dropped(of, 1.0, low=0.6, high=1.25, relative=True))
+
+
+def test_the_ends_of_the_band_are_outside_it():
+    of, _ = tokens()
+    assert not any(dropped(of, 1.0, low=2.0, high=9.0))  # covariances 9, 2, 0, 2, -2 and 9
+
+
+def test_a_token_below_the_lower_clip_bound_is_not_a_candidate_either():
+    of, _ = tokens()
+    moved = of.replace(old_logprobs=of.old_logprobs + 5 * (of.advantages == -1.0))
+    expected = [False, True, False, False, False, False]
+    assert dropped(moved, 1.0, clip_low=0.2) == expected
+
+
+def test_only_trained_tokens_are_silenced():
+    of, _ = tokens()
+    of = of.replace(train_mask=of.train_mask & (of.position_ids > 3))  # three of the six
+    silent = silenced_stats(of, frac=1.0, **{**BAND, "low": -99.0, "high": 99.0})[:, 0].bool()
+    assert torch.equal(silent, of.train_mask)

@@ -146,3 +146,16 @@ def test_never_holds_more_than_a_tile_of_logits():
         logprobs, entropy = token_logprobs(hidden, weight, targets, tile_elements=4000)
         (logprobs + entropy).sum().backward()
     assert largest.elements == 4000
+
+
+def test_many_small_parts_of_a_bf16_gradient_add_up():
+    # Two words of equal logits: each token adds 1/2 to the gradient of the other word's weight and
+    # bias. A sum kept in bf16 stops at 128, where 1/2 is half of its resolution.
+    hidden = torch.ones(512, 1, dtype=torch.bfloat16)
+    weight = torch.zeros(2, 1, dtype=torch.bfloat16, requires_grad=True)
+    bias = torch.zeros(2, dtype=torch.bfloat16, requires_grad=True)
+    targets = torch.zeros(512, dtype=torch.long)
+    logprobs, _ = token_logprobs(hidden, weight, targets, bias=bias, tile_elements=2)
+    logprobs.sum().backward()
+    assert weight.grad.flatten().tolist() == [256, -256]
+    assert bias.grad.tolist() == [256, -256]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from pydantic import ValidationError
 
 from tests.support.policies import model_folder
@@ -175,3 +176,13 @@ def test_one_process_talks_to_itself():
     assert alone.broadcast("x") == "x"
     assert alone.gather("x") == ["x"]
     assert alone.sum(torch.tensor([2.0])).tolist() == [2.0]
+
+
+def test_a_process_that_nobody_launched_is_a_group_of_one_without_messages(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "0")  # what it sets, so that it is taken back
+    ours = Processes.start(ShardingSpec(zero=1))
+    try:
+        assert (dist.get_rank(), dist.get_world_size(), dist.get_backend()) == (0, 1, "gloo")
+        assert (ours.rank, ours.world_size, ours.group, ours.heartbeat) == (0, 1, None, None)
+    finally:
+        dist.destroy_process_group()

@@ -9,6 +9,7 @@ from recipes.errors import RecipeError
 from tests.support.builders import annotated, batch
 from tests.support.policies import LEARNING_RATE, accumulate, model_folder, policy, tensors, update
 from trainer.models.tiny import make_tokenizer
+from trainer.parallel.ranks import Processes
 from trainer.policy.policy import Policy
 from trainer.recipe.sections import LoraSpec, ModelSpec
 
@@ -307,3 +308,12 @@ def test_a_teacher_whose_head_does_something_unknown_is_refused(tmp_path):
             model_folder(tmp_path / "ours"),
             fixed={"teacher": ModelSpec(path=str(theirs), context_length=128)},
         )
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_each_rank_draws_its_own_dropout(tmp_path, monkeypatch, rank):
+    cpu = torch.device("cpu")
+    ours = Processes(rank=rank, world_size=2, device=cpu, group=None)
+    monkeypatch.setattr(Processes, "start", lambda _: ours)
+    policy(model_folder(tmp_path))
+    assert torch.initial_seed() == 1 + rank  # the adapter's weights were drawn with 0 on every rank

@@ -71,3 +71,8 @@ def test_a_gap_above_the_bound_ends_the_run_with_its_cause(logprob):
 
 def test_without_prompts_nothing_is_probed():
     assert publish(-9.0, prompts=0)[1] == {}
+
+
+def test_a_gap_of_exactly_the_bound_is_allowed():
+    metrics = publish(-1.5, max_gap=0.5)[1]  # the engine's log-prob is -1
+    assert metrics["probe/gap_max"].value == 0.5

@@ -22,3 +22,8 @@ def test_equals_a_loop_over_samples():
         own = int((of.train_mask & (of.seq_ids == of.seq_ids[t])).sum())
         expected.append(1 / own / 5 if of.train_mask[t] else 0.0)
     torch.testing.assert_close(sequence_mean(of), torch.tensor(expected))
+
+
+def test_a_single_sample_weighs_all():
+    of = annotated(batch([[1]], [[2]], prompts=[1]))
+    assert sequence_mean(of).tolist() == [0, 0.5, 0.5]

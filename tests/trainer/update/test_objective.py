@@ -1,8 +1,12 @@
+import math
+
+import pytest
 import torch
 
 from tests.support.builders import annotated, batch, output
 from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch.token_batch import ABSENT, TokenBatch
+from trainer.losses.importance_sampling import importance_sampling
 from trainer.update.objective import Objective, WeightedTerm
 
 
@@ -91,3 +95,30 @@ def test_splitting_into_microbatches_leaves_value_and_gradient_unchanged():
 
 def _tokens_of(data: TokenBatch, sequences: list[int]) -> torch.Tensor:
     return torch.cat([(data.seq_ids == s).nonzero().squeeze(1) for s in sequences])
+
+
+def test_without_an_earlier_pass_the_gradient_is_that_of_the_policys_own_ratio():
+    data = annotated(batch())
+    bare = TokenBatch(**{**vars(data), "old_logprobs": ABSENT})
+    alone = output(data)
+    given = output(data, logprobs=alone.logprobs.detach())
+    objective = Objective(loss=importance_sampling, terms=[])
+    objective(alone, bare).total.backward()
+    objective(given, data.replace(old_logprobs=alone.logprobs.detach())).total.backward()
+    assert bool(alone.logprobs.grad.any())
+    torch.testing.assert_close(alone.logprobs.grad, given.logprobs.grad)
+
+
+def test_an_earlier_pass_is_what_the_ratio_is_taken_against():
+    data = annotated(batch())
+    data = data.replace(old_logprobs=data.behavior_logprobs - 0.5)
+    metrics = PLAIN(output(data), data).metrics.numbers()
+    assert metrics["loss/ratio_mean"] == pytest.approx(math.exp(0.5))
+
+
+def test_while_only_the_critic_learns_the_policys_part_is_logged_and_is_zero():
+    data = annotated(batch())
+    resting = Objective(loss=minus_logprobs, terms=[], critic_only=True)
+    result, usual = resting(output(data), data), PLAIN(output(data), data)
+    assert result.total == 0 and usual.total != 0
+    assert result.metrics.numbers() == usual.metrics.numbers()
