@@ -18,6 +18,7 @@ import hashlib
 import re
 import site
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ MACHINERY = frozenset(
 ) | {f"rewards.http.{name}" for name in ("usage", "client", "endpoint", "reply_cache")}
 MACHINERY_ROOMS = ("rewards.audit", "rewards.plugins", "rewards.workers")
 JOBS = "rewards.workers.jobs"  # the exception there: what verifiers have done in a worker
+
+# Two threads that build trees at once fail with SystemError in CPython 3.11.
+_PARSING = threading.Lock()
 
 
 def definitions(files: Iterable[Path]) -> dict[str, tuple[str, ...]]:
@@ -73,7 +77,8 @@ def packages_of(files: Iterable[Path]) -> set[str]:
 
 def whole_hash(file: Path) -> str:
     """Of a file as one text, the form in which older checkpoints have it."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    with _PARSING:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         _drop_docstring(node)
     return _hash(ast.unparse(tree))
@@ -143,7 +148,8 @@ def _parsed(file: Path) -> _ParsedFile:
 @functools.cache
 def _parse(file: Path, changed: int) -> _ParsedFile:
     """`changed` keys the cache."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    with _PARSING:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
     normal = _Normalizer(file, tree)
     normal.visit(tree)
     return _ParsedFile(

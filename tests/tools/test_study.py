@@ -207,7 +207,10 @@ def test_a_run_of_other_settings_is_refused(tmp_path):
 
 
 def test_a_mistake_in_an_arm_is_found_before_any_run(tmp_path):
-    arms = [Arm.parse("grpo"), Arm.parse("kl_cov")]  # kl_cov wants several updates a step
+    arms = [
+        Arm.parse("grpo"),
+        Arm.parse("kl_cov minibatches=1"),
+    ]  # kl_cov wants several updates a step
     with pytest.raises(RecipeError, match="set minibatches to 2 or more"):
         train_missing(smoke_plan(tmp_path), arms, range(1), Ledger(tmp_path), 1)
     assert not (tmp_path / "grpo" / "seed_0").exists()

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,15 @@ def test_a_line_that_is_not_utf8_is_named(tmp_path):
     path.write_bytes(b'{"x": 1}\n{"x": "\xff"}\n')
     with pytest.raises(RecipeError, match=r"a\.jsonl:2: not UTF-8 at byte 7"):
         read_file(str(path))
+
+
+@pytest.fixture(autouse=True)
+def digits_are_limited() -> Iterator[None]:
+    """Python's own limit, which some libraries lift for the whole process."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(4300)
+    yield
+    sys.set_int_max_str_digits(before)
 
 
 def test_a_broken_array_names_its_line(tmp_path):
