@@ -65,12 +65,23 @@ def diff(before: Report, after: Report) -> Diff:
         first, second = before.values(name), after.values(name)
         if name in after.metrics and bool(((first == first) & (second == second)).any()):
             comparisons[name] = compare(first, second, seed=before.sampling.seed)
+    notes: list[str] = []
+    if before.sampling != after.sampling:
+        notes.append(f"sampled differently: {before.sampling} against {after.sampling}")
+    if before.samples != after.samples:
+        notes.append(f"{before.samples} samples a problem against {after.samples}")
+    alone = sorted(set(before.metrics) ^ set(after.metrics))
+    if alone:
+        notes.append(f"only one report has {', '.join(alone)}")
+    for name, report in (("first", before), ("second", after)):
+        if report.missing:
+            notes.append(f"the {name} has {report.missing} of {report.total} without a verdict")
     return Diff(
         suite=before.suite,
         before=before.model,
         after=after.model,
         comparisons=comparisons,
-        notes=tuple(_notes(before, after)),
+        notes=tuple(notes),
     )
 
 
@@ -85,8 +96,17 @@ def _why_not(before: Report, after: Report) -> list[Fault]:
             f"{before.suite} version {before.version} in one, version {after.version} in the other"
         )
     first, second = [row.id for row in before.rows], [row.id for row in after.rows]
-    if first != second:
-        faults.append(_other_problems(first, second))
+    only = [sorted(set(first) - set(second)), sorted(set(second) - set(first))]
+    if only[0] or only[1]:
+        parts = [
+            f"{len(ids)} only in the {which} "
+            f"({', '.join(ids[:3])}{', ...' if len(ids) > 3 else ''})"
+            for which, ids in zip(("first", "second"), only, strict=True)
+            if ids
+        ]
+        faults.append(f"{len(first)} problems against {len(second)}: {', '.join(parts)}")
+    elif first != second:
+        faults.append(f"the same {len(first)} problems in another order")
     elif before.problems_digest != after.problems_digest:
         faults.append("the problems have the same ids but other prompts or gold answers")
     if before.settings["verifier"] != after.settings["verifier"]:
@@ -96,30 +116,3 @@ def _why_not(before: Report, after: Report) -> list[Fault]:
         )
     fix = "evaluate one of the two again with the other's suite"
     return [Fault(where=place, what=what, fix=fix) for what in faults]
-
-
-def _other_problems(first: list[str], second: list[str]) -> str:
-    only = [sorted(set(first) - set(second)), sorted(set(second) - set(first))]
-    if not only[0] and not only[1]:
-        return f"the same {len(first)} problems in another order"
-    parts = [
-        f"{len(ids)} only in the {which} ({', '.join(ids[:3])}{', ...' if len(ids) > 3 else ''})"
-        for which, ids in zip(("first", "second"), only, strict=True)
-        if ids
-    ]
-    return f"{len(first)} problems against {len(second)}: {', '.join(parts)}"
-
-
-def _notes(before: Report, after: Report) -> list[str]:
-    notes = []
-    if before.sampling != after.sampling:
-        notes.append(f"sampled differently: {before.sampling} against {after.sampling}")
-    if before.samples != after.samples:
-        notes.append(f"{before.samples} samples a problem against {after.samples}")
-    alone = sorted(set(before.metrics) ^ set(after.metrics))
-    if alone:
-        notes.append(f"only one report has {', '.join(alone)}")
-    for name, report in (("first", before), ("second", after)):
-        if report.missing:
-            notes.append(f"the {name} has {report.missing} of {report.total} without a verdict")
-    return notes

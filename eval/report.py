@@ -135,7 +135,10 @@ class Report:
 
     def write(self, path: Path) -> None:
         """Write JSON: whole or not at all."""
-        text = json.dumps({"format": FORMAT, **_plain(self)}, indent=1, allow_nan=False)
+        data = dataclasses.asdict(self)
+        for estimate in data["metrics"].values():  # JSON has no NaN
+            estimate.update({k: None if v != v else v for k, v in estimate.items()})
+        text = json.dumps({"format": FORMAT, **data}, indent=1, allow_nan=False)
         write_whole(path, f"{text}\n")
 
     @classmethod
@@ -145,7 +148,18 @@ class Report:
             data = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
                 raise ValueError(f"not a report of format {FORMAT}")
-            return _from_plain(data)
+            sampling = {**data["sampling"], "stop": tuple(data["sampling"]["stop"])}
+            metrics: dict[str, dict[str, JSON]] = {
+                name: {k: math.nan if v is None else v for k, v in estimate.items()}
+                for name, estimate in data["metrics"].items()
+            }
+            rows: list[dict[str, JSON]] = [
+                {k: v if k == "id" else tuple(v) for k, v in row.items()} for row in data["rows"]
+            ]
+            data["sampling"] = Sampling(**sampling)
+            data["rows"] = tuple(Row(**row) for row in rows)
+            data["metrics"] = {name: Estimate(**metric) for name, metric in metrics.items()}
+            return cls(**data)
         except OSError as error:
             what = f"cannot read the report: {error.strerror}"
             raise RecipeError.of(what, where=str(path), fix="check the path") from None
@@ -167,7 +181,11 @@ class Report:
         for heading in ("metric", "value", "95% interval", "problems"):
             shown.add_column(heading, justify="left" if heading == "metric" else "right")
         for name, estimate in self.metrics.items():
-            shown.add_row(name, *_cells(estimate))
+            if math.isnan(estimate.value):
+                shown.add_row(name, "none", "too few verdicts", "0")
+                continue
+            interval = f"{estimate.low:.3f} to {estimate.high:.3f}"
+            shown.add_row(name, f"{estimate.value:.3f}", interval, str(estimate.problems))
         shown.caption = Text(self.summary)
         return shown
 
@@ -192,36 +210,3 @@ def digest(problems: Sequence[Problem]) -> str:
         turns = [[message.role, message.content] for message in problem.messages]
         sha.update(json.dumps([problem.id, turns, problem.answer]).encode())
     return sha.hexdigest()[:16]
-
-
-def _cells(estimate: Estimate) -> tuple[str, str, str]:
-    if math.isnan(estimate.value):
-        return "none", "too few verdicts", "0"
-    interval = f"{estimate.low:.3f} to {estimate.high:.3f}"
-    return f"{estimate.value:.3f}", interval, str(estimate.problems)
-
-
-def _plain(report: Report) -> dict[str, JSON]:
-    data = dataclasses.asdict(report)
-    for estimate in data["metrics"].values():
-        estimate.update({k: None if v != v else v for k, v in estimate.items()})
-    return data
-
-
-def _from_plain(data: dict[str, JSON]) -> Report:
-    sampling = {**data["sampling"], "stop": tuple(data["sampling"]["stop"])}
-    metrics: dict[str, dict[str, JSON]] = {
-        name: {k: math.nan if v is None else v for k, v in estimate.items()}
-        for name, estimate in data["metrics"].items()
-    }
-    read = {
-        "sampling": Sampling(**sampling),
-        "rows": tuple(_row(row) for row in data["rows"]),
-        "metrics": {name: Estimate(**estimate) for name, estimate in metrics.items()},
-    }
-    return Report(**{**data, **read})
-
-
-def _row(data: dict[str, JSON]) -> Row:
-    columns: dict[str, JSON] = {k: v if k == "id" else tuple(v) for k, v in data.items()}
-    return Row(**columns)

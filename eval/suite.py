@@ -16,7 +16,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from recipes.errors import RecipeError
-from recipes.loading.load import Loaded, load
+from recipes.loading.load import load
 from recipes.loading.validate import validate
 from recipes.slots.registry import SlotEntry, did_you_mean
 from recipes.slots.spec import JSON, Spec
@@ -104,32 +104,23 @@ def load_suite(name: str, changes: Mapping[str, JSON] | None = None) -> Suite:
     data that it names, and go with it. Raises RecipeError with every fault.
     """
     changes = changes or {}
-    loaded = load(_file(name), [f"{path}={json.dumps(value)}" for path, value in _leaves(changes)])
+    shipped, own = SHIPPED / f"{name}.yaml", Path(name)
+    if not shipped.is_file() and not own.is_file():
+        names = suite_names()
+        raise RecipeError.of(
+            f"no suite called '{name}', and no such file",
+            fix=f"{did_you_mean(name, names)}(shipped: {', '.join(names)}; or give a .yaml file)",
+        )
+    file = shipped if shipped.is_file() else own.resolve()
+    loaded = load(file, [f"{path}={json.dumps(value)}" for path, value in _leaves(changes)])
     problems = changes.get("problems")
     source = problems.get("source") if isinstance(problems, dict) else None
     if isinstance(source, dict) and "path" in source:
-        loaded = _with_source(loaded, source)
+        # Nothing is left of the suite's own source but the name.
+        kept = {"name": loaded.tree["problems"]["source"]["name"]}
+        replaced = {**loaded.tree["problems"], "source": {**kept, **source}}
+        loaded = replace(loaded, tree={**loaded.tree, "problems": replaced})
     return validate(Suite, loaded)
-
-
-def _file(name: str) -> Path:
-    shipped, own = SHIPPED / f"{name}.yaml", Path(name)
-    if shipped.is_file():
-        return shipped
-    if own.is_file():
-        return own.resolve()
-    names = suite_names()
-    raise RecipeError.of(
-        f"no suite called '{name}', and no such file",
-        fix=f"{did_you_mean(name, names)}(shipped: {', '.join(names)}; or give a .yaml file)",
-    )
-
-
-def _with_source(loaded: Loaded, source: Mapping[str, JSON]) -> Loaded:
-    """The suite with nothing left of its own source but the name."""
-    problems = dict(loaded.tree["problems"])
-    problems["source"] = {"name": problems["source"]["name"], **source}
-    return replace(loaded, tree={**loaded.tree, "problems": problems})
 
 
 def _leaves(tree: Mapping[str, JSON], above: str = "") -> Iterator[tuple[str, JSON]]:

@@ -71,20 +71,20 @@ class Packing:
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> Tensor:
         """Causal attention inside each sequence."""
         del layer
-        queries, keys, values = (self._padded(x) for x in (query, key, value))
-        outputs = [causal(*qkv, rule) for qkv in zip(queries, keys, values, strict=True)]
+        sizes = [rows * width for rows, width in self.blocks]
+        padded: list[list[Tensor]] = []  # query, key, value: one [rows, H, width, D] per block
+        for x in (query, key, value):
+            parts = torch.split(_gather(x, self.padded_from, self.token_at, padding=True), sizes)
+            padded.append(
+                [
+                    part.view(*block, *x.shape[1:]).transpose(1, 2)
+                    for part, block in zip(parts, self.blocks, strict=True)
+                ]
+            )
+        outputs = [causal(q, k, v, rule) for q, k, v in zip(*padded, strict=True)]
         flat = [out.transpose(1, 2).flatten(0, 1) for out in outputs]
         places = flat[0] if len(flat) == 1 else torch.cat(flat)
         return _gather(places, self.token_at, self.padded_from, padding=False)
-
-    def _padded(self, x: Tensor) -> list[Tensor]:
-        """[T, H, D] as one [rows, H, width, D] per block."""
-        places = _gather(x, self.padded_from, self.token_at, padding=True)
-        parts = torch.split(places, [rows * width for rows, width in self.blocks])
-        return [
-            part.view(*block, *x.shape[1:]).transpose(1, 2)
-            for part, block in zip(parts, self.blocks, strict=True)
-        ]
 
 
 def packing_of(lengths: Sequence[int] | Tensor, device: torch.device | str = "cpu") -> Packing:

@@ -53,10 +53,28 @@ def group_to_dict(group: Group) -> dict[str, JSON]:
 
 def group_from_dict(state: Mapping[str, JSON]) -> Group:
     """What `group_to_dict` wrote."""
+    samples: list[Sample] = []
+    for sample in state["samples"]:
+        verdict = {**sample["verdict"], "status": Scored(sample["verdict"]["status"])}
+        verdict["components"] = verdict.pop("parts")  # the file format keeps its first name
+        samples.append(
+            Sample(
+                token_ids=_array_from_dict(sample["token_ids"]),
+                action_mask=_array_from_dict(sample["action_mask"]),
+                behavior_logprobs=_array_from_dict(sample["behavior_logprobs"]),
+                policy_version=_array_from_dict(sample["policy_version"]),
+                turn_ids=_array_from_dict(sample["turn_ids"]),
+                role=sample["role"],
+                verdict=Verdict(**verdict),
+                answer=sample["answer"],
+                status=Status(sample["status"]),
+                index=sample["index"],
+            )
+        )
     return Group(
         group_id=state["group_id"],
         problem=problem_from_dict(state["problem"]),
-        samples=tuple(_sample_from_dict(sample) for sample in state["samples"]),
+        samples=tuple(samples),
     )
 
 
@@ -81,23 +99,6 @@ def problem_from_dict(state: Mapping[str, JSON]) -> Problem:
         verifier=state["verifier"],
         tags=frozenset(state["tags"]),
         columns=_untag(state["columns"]),
-    )
-
-
-def _sample_from_dict(state: Mapping[str, JSON]) -> Sample:
-    verdict = {**state["verdict"], "status": Scored(state["verdict"]["status"])}
-    verdict["components"] = verdict.pop("parts")  # the file format keeps its first name
-    return Sample(
-        token_ids=_array_from_dict(state["token_ids"]),
-        action_mask=_array_from_dict(state["action_mask"]),
-        behavior_logprobs=_array_from_dict(state["behavior_logprobs"]),
-        policy_version=_array_from_dict(state["policy_version"]),
-        turn_ids=_array_from_dict(state["turn_ids"]),
-        role=state["role"],
-        verdict=Verdict(**verdict),
-        answer=state["answer"],
-        status=Status(state["status"]),
-        index=state["index"],
     )
 
 

@@ -167,15 +167,11 @@ def read_pairs(spec: PairsSpec) -> list[Pair | None]:
             if column and column not in known
         ]
     )
-    if spec.factors:
-        return _compared(lines, spec)
-    pairs = [_pair(line, spec.columns) for line in lines]
-    refuse([fault for fault in pairs if isinstance(fault, Fault)])
-    return [pair for pair in pairs if isinstance(pair, Pair)]
-
-
-def _compared(lines: Sequence[Line], spec: PairsSpec) -> list[Pair | None]:
-    """Every two responses to a prompt."""
+    if not spec.factors:
+        written = [_pair(line, spec.columns) for line in lines]
+        refuse([fault for fault in written if isinstance(fault, Fault)])
+        return [pair for pair in written if isinstance(pair, Pair)]
+    # With factors: every two responses to a prompt.
     rows = [_scored_responses(line, spec.columns.responses, spec.factors) for line in lines]
     prompts = [_messages(line, spec.columns.prompt, role="user") for line in lines]
     refuse([f for f in (*prompts, *(fault for _, fault in rows)) if isinstance(f, Fault)])

@@ -52,7 +52,13 @@ def to_rows(lines: Sequence[Line], columns: Columns, *, name: str) -> list[Row]:
     for line in lines:
         prompt = _prompt(line, columns.prompt)
         answer = _answer(line, columns.answer) if columns.answer else ""
-        label = _label(line, columns.id) if has_ids else f"{name}-{line.number}"
+        label: JSON = line.values.get(columns.id) if has_ids else f"{name}-{line.number}"
+        if not isinstance(label, str | int) or isinstance(label, bool) or not str(label).strip():
+            label = Fault(
+                where=line.where,
+                what=f"column '{columns.id}' holds {label!r:.80}, expected an id",
+                fix="give every row an id, or name no id column",
+            )
         judge: JSON = line.values.get(columns.verifier) if columns.verifier else ""
         if judge is not None and not isinstance(judge, str):
             judge = Fault(
@@ -182,30 +188,21 @@ def _answer(line: Line, column: str) -> str | Fault:
     if value is None or (isinstance(value, str) and not value.strip()):
         return _empty(line, column, "an answer")
     answers = value if isinstance(value, list) else [value]
-    if answers and all(_is_plain(answer) for answer in answers):
+    usable = [
+        (isinstance(answer, str) and answer.strip() != "")
+        or (
+            isinstance(answer, int | float)
+            and not isinstance(answer, bool)
+            and math.isfinite(answer)
+        )
+        for answer in answers
+    ]
+    if answers and all(usable):
         return ", ".join(str(answer) for answer in answers)
     return Fault(
         where=line.where,
         what=f"column '{column}' holds {value!r:.80}, expected text or a number",
         fix="write the gold answer as a string",
-    )
-
-
-def _is_plain(value: JSON) -> bool:
-    """Text that is not empty, or a finite number."""
-    if isinstance(value, str):
-        return bool(value.strip())
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _label(line: Line, column: str) -> str | Fault:
-    value = line.values.get(column)
-    if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-        return str(value)
-    return Fault(
-        where=line.where,
-        what=f"column '{column}' holds {value!r:.80}, expected an id",
-        fix="give every row an id, or name no id column",
     )
 
 

@@ -56,7 +56,20 @@ def read(path: str, *, split: str, subset: str) -> list[Line]:
         files = _files(Path(path).expanduser(), split)
         lines = [line for file in files for line in _read_file(file)]
     else:
-        lines = list(_read_hub(path, split, subset))
+        from datasets import load_dataset
+        from datasets.exceptions import DatasetsError
+
+        try:
+            table = load_dataset(path, subset or None, split=split)
+        except (DatasetsError, OSError, ValueError) as error:
+            first = str(error).strip().split("\n", 1)[0]
+            raise RecipeError.of(
+                f"cannot load '{path}' (subset '{subset}', split '{split}') from the hub: {first}",
+                path="path",
+                fix="check name, subset and split, and the network; a local file ends in .jsonl, "
+                ".json or .parquet",
+            ) from error
+        lines = list(_plain_lines(table, path))
     if not lines:
         raise RecipeError.of(f"{path} has no rows", path="path", fix="name a file with rows")
     return [
@@ -123,7 +136,20 @@ def _files(path: Path, split: str) -> list[Path]:
 
 def _read_file(file: Path) -> list[Line]:
     if file.suffix == ".parquet":
-        return _read_parquet(file)
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+
+        try:
+            with ParquetFile(file) as parquet:
+                rows = parquet.read().to_pylist()
+        except (ArrowException, OSError, ValueError) as error:
+            cause = str(error).strip().split("\n", 1)[0]
+            raise RecipeError.of(
+                f"not a whole parquet file: {cause}",
+                where=str(file),
+                fix="copy or write the file again: it is damaged, or was cut off",
+            ) from error
+        return list(_plain_lines(rows, str(file)))
     with file.open("rb") as stream:
         first = next((raw.strip() for raw in stream if raw.strip()), b"")
     if file.suffix != ".json" or first.removeprefix(codecs.BOM_UTF8)[:1] != b"[":
@@ -143,23 +169,6 @@ def _read_file(file: Path) -> list[Line]:
     ]
     refuse(faults)
     return [Line(where=f"{file}[{i}]", number=0, values=v) for i, v in enumerate(values)]
-
-
-def _read_parquet(file: Path) -> list[Line]:
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        with ParquetFile(file) as parquet:
-            rows = parquet.read().to_pylist()
-    except (ArrowException, OSError, ValueError) as error:
-        first = str(error).strip().split("\n", 1)[0]
-        raise RecipeError.of(
-            f"not a whole parquet file: {first}",
-            where=str(file),
-            fix="copy or write the file again: it is damaged, or was cut off",
-        ) from error
-    return list(_plain_lines(rows, str(file)))
 
 
 class _Unreadable(Exception):
@@ -210,23 +219,6 @@ def _read_json_lines(file: Path) -> list[Line]:
                 faults.append(Fault(where=where, what=what, fix="write one JSON object a line"))
     refuse(faults)
     return lines
-
-
-def _read_hub(name: str, split: str, subset: str) -> Iterator[Line]:
-    from datasets import load_dataset
-    from datasets.exceptions import DatasetsError
-
-    try:
-        table = load_dataset(name, subset or None, split=split)
-    except (DatasetsError, OSError, ValueError) as error:
-        first = str(error).strip().split("\n", 1)[0]
-        raise RecipeError.of(
-            f"cannot load '{name}' (subset '{subset}', split '{split}') from the hub: {first}",
-            path="path",
-            fix="check name, subset and split, and the network; a local file ends in .jsonl, "
-            ".json or .parquet",
-        ) from error
-    yield from _plain_lines(table, name)
 
 
 def _plain_lines(table: Iterable[Mapping[str, object]], name: str) -> Iterator[Line]:

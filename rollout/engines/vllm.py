@@ -98,10 +98,7 @@ class VllmEngine:
                 llm.abort_request(list(self._flying))
             if self._asleep:
                 llm.wake_up(["weights"])
-            if self._context.max_lora_rank:
-                self._push_adapter(llm, weights, version)
-            else:
-                self._push(llm, weights)
+            self._push(llm, weights, version)
             if self._asleep:
                 llm.wake_up(["kv_cache"])
                 self._asleep = False
@@ -186,11 +183,22 @@ class VllmEngine:
         for key in keys:
             del self._flying[key]
 
-    def _push(self, llm: "LLMEngine", weights: WeightSource) -> None:
-        """All weights in one call; workers that are other processes read them from disk.
+    def _push(self, llm: "LLMEngine", weights: WeightSource, version: int) -> None:
+        """All weights in one call, or the version's adapter under a new name, the old one removed.
 
-        A tied head goes by its embedding alone: some models refuse to hear of it twice.
+        Workers that are other processes read all weights from disk. A tied head goes by its
+        embedding alone: some models refuse to hear of it twice.
         """
+        if self._context.max_lora_rank:
+            from vllm.lora.request import LoRARequest
+
+            adapter = weights.adapter_folder(version)
+            assert adapter is not None, "an engine made for adapters, and weights without one"
+            if self._adapter is not None:
+                llm.remove_lora(self._adapter.lora_int_id)
+            self._adapter = LoRARequest(f"policy-v{version}", next(self._numbers), str(adapter))
+            llm.add_lora(self._adapter)
+            return
         tied = llm.model_config.hf_text_config.tie_word_embeddings
         named = (
             (name, tensor.detach())
@@ -206,17 +214,6 @@ class VllmEngine:
             tensors = {name: tensor.cpu().clone() for name, tensor in named}
             save_file(tensors, Path(folder) / "model.safetensors")
             llm.collective_rpc("load_policy", args=(None, folder))
-
-    def _push_adapter(self, llm: "LLMEngine", weights: WeightSource, version: int) -> None:
-        """Load the version's adapter under a new name, and remove the old one first."""
-        from vllm.lora.request import LoRARequest
-
-        folder = weights.adapter_folder(version)
-        assert folder is not None, "an engine made for adapters, and weights without one"
-        if self._adapter is not None:
-            llm.remove_lora(self._adapter.lora_int_id)
-        self._adapter = LoRARequest(f"policy-v{version}", next(self._numbers), str(folder))
-        llm.add_lora(self._adapter)
 
     def _check_open(self) -> None:
         if self._ended:

@@ -184,7 +184,29 @@ class Batch:
             recording, logits = self._read(forward, [request.prompt for request in unread])
             for i, request in enumerate(unread):
                 request.prefill = Prefill(recording=recording, sequence=i, logits=logits[i])
-        return self._seat(taken)
+        # Every prompt is computed: the samples take the next slots.
+        first = len(self._running)
+        old_slots, old_tokens = self._drawn.shape
+        slots = max(old_slots, first + len(taken))
+        longest = max(old_tokens, *(s.request.limit for s in taken))
+        if (slots, longest) != (old_slots, old_tokens):
+            state, drawn = np.zeros(slots, _STATE), np.zeros((slots, longest), _DRAWN)
+            state[:old_slots], drawn[:old_slots, :old_tokens] = self._state, self._drawn
+            self._state, self._drawn = state, drawn
+        first_logits: list[Tensor] = []
+        for recording, seated in groupby(taken, lambda sample: sample.prefill.recording):
+            prefills = [sample.prefill for sample in seated]
+            self._cache.fill(recording, [p.sequence for p in prefills], first + len(first_logits))
+            first_logits += [p.logits for p in prefills]
+        for slot, sample in enumerate(taken, first):
+            request, sampling = sample.request, sample.request.sampling
+            start = (len(request.prompt), 0, request.limit, 0)
+            self._state[slot] = (*start, sampling.temperature, sampling.top_p)
+            request.waiting -= 1
+            if request.waiting == 0:
+                request.prefill = None
+        self._running += taken
+        return torch.stack(first_logits)
 
     def _read(self, forward: Forward, sequences: list[Index]) -> tuple[KVRecording, Tensor]:
         """Keys and values of whole sequences, and logits [S, V] after the last token of each."""
@@ -194,31 +216,6 @@ class Batch:
         last = recording.packing.cu_seqlens[1:].long() - 1
         logits = forward(ids, positions.to(self._device), recording, last)
         return recording, logits
-
-    def _seat(self, samples: list[SampleInFlight]) -> Tensor:
-        """Put samples whose prompts are computed on the next slots; returns their logits."""
-        first = len(self._running)
-        old_slots, old_tokens = self._drawn.shape
-        slots = max(old_slots, first + len(samples))
-        tokens = max(old_tokens, *(s.request.limit for s in samples))
-        if (slots, tokens) != (old_slots, old_tokens):
-            state, drawn = np.zeros(slots, _STATE), np.zeros((slots, tokens), _DRAWN)
-            state[:old_slots], drawn[:old_slots, :old_tokens] = self._state, self._drawn
-            self._state, self._drawn = state, drawn
-        logits: list[Tensor] = []
-        for recording, seated in groupby(samples, lambda sample: sample.prefill.recording):
-            prefills = [sample.prefill for sample in seated]
-            self._cache.fill(recording, [p.sequence for p in prefills], first + len(logits))
-            logits += [p.logits for p in prefills]
-        for slot, sample in enumerate(samples, first):
-            request, sampling = sample.request, sample.request.sampling
-            start = (len(request.prompt), 0, request.limit, 0)
-            self._state[slot] = (*start, sampling.temperature, sampling.top_p)
-            request.waiting -= 1
-            if request.waiting == 0:
-                request.prefill = None
-        self._running += samples
-        return torch.stack(logits)
 
     def _retire(self, tokens: Index) -> list[DecodeRequest]:
         """Hand over the samples that the newest tokens [B] ended, and close their slots."""
