@@ -188,7 +188,7 @@ def _answer(line: Line, column: str) -> str | Fault:
     if value is None or (isinstance(value, str) and not value.strip()):
         return _empty(line, column, "an answer")
     answers = value if isinstance(value, list) else [value]
-    usable = [
+    usable = all(
         (isinstance(answer, str) and answer.strip() != "")
         or (
             isinstance(answer, int | float)
@@ -196,8 +196,8 @@ def _answer(line: Line, column: str) -> str | Fault:
             and math.isfinite(answer)
         )
         for answer in answers
-    ]
-    if answers and all(usable):
+    )
+    if answers and usable:
         return ", ".join(str(answer) for answer in answers)
     return Fault(
         where=line.where,
