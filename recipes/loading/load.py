@@ -126,16 +126,7 @@ def _find(name: str, folders: Sequence[Path], *, where: str) -> Path:
     for folder in folders:
         if (folder / file).is_file():
             return (folder / file).resolve()
-    near = _near(file, folders)
-    raise RecipeError.of(
-        f"no recipe file '{name}'",
-        where=where,
-        fix=f"did you mean {' or '.join(near)}?" if near else "the shipped ones are in recipes/",
-    )
-
-
-def _near(file: str, folders: Sequence[Path]) -> list[str]:
-    """Names of up to three files that look like `file`, by whole name or by last part."""
+    # Names that look like `file`, by whole name or by last part.
     known = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.yaml")}
     for folder in folders:
         beside = (folder / file).parent.glob("*.y*ml")
@@ -144,16 +135,19 @@ def _near(file: str, folders: Sequence[Path]) -> list[str]:
             for path in beside
         }
     words: dict[str, list[str]] = {}
-    for name in sorted(known):
-        for word in {name, Path(name).stem}:
-            words.setdefault(word, []).append(name)
-    wanted = [file.removeprefix("recipes/"), Path(file).stem]
-    near = [name for word in wanted for hit in _close(word, words) for name in words[hit]]
-    return [f"'{name}'" for name in dict.fromkeys(near)][:3]
-
-
-def _close(word: str, words: Mapping[str, object]) -> list[str]:
-    return difflib.get_close_matches(word, list(words), n=3, cutoff=0.75)
+    for title in sorted(known):
+        for word in {title, Path(title).stem}:
+            words.setdefault(word, []).append(title)
+    close: list[str] = []
+    for word in (file.removeprefix("recipes/"), Path(file).stem):
+        for hit in difflib.get_close_matches(word, list(words), n=3, cutoff=0.75):
+            close += words[hit]
+    near = [f"'{title}'" for title in dict.fromkeys(close)][:3]
+    raise RecipeError.of(
+        f"no recipe file '{name}'",
+        where=where,
+        fix=f"did you mean {' or '.join(near)}?" if near else "the shipped ones are in recipes/",
+    )
 
 
 class _Reading:
@@ -169,7 +163,22 @@ class _Reading:
         """The file over everything that it extends; `chain` leads from the recipe to it."""
         if file in self._merged:
             return self._merged[file]
-        layer = _read(file, kind)
+        where = relative(str(file))
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError.of(
+                f"cannot be read: {error}", where=where, fix="it must be a readable UTF-8 file"
+            ) from None
+        layer = parse(text, where, kind)
+        if layer.value is None:
+            layer = YamlNode({}, layer.source)
+        if not isinstance(layer.value, dict):
+            raise RecipeError.of(
+                f"a recipe is `key: value` lines, this is {shown(layer.plain())}",
+                where=layer.source.where,
+                fix="start with `extends:` or a setting",
+            )
         about = {key: layer.value.pop(key) for key in ABOUT if key in layer.value}
         merged = YamlNode({}, layer.source)
         for name in _texts(about, "extends"):
@@ -177,7 +186,7 @@ class _Reading:
             merged = merge_files(merged, self.layers(fragment, "fragment", (*chain, file)))
         self.files.append(file)
         self.papers += [link.value for link in _texts(about, "paper")]
-        self.description = " ".join(text.value for text in _texts(about, "description"))
+        self.description = " ".join(part.value for part in _texts(about, "description"))
         self._merged[file] = merge_files(merged, layer)
         return self._merged[file]
 
@@ -198,26 +207,6 @@ class _Reading:
                 fix="name the files that are needed under the recipe's own extends",
             )
         return fragment
-
-
-def _read(file: Path, kind: Kind) -> YamlNode:
-    where = relative(str(file))
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError.of(
-            f"cannot be read: {error}", where=where, fix="it must be a readable UTF-8 file"
-        ) from None
-    layer = parse(text, where, kind)
-    if layer.value is None:
-        return YamlNode({}, layer.source)
-    if not isinstance(layer.value, dict):
-        raise RecipeError.of(
-            f"a recipe is `key: value` lines, this is {shown(layer.plain())}",
-            where=layer.source.where,
-            fix="start with `extends:` or a setting",
-        )
-    return layer
 
 
 def _texts(about: Mapping[str, YamlNode], key: str) -> Iterator[YamlNode]:
@@ -264,7 +253,15 @@ def _assign(
     """`value` laid over what lies at `keys` below; `done` are the keys walked so far."""
     key, rest = keys[0], keys[1:]
     if below is not None and isinstance(below.value, list):
-        index = _index(key, below.value, value, done)
+        if not _NUMBER.fullmatch(key) or int(key) >= len(below.value):
+            last = len(below.value) - 1
+            known = f"its items are 0 to {last}" if below.value else "it is empty"
+            raise RecipeError.of(
+                f"{'.'.join(done)} is a list without an item '{shortened(key)}'",
+                where=value.source.where,
+                fix=f"{known}; set the whole list to make it longer",
+            )
+        index = int(key)
         items = list(below.value)
         items[index] = (
             _assign(items[index], rest, value, (*done, key)) if rest else merge(items[index], value)
@@ -292,14 +289,3 @@ def _assign(
     assigned = _assign(children.get(key), rest, value, (*done, key))
     source = value.source if below is None else below.source
     return YamlNode({**children, key: assigned}, source)
-
-
-def _index(key: str, items: Sequence[YamlNode], value: YamlNode, done: tuple[str, ...]) -> int:
-    if _NUMBER.fullmatch(key) and int(key) < len(items):
-        return int(key)
-    known = f"its items are 0 to {len(items) - 1}" if items else "it is empty"
-    raise RecipeError.of(
-        f"{'.'.join(done)} is a list without an item '{shortened(key)}'",
-        where=value.source.where,
-        fix=f"{known}; set the whole list to make it longer",
-    )

@@ -1,6 +1,6 @@
 """A loaded tree as a typed section: pydantic's errors in the project's words, with their places."""
 
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -55,11 +55,8 @@ def faults_of(error: ValidationError, root: type[Spec]) -> list[Fault]:
 def model_of(section: str, root: type[Spec]) -> type[Spec]:
     """The model of the section at a dotted path below `root`; `root` itself for ''."""
     model: type[Spec] = root
-    for part in [p for p in section.split(".") if p and not p.isdigit()]:
-        annotation = model.model_fields[part].annotation
-        model = next((a for a in (annotation, *get_args(annotation)) if _is_spec(a)), Spec)
+    for key in [p for p in section.split(".") if p and not p.isdigit()]:
+        annotation = model.model_fields[key].annotation
+        parts = (annotation, *get_args(annotation))
+        model = next((a for a in parts if isinstance(a, type) and issubclass(a, Spec)), Spec)
     return model
-
-
-def _is_spec(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Spec)

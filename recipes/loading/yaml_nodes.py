@@ -154,6 +154,18 @@ for _tag, (_pattern, _first) in _SCALARS.items():
         _class.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$"), _first)
 
 
+_REMEDIES = {
+    "anchors": "write the value out, or put it into a fragment and name that under extends",
+    "tags": "write the value without `!`, or quote it when it is text",
+    r"'\t'": "indent with spaces",
+    "mapping values": "quote text that holds `: `",
+    "stream": "close the bracket or the quote",
+    "escape": "write the character itself, or double the backslash",
+    "levels": "settings need a few levels: write the value out flat",
+    "another document": "one recipe a file: take out the `---` line",
+}
+
+
 def parse(text: str, where: str, kind: Kind) -> YamlNode:
     """The YAML in `text`; `where` is the file's name in errors, or the whole override.
 
@@ -161,11 +173,18 @@ def parse(text: str, where: str, kind: Kind) -> YamlNode:
     """
     origin = _Origin(where, kind)
     try:
-        node = _composed(text)
+        loader = _StrictLoader(text)
+        try:
+            node = loader.get_single_node()
+        except ValueError:  # `"\U00110000"`, beyond the last character
+            what = "an escape that names no character"
+            raise yaml.scanner.ScannerError(None, None, what, loader.get_mark()) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = f"not strict YAML: {error.problem}"
-        raise origin.error(mark.line + 1 if mark else 0, what, _remedy(what)) from None
+        fixes = [remedy for sign, remedy in _REMEDIES.items() if sign in what]
+        fix = fixes[0] if fixes else "check the indentation and the brackets"
+        raise origin.error(mark.line + 1 if mark else 0, what, fix) from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         what = f"not text: character U+{error.character:04X} is not allowed in a recipe"
@@ -173,15 +192,6 @@ def parse(text: str, where: str, kind: Kind) -> YamlNode:
     if node is None:
         return YamlNode(None, origin.source(0))
     return _located(node, None, origin)
-
-
-def _composed(text: str) -> yaml.Node | None:
-    loader = _StrictLoader(text)
-    try:
-        return loader.get_single_node()
-    except ValueError:  # `"\U00110000"`, beyond the last character
-        what = "an escape that names no character"
-        raise yaml.scanner.ScannerError(None, None, what, loader.get_mark()) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,23 +217,6 @@ def dump(tree: JSON) -> str:
     return dumped
 
 
-_REMEDIES = {
-    "anchors": "write the value out, or put it into a fragment and name that under extends",
-    "tags": "write the value without `!`, or quote it when it is text",
-    r"'\t'": "indent with spaces",
-    "mapping values": "quote text that holds `: `",
-    "stream": "close the bracket or the quote",
-    "escape": "write the character itself, or double the backslash",
-    "levels": "settings need a few levels: write the value out flat",
-    "another document": "one recipe a file: take out the `---` line",
-}
-
-
-def _remedy(what: str) -> str:
-    found = [remedy for sign, remedy in _REMEDIES.items() if sign in what]
-    return found[0] if found else "check the indentation and the brackets"
-
-
 def _located(node: yaml.Node, key_line: int | None, origin: _Origin) -> YamlNode:
     line = node.start_mark.line + 1 if key_line is None else key_line
     source = origin.source(line)
@@ -231,7 +224,25 @@ def _located(node: yaml.Node, key_line: int | None, origin: _Origin) -> YamlNode
         return YamlNode(_mapping(node, origin), source)
     if isinstance(node, yaml.SequenceNode):
         return YamlNode([_located(item, None, origin) for item in node.value], source)
-    return YamlNode(_scalar(node, line, origin), source)
+    text: str = node.value
+    value: str | int | float | bool | None = text
+    match node.tag.rpartition(":")[2]:
+        case "null":
+            value = None
+        case "bool":
+            value = text == "true"
+        case "int" if len(text) > _MAX_DIGITS or abs(int(text)) > MAX_INTEGER:
+            what = f"a number of {len(text)} digits" if len(text) > 30 else f"the number {text}"
+            raise origin.error(line, f"{what} does not fit in 64 bits", "write a smaller one")
+        case "int":
+            value = int(text)
+        case "float":
+            value = float(text.replace(".inf", "inf"))
+            if not math.isfinite(value):
+                raise origin.error(line, "an infinite number", "write the number that is meant")
+        case _:
+            _refuse_half_characters(text, line, origin)
+    return YamlNode(value, source)
 
 
 def _mapping(node: yaml.MappingNode, origin: _Origin) -> dict[str, YamlNode]:
@@ -254,28 +265,6 @@ def _mapping(node: yaml.MappingNode, origin: _Origin) -> dict[str, YamlNode]:
         lines[word] = line
         found[word] = _located(value, line, origin)
     return found
-
-
-def _scalar(node: yaml.Node, line: int, origin: _Origin) -> str | int | float | bool | None:
-    text: str = node.value
-    match node.tag.rpartition(":")[2]:
-        case "null":
-            return None
-        case "bool":
-            return text == "true"
-        case "int" if len(text) > _MAX_DIGITS or abs(int(text)) > MAX_INTEGER:
-            what = f"a number of {len(text)} digits" if len(text) > 30 else f"the number {text}"
-            raise origin.error(line, f"{what} does not fit in 64 bits", "write a smaller one")
-        case "int":
-            return int(text)
-        case "float":
-            value = float(text.replace(".inf", "inf"))
-            if not math.isfinite(value):
-                raise origin.error(line, "an infinite number", "write the number that is meant")
-            return value
-        case _:
-            _refuse_half_characters(text, line, origin)
-            return text
 
 
 def _refuse_half_characters(text: str, line: int, origin: _Origin) -> None:

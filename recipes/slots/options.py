@@ -209,14 +209,14 @@ def renamed_fault(path: str, now: str) -> Fault:
 
 def option_path(location: tuple[int | str, ...]) -> str:
     """A pydantic location as a recipe path, without the names of union branches."""
-    keep = [str(part) for i, part in enumerate(location) if i == 0 or not _is_branch(part)]
+    keep: list[str] = []
+    for part in location:
+        # Branch labels are types, `float` or `list[int]`, where a recipe has a key or an index.
+        is_branch = isinstance(part, str) and (
+            part in ("float", "int", "str", "bool", "none", "SlotEntry", "Entry")
+            or part.startswith("constrained-")
+            or "[" in part
+        )
+        if not keep or not is_branch:
+            keep.append(str(part))
     return ".".join(keep)
-
-
-def _is_branch(part: int | str) -> bool:
-    """Branch labels are types, `float` or `list[int]`, where a recipe has a key or an index."""
-    return isinstance(part, str) and (
-        part in ("float", "int", "str", "bool", "none", "SlotEntry", "Entry")
-        or part.startswith("constrained-")
-        or "[" in part
-    )

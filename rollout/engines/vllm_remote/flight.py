@@ -75,28 +75,25 @@ class Flight:
                     choice = await self._servers.sample(url, self._body(sample))
                 finally:
                     self._out -= 1
-            self._land(sample, choice, version)
+            # The leg's tokens are added to their sample, which ends where they say so.
+            before = len(sample.ids)
+            logprobs = [token["logprob"] for token in choice["logprobs"]["content"]]
+            try:
+                sample.extend(choice["token_ids"], logprobs, version)
+            except FloatingPointError as error:
+                raise EngineDied(f"a server failed while sampling: {error}") from error
+            finish = _FINISH.get(choice["finish_reason"])
+            if sample.leg and sample.cut_at_stop_string(before):
+                finish = Finish.STOP
+            if finish is None and len(sample.ids) >= sample.limit:
+                finish = Finish.LENGTH  # aborted with its last token
+            if finish is not None:
+                sample.end(finish)
             if sample.completion is None:
                 await self._open.wait()
                 if self._pushes == pushes:
                     raise EngineError(f"{url}: a request was aborted, and not by a push of weights")
                 sample.leg += 1
-
-    def _land(self, sample: FlyingSample, choice: JSON, version: int) -> None:
-        """Add a leg's tokens to their sample, and end it where they say so."""
-        before = len(sample.ids)
-        logprobs = [token["logprob"] for token in choice["logprobs"]["content"]]
-        try:
-            sample.extend(choice["token_ids"], logprobs, version)
-        except FloatingPointError as error:
-            raise EngineDied(f"a server failed while sampling: {error}") from error
-        finish = _FINISH.get(choice["finish_reason"])
-        if sample.leg and sample.cut_at_stop_string(before):
-            finish = Finish.STOP
-        if finish is None and len(sample.ids) >= sample.limit:
-            finish = Finish.LENGTH  # aborted with its last token
-        if finish is not None:
-            sample.end(finish)
 
     def _body(self, sample: FlyingSample) -> JSON:
         """The request for the rest of the sample, token ids in and out."""

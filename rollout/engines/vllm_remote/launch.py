@@ -168,7 +168,20 @@ async def launch(spec: LaunchSpec, context: EngineContext, backend: str) -> Chil
             command = tuple(serving(spec, context, backend, port))
             told = environment(devices, folder, children.key)
             url = f"http://{_HOST}:{port}"
-            made.append(_start(command, url, told, folder, logs / f"server-{i}.log"))
+            guard = [sys.executable, str(Path(__file__).with_name("guard.py")), str(os.getpid())]
+            guard += [str(folder)]
+            log = logs / f"server-{i}.log"
+            with log.open("ab") as output:
+                begin = output.tell()
+                process = subprocess.Popen(
+                    [*guard, *command],
+                    env=told,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            made.append(Child(url=url, command=command, process=process, log=log, begin=begin))
         await _answering(made, spec.start_timeout_s, children.key)
     except BaseException:
         children.close()
@@ -228,24 +241,6 @@ def environment(devices: str, folder: Path, key: str = "") -> Mapping[str, str]:
         **({VARIABLE: key} if key else {}),
     }
     return {**defaults, **kept, **needed}
-
-
-def _start(
-    command: tuple[str, ...], url: str, told: Mapping[str, str], folder: Path, log: Path
-) -> Child:
-    guard = [sys.executable, str(Path(__file__).with_name("guard.py")), str(os.getpid())]
-    guard += [str(folder)]
-    with log.open("ab") as output:
-        begin = output.tell()
-        process = subprocess.Popen(
-            [*guard, *command],
-            env=told,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    return Child(url=url, command=command, process=process, log=log, begin=begin)
 
 
 def _free_port(port: int) -> int:
