@@ -33,6 +33,10 @@ SetOption = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Override one setting; may be repeated."),
 ]
 
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a model that is in the folder already.")
+]
+
 
 @app.command()
 def train(
@@ -70,19 +74,27 @@ def explain(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa:
 
 
 @app.command()
-def sft(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
+def sft(
+    recipe: RecipeArgument,
+    overrides: SetOption = [],  # noqa: B006
+    overwrite: OverwriteOption = False,
+) -> None:
     """Supervised cold start: train on demonstrations before reinforcement learning."""
     from trainer.commands.sft import run_sft
 
-    run_sft(recipe, overrides)
+    run_sft(recipe, overrides, overwrite=overwrite)
 
 
 @app.command()
-def reward(recipe: RecipeArgument, overrides: SetOption = []) -> None:  # noqa: B006
+def reward(
+    recipe: RecipeArgument,
+    overrides: SetOption = [],  # noqa: B006
+    overwrite: OverwriteOption = False,
+) -> None:
     """Train a reward model on preference pairs, and say how often it agrees with unseen ones."""
     from trainer.reward_models.training import run_reward_training
 
-    run_reward_training(recipe, overrides, Console())
+    run_reward_training(recipe, overrides, Console(), overwrite=overwrite)
 
 
 @app.command(name="eval")
@@ -116,9 +128,7 @@ def export(
     critic: Annotated[
         bool, typer.Option("--critic", help="Write the critic instead of the policy.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model that is in the folder already.")
-    ] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Write a checkpoint as a Hugging Face model folder."""
     from trainer.commands.export import export_checkpoint

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from recipes.errors import RecipeError
 from recipes.loading.load import load
+from trainer.models.folder import refuse_occupied
 from trainer.monitor.checkpoint import MANIFEST, newest_whole, verify
 from trainer.policy.policy import Policy
 from trainer.recipe.config import read
@@ -20,16 +21,7 @@ def export_checkpoint(
     Raises RecipeError for a folder that is not a run, and where `to` holds something already: with
     `overwrite` an earlier export is replaced, and nothing else is.
     """
-    # Files of two models in one folder load as neither, and what was there may be all there is.
-    is_model = any((to / name).is_file() for name in ("config.json", "adapter_config.json"))
-    is_model = is_model and not (to / "checkpoints").exists()
-    is_free = not to.exists() or (to.is_dir() and not any(to.iterdir()))
-    if not is_free and not (is_model and overwrite):
-        raise RecipeError.of(
-            f"{to} already holds {'a model' if is_model else 'other files'}",
-            fix="name a new folder"
-            + (", or replace this one with --overwrite" if is_model else ""),
-        )
+    refuse_occupied(to, overwrite=overwrite)
     checkpoint = run.resolve()
     if (checkpoint / MANIFEST).exists():
         verify(checkpoint)

@@ -17,15 +17,19 @@ from recipes.loading.load import with_source_location
 from recipes.loading.validate import validate
 from rollout.problems import load_problems
 from trainer.commands.muon import MuonWithAdamW
-from trainer.models.folder import model_folder, path_of
+from trainer.models.folder import LEFTOVERS, model_folder, path_of, refuse_occupied
 from trainer.models.tiny import make_tiny
 from trainer.monitor.run_lock import locked
 from trainer.recipe.kinds import SftRecipe, load_for
 from trainer.recipe.sections import ModelSpec
 
 
-def run_sft(name: str, overrides: Sequence[str]) -> None:
-    """Train on the recipe's demonstrations and write a Hugging Face model folder."""
+def run_sft(name: str, overrides: Sequence[str], *, overwrite: bool = False) -> None:
+    """Train on the recipe's demonstrations and write a Hugging Face model folder.
+
+    Raises RecipeError where its output folder holds files: with `overwrite` an earlier model is
+    replaced, and nothing else is.
+    """
     loaded = load_for("sft", name, overrides)
     recipe = validate(SftRecipe, loaded)
     output = Path(recipe.output)
@@ -41,6 +45,8 @@ def run_sft(name: str, overrides: Sequence[str]) -> None:
         for problem, text in zip(problems, texts, strict=True)
     ]
     with locked(output):
+        with with_source_location(loaded):
+            refuse_occupied(output, overwrite=overwrite, leftovers=LEFTOVERS, path="output")
         source = str(output / "initial")
         if recipe.model:
             with with_source_location(loaded), path_of("model"):

@@ -16,6 +16,9 @@ _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
 
+LEFTOVERS = ("run.lock", "initial", "trainer")
+"""What an interrupted `temper sft` or `temper reward` leaves in its output folder."""
+
 
 def local_folder(path: str) -> Path | None:
     """The folder that `path` names; None for a hub name. Raises RecipeError for neither."""
@@ -89,6 +92,30 @@ def check_chat_template(folder: Path) -> None:
             path="model.plain",
             fix="use a chat model, add a chat_template to the model folder, or set "
             "`model.plain: true` to prompt a base model with the bare text",
+        )
+
+
+def refuse_occupied(
+    folder: Path, *, overwrite: bool, leftovers: Sequence[str] = (), path: str = ""
+) -> None:
+    """Raise RecipeError unless a model can be written to `folder` without loss of another file.
+
+    path: setting that names the folder
+    overwrite: whether a model that is there may be replaced; other files never are
+    leftovers: names that the command itself leaves in a folder where it was interrupted
+    """
+    # Files of two models in one folder load as neither, and what was there may be all there is.
+    is_model = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+    is_model = is_model and not (folder / "checkpoints").exists()
+    is_free = not folder.exists() or (
+        folder.is_dir() and all(path.name in leftovers for path in folder.iterdir())
+    )
+    if not is_free and not (is_model and overwrite):
+        raise RecipeError.of(
+            f"{folder} already holds {'a model' if is_model else 'other files'}",
+            path=path,
+            fix="name a new folder"
+            + (", or replace this one with --overwrite" if is_model else ""),
         )
 
 

@@ -24,6 +24,7 @@ from recipes.errors import RecipeError
 from recipes.loading.load import with_source_location
 from recipes.loading.validate import validate
 from rollout.data.pairs import Pairs, load_pairs
+from trainer.models.folder import LEFTOVERS, refuse_occupied
 from trainer.models.tiny import make_tiny
 from trainer.monitor.run_lock import locked
 from trainer.recipe.kinds import RewardRecipe, load_for
@@ -70,8 +71,14 @@ class RewardReport:
         (folder / REPORT).write_text(json.dumps(facts, indent=2) + "\n")
 
 
-def run_reward_training(name: str, overrides: Sequence[str], console: Console) -> None:
-    """Train as the recipe says, evaluate on the held-out pairs, write model and report."""
+def run_reward_training(
+    name: str, overrides: Sequence[str], console: Console, *, overwrite: bool = False
+) -> None:
+    """Train as the recipe says, evaluate on the held-out pairs, write model and report.
+
+    Raises RecipeError where its output folder holds files: with `overwrite` an earlier model is
+    replaced, and nothing else is.
+    """
     from transformers.utils import logging
 
     loaded = load_for("reward", name, overrides)
@@ -80,7 +87,9 @@ def run_reward_training(name: str, overrides: Sequence[str], console: Console) -
     with with_source_location(loaded, "pairs"):
         pairs = load_pairs(recipe.pairs)
     console.print(pairs.report, highlight=False, soft_wrap=True)
-    with locked(Path(recipe.output)), with_source_location(loaded):
+    output = Path(recipe.output)
+    with locked(output), with_source_location(loaded):
+        refuse_occupied(output, overwrite=overwrite, leftovers=LEFTOVERS, path="output")
         report = train_reward_model(recipe, pairs)
     console.print(report.words, highlight=False, soft_wrap=True)
     console.print(f"reward model: {recipe.output}", highlight=False, soft_wrap=True)
