@@ -26,7 +26,7 @@ LAYERS = ("recipes", "rewards", "rollout", "eval", "trainer")  # each may import
 ROOMS = {  # a room (folder or file) may import those to the left of it, and the slots' registries
     "recipes": "errors files < slots < loading",
     "rewards": "types < background < seeded < answers < math < sandbox < workers < http < judging"
-    " < plugins < calling < composition < verifiers < audit",
+    " < plugins < calling < composition < verifiers < adapters audit",
     "rollout": "types < attention < generation < pass_rates < render < serialize < data"
     " < verification < filters buffers environments samplers < engines < sources < problems"
     " < collector",

@@ -194,6 +194,11 @@ def own_lists(outputs, reference):
     return [float(output == reference) for output in outputs]
 
 
+def agreement(responses):
+    """The share of the group that is equal to each response."""
+    return [responses.count(response) / len(responses) for response in responses]
+
+
 def uneven(responses):
     return [1.0, float("nan"), "good"][: len(responses)]
 
