@@ -32,7 +32,7 @@ ROOMS = {  # a room (folder or file) may import those to the left of it, and the
     " < collector",
     "eval": "estimators < intervals < report < diff < suite < suites < progress < evaluate",
     "trainer": "metrics < batch < ops < shaping advantages selections masks corrections reductions"
-    " losses terms controllers loggers < recipe < models < parallel < policy < update < monitor"
+    " losses terms controllers loggers < recipe < models < parallel < policy < algorithm < monitor"
     " < reward_models < verifiers < run < loop < commands < __main__",
 }
 MOST_ENTRIES = 14  # in a folder, slots not counted

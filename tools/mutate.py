@@ -26,7 +26,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = (
-    "trainer/batch", "trainer/ops", "trainer/update", "trainer/advantages", "trainer/losses",
+    "trainer/batch.py", "trainer/ops", "trainer/algorithm.py", "trainer/advantages",
+    "trainer/losses",
     "trainer/terms", "trainer/corrections", "trainer/reductions", "trainer/masks",
     "trainer/selections", "trainer/shaping", "trainer/controllers", "trainer/models",
     "trainer/policy", "trainer/parallel", "trainer/monitor/checkpoint.py", "rollout/attention.py",

@@ -4,7 +4,7 @@ Every rank runs it. Rank 0 owns the engine and hands each step's groups to the o
 between `pack` and `split` are computed on the whole step by all of them.
 """
 
-from trainer.batch.pack import pack
+from trainer.batch import pack
 from trainer.metrics import Metrics
 from trainer.run.run import Run
 

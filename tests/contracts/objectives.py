@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from tests.contracts.ragged import Case, assert_close, assert_unmodified, policy, snapshot
-from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.metrics import Metrics
 
 

@@ -25,8 +25,7 @@ from torch import Tensor
 from recipes.slots.registry import Registry, SlotEntry, options_for
 from rollout.types import Status
 from tests.support.builders import annotated, batch, output
-from trainer.batch.outputs import PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import PolicyOutput, TokenBatch
 from trainer.ops.segments import group_mean
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from tests.contracts.ragged import (
     relabelled,
     snapshot,
 )
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 
 
 def check_tokens(case: Case, of: TokenBatch, dtype: torch.dtype) -> Tensor:

@@ -14,13 +14,13 @@ from rollout.problems import load_problems
 from rollout.render import ChatRenderer
 from rollout.types import Group, Sampling
 from tests.support.runs import smoke, tiny_base
-from trainer.batch.pack import pack
+from trainer.algorithm import Algorithm
+from trainer.batch import pack
 from trainer.loop import train
 from trainer.models.load import load_tokenizer
 from trainer.policy.policy import Policy
 from trainer.recipe.check import load_recipe
 from trainer.run.compose import compose
-from trainer.update.algorithm import Algorithm
 
 STEPS = 3
 

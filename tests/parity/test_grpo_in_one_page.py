@@ -11,11 +11,11 @@ import torch
 from rewards.types import Problem, Verdict
 from rollout.types import Group, Sample, Status
 from tests.support.runs import ROOT, smoke, tiny_base
-from trainer.batch.pack import pack
+from trainer.algorithm import Algorithm
+from trainer.batch import pack
 from trainer.models.load import load_model
 from trainer.policy.policy import Policy
 from trainer.recipe.check import load_recipe
-from trainer.update.algorithm import Algorithm
 
 REWARDS = [[1.0, 0.0, 0.0, 0.5], [0.0, 0.0, 1.0, 0.0]]
 LENGTHS = [[3, 5, 1, 4], [2, 2, 7, 6]]

@@ -19,9 +19,8 @@ from rewards.types import Verdict
 from rollout.types import Group, Sample, Status
 from tests.support.builders import problem
 from trainer.advantages import advantage
-from trainer.batch.outputs import PolicyOutput
-from trainer.batch.pack import pack
-from trainer.batch.token_batch import TokenBatch
+from trainer.algorithm import Algorithm, StepAlgorithm
+from trainer.batch import PolicyOutput, TokenBatch, pack
 from trainer.corrections import correction
 from trainer.losses import loss
 from trainer.masks import mask
@@ -31,7 +30,6 @@ from trainer.recipe.sections import Setting, Slots
 from trainer.reductions import reduction
 from trainer.shaping import shaping
 from trainer.terms import term
-from trainer.update.algorithm import Algorithm, StepAlgorithm
 
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"  # rollout_func warns that it may change
 

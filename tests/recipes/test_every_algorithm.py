@@ -12,10 +12,10 @@ from recipes.loading.load import PACKAGE, Loaded, load
 from recipes.slots.registry import SlotEntry
 from tests.contracts.ragged import complete, policy
 from tests.support.builders import batch
-from trainer.batch.token_batch import TokenBatch
+from trainer.algorithm import Algorithm
+from trainer.batch import TokenBatch
 from trainer.recipe.check import check
 from trainer.recipe.config import Recipe, read
-from trainer.update.algorithm import Algorithm
 
 FRAGMENTS = sorted((PACKAGE / "algorithms").glob("*.yaml"))
 

@@ -19,8 +19,7 @@ from torch import Tensor
 
 from rewards.types import JSON, Message, Problem, Verdict
 from rollout.types import Group, Sample, Status
-from trainer.batch.outputs import PolicyOutput
-from trainer.batch.token_batch import COMPUTED_BY, TokenBatch
+from trainer.batch import COMPUTED_BY, PolicyOutput, TokenBatch
 
 VOCABULARY = 32
 PROMPT = (5, 6)  # token ids of a prompt where a test does not care

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from tests.support.models import tiny_model
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.metrics import Metrics
 from trainer.models.tiny import make_tokenizer
 from trainer.policy.policy import Policy

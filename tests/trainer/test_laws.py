@@ -13,8 +13,8 @@ from trainer.advantages.best_minus_second import best_minus_second
 from trainer.advantages.grpo import grpo
 from trainer.advantages.pass_at_k import pass_at_k
 from trainer.advantages.rloo import rloo
-from trainer.batch.outputs import PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.algorithm import Objective, WeightedTerm
+from trainer.batch import PolicyOutput, TokenBatch
 from trainer.losses import loss
 from trainer.losses.cispo import cispo
 from trainer.losses.dppo import dppo
@@ -30,7 +30,6 @@ from trainer.ops.segments import group_count, group_sum, seq_sum, to_tokens
 from trainer.reductions.sequence_mean import sequence_mean
 from trainer.reductions.token_mean import token_mean
 from trainer.terms.kl_k3 import kl_k3
-from trainer.update.objective import Objective, WeightedTerm
 
 
 def per_sequence(values: torch.Tensor, of: TokenBatch) -> torch.Tensor:

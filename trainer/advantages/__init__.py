@@ -8,7 +8,7 @@ import torch
 
 from recipes.slots.registry import Registry
 from recipes.slots.schedules import number
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 
 
 class AdvantageEstimator(Protocol):

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from trainer.advantages import advantage
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.ops.segments import group_is_uniform, group_max, group_std, group_sum, to_tokens
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from recipes.errors import RecipeError
 from trainer.advantages import advantage
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.ops.components import component
 from trainer.ops.segments import group_mean, to_tokens
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from recipes.slots.spec import Scheduled
 from trainer.advantages import advantage
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.ops.segments import to_tokens
 
 

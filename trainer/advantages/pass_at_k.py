@@ -10,7 +10,7 @@ from pydantic import Field
 
 from recipes.slots.spec import BelowGroupSize, ScheduledInt
 from trainer.advantages import advantage
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.ops.segments import group_count, group_sum, to_tokens
 
 

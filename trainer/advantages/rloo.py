@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from trainer.advantages import advantage
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.ops.segments import group_count, group_mean, to_tokens
 
 

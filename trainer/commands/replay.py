@@ -12,7 +12,7 @@ from pathlib import Path
 from recipes.errors import Fault, RecipeError
 from recipes.loading.load import Loaded, add_locations, load
 from recipes.slots.registry import to_plain
-from trainer.batch.token_batch import NotComputed
+from trainer.batch import NotComputed
 from trainer.commands.replay_step import Compared, Replay
 from trainer.monitor.record import read_recording, recorded
 from trainer.recipe.check import check

@@ -21,15 +21,14 @@ from recipes.slots.registry import function_of
 from recipes.slots.spec import JSON
 from rollout.collector.group_task import filter_group
 from rollout.types import Bucket
-from trainer.batch.pack import pack
-from trainer.batch.token_batch import TokenBatch
+from trainer.algorithm import Algorithm, StepAlgorithm
+from trainer.batch import TokenBatch, pack
 from trainer.metrics import Mean, Metrics
 from trainer.monitor.checkpoint import load_host, verify
 from trainer.monitor.record import Recording
 from trainer.monitor.step_metrics import outcomes
 from trainer.policy.policy import Policy
 from trainer.recipe.config import Recipe
-from trainer.update.algorithm import Algorithm, StepAlgorithm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,9 @@ import torch
 from pydantic import Field
 
 from recipes.slots.spec import Scheduled
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.corrections import correction
-from trainer.ops.ratios import log_engine_ratio
-from trainer.ops.segments import seq_mean
+from trainer.ops.segments import log_engine_ratio, seq_mean
 
 
 @correction.register(needs=("old_logprobs",), paper="https://fengyao.notion.site/off-policy-rl")

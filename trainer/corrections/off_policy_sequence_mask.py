@@ -8,10 +8,9 @@ import torch
 from pydantic import Field
 
 from recipes.slots.spec import Scheduled
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.corrections import correction
-from trainer.ops.ratios import log_engine_ratio
-from trainer.ops.segments import seq_mean, seq_sum
+from trainer.ops.segments import log_engine_ratio, seq_mean, seq_sum
 
 
 @correction.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2512.02556")

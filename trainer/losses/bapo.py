@@ -9,11 +9,10 @@ from pydantic import Field
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import Scheduled
-from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.losses import loss
 from trainer.metrics import Mean
-from trainer.ops.ratios import log_policy_ratio, log_ratio
+from trainer.ops.segments import log_policy_ratio, log_ratio
 
 Range = Annotated[list[float], Field(min_length=3, max_length=3)]
 

@@ -8,13 +8,12 @@ import torch
 from pydantic import Field
 
 from recipes.slots.spec import Scheduled
-from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.losses import loss
 from trainer.losses.ppo_clip import ppo_clip
 from trainer.metrics import Mean, describe_masked
 from trainer.ops.covariance import covariance, hash_keys, smallest_k
-from trainer.ops.ratios import log_ratio
+from trainer.ops.segments import log_ratio
 
 
 def silenced_stats(

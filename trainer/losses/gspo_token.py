@@ -8,12 +8,10 @@ import torch
 from pydantic import Field
 
 from recipes.slots.spec import Scheduled
-from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.losses import loss
 from trainer.metrics import Mean
-from trainer.ops.ratios import log_policy_ratio
-from trainer.ops.segments import seq_mean
+from trainer.ops.segments import log_policy_ratio, seq_mean
 
 LARGEST = 10.0  # nats
 

@@ -1,9 +1,8 @@
 """Policy gradient weighted by the unclipped ratio."""
 
-from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.losses import loss
-from trainer.ops.ratios import log_policy_ratio
+from trainer.ops.segments import log_policy_ratio
 
 
 @loss.register(needs=("old_logprobs",), paper="https://doi.org/10.1007/BF00992696")

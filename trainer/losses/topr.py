@@ -9,11 +9,10 @@ import torch
 from pydantic import Field
 
 from recipes.slots.spec import Scheduled
-from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.losses import loss
 from trainer.metrics import Mean
-from trainer.ops.ratios import log_policy_ratio, sequence_log_ratio
+from trainer.ops.segments import log_policy_ratio, sequence_log_ratio
 
 
 @loss.register(needs=("old_logprobs",), paper="https://arxiv.org/abs/2503.14286")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.masks import mask
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from rollout.types import Status
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.masks import mask
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from rewards.audit.error_rates import Z_95
 from rollout.collector.ledger import sample_buckets
 from rollout.types import Bucket, Group
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.metrics import AnyMetric, Max, Mean, Metrics, describe_masked
 from trainer.ops.segments import seq_count
 

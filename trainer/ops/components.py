@@ -6,7 +6,7 @@ import torch
 
 from recipes.errors import RecipeError
 from recipes.slots.registry import did_you_mean
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 
 
 def component(batch: TokenBatch, name: str) -> torch.Tensor:

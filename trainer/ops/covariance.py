@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 
 
 def covariance(logprobs: torch.Tensor, batch: TokenBatch) -> torch.Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.ops.segments import actions_left, seq_count
 
 

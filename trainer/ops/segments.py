@@ -1,14 +1,18 @@
-"""Sums and means over the sequences and groups of a packed batch.
+"""Sums and means over the sequences and groups of a packed batch, and ratios of two policies.
 
 Everything here is a plain function of tensors; `[S]` is per sequence, `[T]` per token. A mask
-limits which tokens count; a sequence without any counts as 0, never as NaN.
+limits which tokens count; a sequence without any counts as 0, never as NaN. Ratios are safe off
+the mask and against overflow: losses differ in what they do with a ratio, never in how it is
+formed.
 """
 
 from __future__ import annotations
 
 import torch
 
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import PolicyOutput, TokenBatch
+
+LARGEST = 20.0  # nats; exp of it still fits bfloat16 and keeps a sum of squares finite
 
 
 def seq_sum(values: torch.Tensor, batch: TokenBatch, mask: torch.Tensor) -> torch.Tensor:
@@ -106,3 +110,33 @@ def whiten(values: torch.Tensor, mask: torch.Tensor, *, eps: float = 1e-8) -> to
     chosen = values[mask]
     variance = chosen.var(correction=1) if count > 1 else torch.zeros_like(chosen[0])
     return torch.where(mask, (values - chosen.mean()) * (variance + eps).rsqrt(), 0.0)
+
+
+def log_ratio(
+    numerator: torch.Tensor, denominator: torch.Tensor, batch: TokenBatch
+) -> torch.Tensor:
+    """Difference of two log-probs in nats, in float32 -> [T]; 0 off `action_mask`.
+
+    Held within +-LARGEST, where its gradient is 0. Whatever stands in the other tokens, a NaN
+    included, cannot reach the result or its gradient.
+    """
+    zero = torch.zeros((), device=numerator.device)
+    acts = batch.action_mask
+    above = torch.where(acts, numerator.float(), zero)
+    below = torch.where(acts, denominator.float(), zero)
+    return (above - below).clamp(-LARGEST, LARGEST)
+
+
+def log_policy_ratio(out: PolicyOutput, batch: TokenBatch) -> torch.Tensor:
+    """log pi_theta - log pi_old of each sampled token -> [T]; gradient through `out.logprobs`."""
+    return log_ratio(out.logprobs, batch.old_logprobs, batch)
+
+
+def log_engine_ratio(batch: TokenBatch) -> torch.Tensor:
+    """log pi_old - log mu of each sampled token -> [T]: trainer against engine, no gradient."""
+    return log_ratio(batch.old_logprobs, batch.behavior_logprobs, batch)
+
+
+def sequence_log_ratio(log_ratios: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
+    """Sum of the log ratios of each sequence's sampled tokens -> [S]."""
+    return seq_sum(log_ratios, batch, batch.action_mask)

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from recipes.errors import RecipeError
-from trainer.batch.microbatches import scored_tokens
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch, scored_tokens
 from trainer.models.folder import path_of
 from trainer.models.load import add_value_adapter, load_tokenizer, same_vocabulary
 from trainer.models.value_model import (

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from trainer.batch.microbatches import scored_tokens
-from trainer.batch.outputs import PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import PolicyOutput, TokenBatch, scored_tokens
 from trainer.models.load import load_model
 from trainer.models.logprob_model import LogprobModel
 from trainer.models.value_model import ValueModel

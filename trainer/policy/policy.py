@@ -19,9 +19,7 @@ import torch
 from torch import Tensor
 
 from recipes.errors import RecipeError
-from trainer.batch.microbatches import share_out, trained_sequences
-from trainer.batch.outputs import PolicyOutput
-from trainer.batch.token_batch import COMPUTED_BY, TokenBatch
+from trainer.batch import COMPUTED_BY, PolicyOutput, TokenBatch, share_out, trained_sequences
 from trainer.metrics import AnyMetric, Mean, Metrics, Sum
 from trainer.models.folder import model_folder, path_of
 from trainer.models.load import add_adapter, same_vocabulary

@@ -13,8 +13,7 @@ import torch
 from rewards.types import Problem, Verdict
 from rollout.generation import Engine, WeightSource
 from rollout.types import Completion, Group, Sample, Sampling, Status
-from trainer.batch.pack import pack
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch, pack
 from trainer.metrics import AnyMetric, Max, Mean
 from trainer.parallel.rank_zero import on_main
 from trainer.recipe.sections import ProbeSpec

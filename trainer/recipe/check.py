@@ -10,7 +10,7 @@ from recipes.errors import Fault, RecipeError
 from recipes.loading.load import Loaded, add_locations, find, load
 from recipes.slots.registry import SlotEntry, tags_of
 from recipes.slots.spec import BelowGroupSize
-from trainer.batch.token_batch import COMPUTED_BY
+from trainer.batch import COMPUTED_BY
 from trainer.recipe.config import Recipe, read
 from trainer.recipe.kinds import AnyRecipe, load_for, read_as_what_it_is
 

@@ -30,6 +30,7 @@ from rollout.render import ChatRenderer
 from rollout.samplers import Sampler
 from rollout.types import Sampling
 from rollout.verification import CircuitBreaker, VerifierRunner
+from trainer.algorithm import Algorithm
 from trainer.loggers import Logger, LoggerContext
 from trainer.models.load import load_tokenizer, readable_model
 from trainer.monitor.checkpoint import Checkpoints, load_host, set_aside
@@ -45,7 +46,6 @@ from trainer.run.resume import newest_checkpoint, refuse_another_recipe, say, se
 from trainer.run.reward_monitor import RewardMonitor, build_reward_monitor, refuse_another_verifier
 from trainer.run.run import Run
 from trainer.run.run_metadata import write_origin
-from trainer.update.algorithm import Algorithm
 
 
 def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:

@@ -20,7 +20,8 @@ from recipes.slots.spec import JSON
 from rollout.collector.collector import Collector
 from rollout.generation import Engine
 from rollout.types import Group, Interrupted
-from trainer.batch.token_batch import TokenBatch
+from trainer.algorithm import Algorithm, StepAlgorithm
+from trainer.batch import TokenBatch
 from trainer.loggers import Logger
 from trainer.metrics import Max, Mean, Metrics
 from trainer.monitor.checkpoint import Checkpoints
@@ -33,7 +34,6 @@ from trainer.policy.policy import Policy
 from trainer.policy.publish import Publisher
 from trainer.recipe.config import Recipe
 from trainer.run.reward_monitor import RewardMonitor
-from trainer.update.algorithm import Algorithm, StepAlgorithm
 
 _POLICY_AREAS = ("policy/", "loss/", "term/")  # areas of metrics that its update moves
 _POLL_S = 0.1  # how often an evaluation is asked whether it must stop

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from recipes.slots.registry import Registry
 from recipes.slots.schedules import number
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 
 
 class SelectionFunction(Protocol):

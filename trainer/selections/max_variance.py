@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from recipes.slots.spec import BelowGroupSize
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.ops.max_variance import max_variance_subset
 from trainer.selections import selection
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import Requires, Scheduled
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.shaping import shaping
 
 

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 
 from recipes.slots.spec import Scheduled
-from trainer.batch.token_batch import TokenBatch
-from trainer.ops.ratios import log_ratio, sequence_log_ratio
+from trainer.batch import TokenBatch
+from trainer.ops.segments import log_ratio, sequence_log_ratio
 from trainer.shaping import shaping
 
 

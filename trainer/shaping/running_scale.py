@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from recipes.slots.spec import Scheduled
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.shaping import shaping
 
 

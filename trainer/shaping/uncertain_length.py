@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from recipes.slots.spec import Scheduled
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 from trainer.ops.components import component
 from trainer.ops.segments import seq_mean
 from trainer.shaping import shaping

@@ -6,8 +6,7 @@ from pydantic import Field
 
 from recipes.slots.registry import Registry
 from recipes.slots.schedules import number
-from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 
 
 class TermFunction(Protocol):

@@ -7,8 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.metrics import Mean
 from trainer.ops.segments import seq_count, seq_sum
 from trainer.terms import term

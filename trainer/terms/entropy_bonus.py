@@ -1,7 +1,6 @@
 """Reward for a policy that stays undecided."""
 
-from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.terms import term
 
 

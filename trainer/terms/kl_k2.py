@@ -4,10 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.metrics import Mean
-from trainer.ops.ratios import LARGEST
+from trainer.ops.segments import LARGEST
 from trainer.terms import term
 
 

@@ -9,8 +9,7 @@ from pydantic import Field
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import Scheduled
-from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.metrics import Mean
 from trainer.ops.gae import returns
 from trainer.ops.value_bins import bin_centres, hl_gauss, two_hot

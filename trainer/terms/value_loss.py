@@ -8,8 +8,7 @@ import torch
 from pydantic import Field
 
 from recipes.slots.spec import Scheduled
-from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.metrics import Mean
 from trainer.ops.gae import returns
 from trainer.terms import term

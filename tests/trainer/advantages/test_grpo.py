@@ -5,7 +5,7 @@ import torch
 
 from tests.support.builders import batch
 from trainer.advantages.grpo import grpo
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch
 
 
 def by_loops(of: TokenBatch, std_normalize: bool, eps: float) -> list[float]:

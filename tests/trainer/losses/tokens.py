@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from tests.support.builders import annotated, batch, output
-from trainer.batch.outputs import PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import PolicyOutput, TokenBatch
 
 
 def at(

@@ -3,8 +3,7 @@ import torch
 
 from rollout.types import Status
 from tests.support.builders import annotated, batch, group
-from trainer.batch.pack import pack
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import TokenBatch, pack
 from trainer.monitor.step_metrics import outcomes, step_metrics
 
 

@@ -6,7 +6,7 @@ import torch
 
 from tests.support.builders import batch, group
 from trainer.advantages.grpo import grpo
-from trainer.batch.pack import pack
+from trainer.batch import pack
 from trainer.monitor.step_metrics import outcomes
 from trainer.ops.segments import seq_mean
 from trainer.selections.max_variance import max_variance

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from tests.support.builders import annotated, batch, output
-from trainer.batch.outputs import LossOutput, PolicyOutput
-from trainer.batch.token_batch import TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 
 LOGITS = torch.tensor([0.5, -1.0, 0.2, 1.5, 0.0])
 REFERENCE = torch.tensor([0.0, 0.3, -0.7, 1.0, 0.4]).log_softmax(0)

@@ -3,7 +3,7 @@ import torch
 
 from recipes.errors import RecipeError
 from tests.support.builders import annotated, batch
-from trainer.batch.outputs import PolicyOutput
+from trainer.batch import PolicyOutput
 from trainer.ops.value_bins import hl_gauss, two_hot
 from trainer.terms import term
 from trainer.terms.value_hl_gauss import value_hl_gauss

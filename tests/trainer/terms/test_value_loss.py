@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.support.builders import annotated, batch
-from trainer.batch.outputs import PolicyOutput
+from trainer.batch import PolicyOutput
 from trainer.terms.value_loss import value_loss
 
 EXAMPLES = [{}, {"clip": 0.0, "lam": 0.9, "gamma": 0.99}]

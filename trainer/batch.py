@@ -1,5 +1,10 @@
 """TokenBatch: one step's samples, packed end to end without padding.
 
+TokenBatch      the samples; stages fill its fields one after the other
+pack            groups of samples -> TokenBatch
+share_out       which sequences go together through one forward pass, on which rank
+PolicyOutput, LossOutput    what the policy computes of a microbatch, and a loss of that
+
 Letters: T packed tokens, S sequences (samples), K named reward components. The sequences lie one
 after the other; `seq_ids[t]` says which sequence token t belongs to. All tensors are on the CPU
 until `policy` moves its own share.
@@ -16,10 +21,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
+import numpy as np
+import numpy.typing as npt
 import torch
+
+from rollout.types import Group, Sample
+from trainer.metrics import AnyMetric
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -215,3 +225,130 @@ COMPUTED_BY: Mapping[str, str] = {
 }
 """Field that a slot function may need -> what computes it: rollout, policy, reference, or a section
 of the recipe, critic or teacher."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PolicyOutput:
+    """One forward pass over T packed tokens; position t speaks of token t given its past."""
+
+    logprobs: Tensor  # [T] f32, nats, at the sampling temperature; 0 before the first action
+    entropy: Tensor  # [T] f32, nats, of the distribution token t was drawn from; 0 likewise
+    values: Tensor | None = None  # [T] f32, from a critic; only when some slot needs it
+    value_logits: Tensor | None = None  # [T, bins] f32, of a classification critic
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LossOutput:
+    """Per-token loss to be minimised, not reduced, with metrics that carry their counts."""
+
+    values: Tensor  # [T] f32
+    metrics: Mapping[str, AnyMetric] = field(default_factory=dict)
+
+
+def pack(groups: Sequence[Group]) -> TokenBatch:
+    """All scored samples of `groups`, in their order, as one batch.
+
+    A greedy sample (index -1) is no training data: its reward fills `greedy_rewards` of its group.
+    Empty completions stay, as sequences without action tokens.
+    """
+    pairs = [(group, sample) for group in groups for sample in group.samples if sample.index >= 0]
+    samples = [sample for _, sample in pairs]
+    assert samples, "a step without samples"
+    assert not any(s.verdict.is_missing for s in samples), "a missing verdict reached the batch"
+    lengths = torch.tensor([len(s.token_ids) for s in samples])
+    names = tuple(sorted({name for s in samples for name in s.verdict.components}))
+    batch = TokenBatch(
+        token_ids=_tokens([s.token_ids for s in samples], torch.long),
+        position_ids=torch.cat([torch.arange(n) for n in lengths.tolist()]),
+        seq_ids=torch.repeat_interleave(torch.arange(len(samples)), lengths),
+        turn_ids=_tokens([s.turn_ids for s in samples], torch.long),
+        action_mask=_tokens([s.action_mask for s in samples], torch.bool),
+        behavior_logprobs=_tokens([s.behavior_logprobs for s in samples], torch.float32),
+        policy_version=_tokens([s.policy_version for s in samples], torch.long),
+        group_ids=torch.tensor([group.group_id for group, _ in pairs]),
+        rewards=torch.tensor([s.verdict.reward for s in samples], dtype=torch.float32),
+        correct=torch.tensor([s.verdict.correct for s in samples]),
+        lengths=lengths,
+        status=torch.tensor([int(s.status) for s in samples]),
+        components=_components(samples, names),
+        component_names=names,
+        sample_ids=torch.tensor([g.sample_id(s) for g, s in pairs]),
+        pass_rates=torch.tensor([group.pass_rate for group, _ in pairs], dtype=torch.float32),
+    )
+    greedy = [next((s for s in group.samples if s.index < 0), None) for group, _ in pairs]
+    scored = [s.verdict.reward for s in greedy if s is not None and not s.verdict.is_missing]
+    if len(scored) == len(samples):
+        batch = batch.replace(greedy_rewards=torch.tensor(scored, dtype=torch.float32))
+    return batch
+
+
+def _tokens(arrays: Sequence[npt.NDArray[np.generic]], dtype: torch.dtype) -> Tensor:
+    return torch.from_numpy(np.concatenate(arrays)).to(dtype)
+
+
+def _components(samples: Sequence[Sample], names: Sequence[str]) -> Tensor:
+    rows = [[s.verdict.components.get(name, float("nan")) for name in names] for s in samples]
+    return torch.tensor(rows, dtype=torch.float32).reshape(len(samples), len(names))
+
+
+def share_out(lengths: Sequence[int], max_tokens: int, ranks: int) -> list[list[list[int]]]:
+    """Microbatches [rank][index] of sequence numbers, the same count on every rank.
+
+    Sequences are never cut; one longer than `max_tokens` is a microbatch of its own. Longest first,
+    so that neighbours have like lengths (attention pads the least) and ranks like loads; the budget
+    is lowered as far as the count of microbatches allows, so that they are even. Microbatches may
+    be empty; there is at least one on every rank.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    rounds = max(1, -(-len(_bins(order, lengths, max_tokens)) // ranks))
+    low, high = 1, max_tokens
+    while low < high:
+        middle = (low + high) // 2
+        if len(_bins(order, lengths, middle)) <= rounds * ranks:
+            high = middle
+        else:
+            low = middle + 1
+    bins = _bins(order, lengths, high)
+    bins += [[] for _ in range(rounds * ranks - len(bins))]
+    shares: list[list[list[int]]] = [[] for _ in range(ranks)]
+    for start in range(0, len(bins), ranks):
+        row = bins[start : start + ranks]
+        # There and back: the rank that got the longest of this row gets the shortest of the next.
+        for rank, members in enumerate(row if start // ranks % 2 == 0 else row[::-1]):
+            shares[rank].append(members)
+    return shares
+
+
+def _bins(order: Sequence[int], lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Neighbours of `order` together while they fit."""
+    bins: list[list[int]] = []
+    load = max_tokens
+    for index in order:
+        if load + lengths[index] > max_tokens:
+            bins.append([])
+            load = 0
+        bins[-1].append(index)
+        load += lengths[index]
+    return bins
+
+
+def trained_sequences(batch: TokenBatch) -> list[int]:
+    """Sequences with a token of non-zero weight; the others cannot change the gradient.
+
+    All of them while no reduction has given weights.
+    """
+    if not batch.has("loss_weights"):
+        return list(range(batch.num_sequences))
+    weighs = batch.loss_weights != 0
+    if batch.has("term_weights"):
+        weighs = weighs | (batch.term_weights != 0).any(dim=1)
+    return [int(i) for i in torch.unique(batch.seq_ids[weighs])]
+
+
+def scored_tokens(batch: TokenBatch) -> Tensor:
+    """Tokens [N] whose log-prob anybody may read: from a sequence's first action on.
+
+    What lies before is prompt, in no mask. A sequence's first token has no past: never scored.
+    """
+    started = batch.position_ids >= batch.first_actions[batch.seq_ids]
+    return (started & (batch.position_ids > 0)).nonzero().squeeze(1)
