@@ -151,7 +151,7 @@ def trl(work: Work, folder: Path) -> list[Step]:
     trainer.remove_callback(PrinterCallback)
     watch = Stopwatch([])
     trainer.train()
-    trainer.models.load.save_pretrained(folder / "model")
+    trainer.model.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     return watch.steps
 

@@ -216,6 +216,7 @@ def executed(checkout: Path) -> list[str]:
     from trainer.models.tiny import make_tiny
     from trainer.recipe.kinds import TinySpec
 
+    checkout = checkout.resolve()
     with tempfile.TemporaryDirectory() as folder:
         make_tiny(TinySpec(layers=1, hidden=32, intermediate=64), Path(folder, "model"), seed=0)
         report = Path(folder, "files.txt")

@@ -24,6 +24,7 @@ def settings(base: Path, output: Path, **more: object) -> list[str]:
         "sampling__max_tokens": 24,
         "group_size": 2,
         "groups_per_step": 2,
+        "minibatches": 2,
         "steps": 2,
         "optimizer__lr": 1e-3,
         "evaluate": "[]",

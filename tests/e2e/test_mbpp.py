@@ -32,6 +32,7 @@ def test_two_steps_run_and_every_program_gets_a_verdict(tmp_path: Path) -> None:
         "engine": "hf",
         "group_size": 2,
         "groups_per_step": 2,
+        "minibatches": 2,
         "steps": 2,
         "optimizer__lr": 1e-3,
         "evaluate": "[]",

@@ -95,5 +95,9 @@ def test_the_engine_the_verifier_the_model_and_its_parallelism_are_read_as_one_f
 @pytest.mark.slow
 def test_the_files_of_one_training_step_are_traced() -> None:
     files = executed(ROOT)
-    assert {"trainer/loop.py", "trainer/losses/ppo_clip.py", "rollout/engines/hf.py"} <= set(files)
+    assert {
+        "trainer/loop.py",
+        "trainer/losses/ppo_clip.py",
+        "rollout/engines/embedded/engine.py",
+    } <= set(files)
     assert "trainer/commands/cli.py" not in files

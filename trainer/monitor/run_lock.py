@@ -30,10 +30,14 @@ _POLL_S = 0.5
 
 @contextlib.contextmanager
 def locked(folder: Path, *, lease_s: float = LEASE_S) -> Iterator[None]:
-    """Within it no other process writes to the folder. Raises RecipeError where one does."""
+    """Within it no other process writes to the folder. Raises RecipeError where one does.
+
+    A folder that it made and in which nothing was written is removed at the end.
+    """
     if not launched_as_main():
         yield
         return
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     lease = SoftFileLease(
         folder / FILE, lease_duration=lease_s, on_compromise=_give_up, thread_local=False
@@ -65,6 +69,8 @@ def locked(folder: Path, *, lease_s: float = LEASE_S) -> Iterator[None]:
         yield
     finally:
         lease.release()
+        if is_new and not any(folder.iterdir()):  # what did not start leaves nothing behind
+            folder.rmdir()
 
 
 def _renewed(folder: Path) -> float:

@@ -63,9 +63,11 @@ def test_a_second_one_is_refused_while_the_first_holds_the_folder(tmp_path):
         with pytest.raises(RecipeError, match=rf"run is in use by process {os.getpid()} on "):  # noqa: SIM117
             with locked(folder):
                 pytest.fail("both hold it")
-    assert names(folder) == []
+    assert not folder.exists(), "nothing was written, so nothing is left"
     with locked(folder):
-        assert names(folder) == [FILE]
+        (folder / "metrics.jsonl").touch()
+        assert names(folder) == ["metrics.jsonl", FILE]
+    assert names(folder) == ["metrics.jsonl"]
 
 
 @pytest.mark.slow
