@@ -30,4 +30,6 @@ def test_an_offline_run_is_written_into_the_runs_folder(tmp_path, monkeypatch):
         one.log(first_step + 1, {"reward/mean": 0.5})
         one.close()
     runs = sorted((tmp_path / "wandb").glob("offline-run-*"))
-    assert {path.name.rpartition("-")[2] for path in runs} == {run_id(tmp_path)}
+    # offline-run-<time>-<id>, and a number after it where both began in the same second
+    assert len(runs) == 2
+    assert {path.name.split("-")[3] for path in runs} == {run_id(tmp_path)}
