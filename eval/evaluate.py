@@ -21,7 +21,7 @@ from eval.report import Report, Row, digest
 from eval.suite import Suite, load_suite
 from recipes.errors import RecipeError
 from recipes.slots.registry import function_of
-from recipes.slots.spec import JSON, Spec
+from recipes.slots.spec import JSON, Count, Spec, Temperature, Tokens
 from rewards.types import Problem
 from rollout.environments import Environment, RolloutContext
 from rollout.types import RolloutError, Sample, Sampling
@@ -30,11 +30,11 @@ from rollout.types import RolloutError, Sample, Sampling
 class EvalSampling(Spec):
     """Sampling settings of a suite that a recipe replaces; what is left out stays the suite's."""
 
-    max_tokens: Annotated[int | None, Field(gt=0, description="Maximum number of new tokens")] = (
-        None
-    )
+    max_tokens: Annotated[
+        Tokens | None, Field(gt=0, description="Maximum number of new tokens")
+    ] = None
     temperature: Annotated[
-        float | None, Field(ge=0, description="Softmax temperature; 0 = greedy decoding")
+        Temperature | None, Field(description="Softmax temperature; 0 = greedy decoding")
     ] = None
     top_p: Annotated[
         float | None, Field(gt=0, le=1, description="Nucleus (top-p) share of the probability mass")
@@ -47,10 +47,10 @@ class EvalSpec(Spec):
 
     suite: Annotated[str, Field(description="Name of a shipped suite, or a YAML file")]
     every: Annotated[
-        int, Field(ge=0, description="Training steps between two evaluations; 0 = none")
+        Count, Field(description="Training steps between two evaluations; 0 = none")
     ] = 0
     samples: Annotated[
-        int | None,
+        Count | None,
         Field(gt=0, description="Number of answers per problem; the suite's when left out"),
     ] = None
     sampling: EvalSampling = EvalSampling()

@@ -19,7 +19,7 @@ from recipes.errors import RecipeError
 from recipes.loading.load import load
 from recipes.loading.validate import validate
 from recipes.slots.registry import SlotEntry, did_you_mean
-from recipes.slots.spec import JSON, Spec
+from recipes.slots.spec import JSON, Count, Seed, Spec, Tokens
 from rewards.verifiers import verifier
 from rollout.environments import environment
 from rollout.problems import ProblemsSpec
@@ -33,7 +33,9 @@ EnvironmentField = Annotated[
 class SuiteSampling(Spec):
     """How answers are drawn for evaluation; independent of the training's settings."""
 
-    max_tokens: Annotated[int, Field(gt=0, description="Maximum number of new tokens per answer")]
+    max_tokens: Annotated[
+        Tokens, Field(gt=0, description="Maximum number of new tokens per answer")
+    ]
     temperature: Annotated[
         float, Field(ge=0, le=100, description="Softmax temperature; 0 = greedy decoding")
     ] = 1.0
@@ -51,23 +53,21 @@ class Suite(Spec):
 
     name: Annotated[str, Field(pattern=r"^[\w.+-]+$", description="Name in metric names")]
     version: Annotated[
-        int, Field(gt=0, description="Version, raised whenever results would change")
+        Count, Field(gt=0, description="Version, raised whenever results would change")
     ]
     problems: ProblemsSpec
     verifier: Annotated[SlotEntry, verifier.nested]
     environment: EnvironmentField = Field(default_factory=lambda: environment.bind("single_turn"))
     sampling: SuiteSampling
-    samples: Annotated[int, Field(gt=0, description="Number of answers per problem")]
-    k: Annotated[list[int], Field(min_length=1, description="Values of k for pass@k and maj@k")] = [
-        1
-    ]
+    samples: Annotated[Count, Field(gt=0, description="Number of answers per problem")]
+    k: Annotated[
+        list[Count], Field(min_length=1, description="Values of k for pass@k and maj@k")
+    ] = [1]
     majority: Annotated[
         bool,
         Field(description="Whether to report maj@k; false where answers are programs or prose"),
     ] = True
-    seed: Annotated[
-        int, Field(ge=0, le=2**32 - 1, description="Seed of the sampling and of the intervals")
-    ] = 0
+    seed: Annotated[Seed, Field(description="Seed of the sampling and of the intervals")] = 0
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

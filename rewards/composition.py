@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError, did_you_mean
+from recipes.slots.spec import Signed
 from rewards.types import Verdict
 from rewards.verifiers import Verifier, verifier
 
@@ -20,7 +21,8 @@ Components = Annotated[
     Field(min_length=1, description="Component verifiers by the name under which they are logged"),
 ]
 Weights = Annotated[
-    dict[str, float], Field(description="Weights by component; 1 for components that are not named")
+    dict[str, Signed],
+    Field(description="Weights by component; 1 for components that are not named"),
 ]
 Decides = Annotated[
     str, Field(description="Component that decides whether the answer is correct; '' = the first")

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from recipes.errors import Fault, RecipeError
 from recipes.slots.registry import SlotEntry, build, did_you_mean, entries_of
-from recipes.slots.spec import Spec
+from recipes.slots.spec import Count, Seed, Spec, Tokens
 from rewards.types import Message, Problem, Verdict
 from rewards.verifiers import verifier as verifiers
 from rollout.data.tables import is_local, refuse
@@ -41,7 +41,7 @@ class ProblemsSpec(Spec):
         ),
     ] = "{prompt}"
     max_prompt_tokens: Annotated[
-        int,
+        Tokens,
         Field(
             gt=0,
             description="Maximum prompt length in tokens; longer prompts are left out and counted",
@@ -55,12 +55,12 @@ class ProblemsSpec(Spec):
         ),
     ] = r"\boxed{{answer}}"
     gold_sample: Annotated[
-        int, Field(ge=0, description="Number of gold answers verified before a run; 0 = no check")
+        Count, Field(description="Number of gold answers verified before a run; 0 = no check")
     ] = 64
     max_gold_fail_frac: Annotated[
         float, Field(ge=0, le=1, description="Largest share of gold answers that may fail")
     ] = 0.05
-    seed: Annotated[int, Field(ge=0, description="Seed of the order of the problems")] = 0
+    seed: Annotated[Seed, Field(description="Seed of the order of the problems")] = 0
 
     @property
     def is_local(self) -> bool:

@@ -5,6 +5,7 @@ import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -80,17 +81,35 @@ def _plain_words(annotation: Any) -> str:
 
 
 def _bounds(marks: Iterable[Any]) -> Iterator[str]:
-    """The limits that an option declares."""
-    for mark in marks:
+    """The narrowest limits that an option declares; a kind of number brings wider ones along."""
+    lower: list[tuple[float, bool]] = []
+    upper: list[tuple[float, bool]] = []
+    for mark in chain.from_iterable(
+        mark.metadata if isinstance(mark, FieldInfo) else [mark] for mark in marks
+    ):
         match mark:
-            case Gt(gt=limit):
-                yield f"> {limit}"
-            case Ge(ge=limit):
-                yield f">= {limit}"
-            case Lt(lt=limit):
-                yield f"< {limit}"
-            case Le(le=limit):
-                yield f"<= {limit}"
+            case Gt(gt=int() | float() as limit):
+                lower.append((limit, True))
+            case Ge(ge=int() | float() as limit):
+                lower.append((limit, False))
+            case Lt(lt=int() | float() as limit):
+                upper.append((-limit, True))
+            case Le(le=int() | float() as limit):
+                upper.append((-limit, False))
+    if lower:
+        limit, strict = max(lower)
+        yield f"{'>' if strict else '>='} {_power(limit)}"
+    if upper:
+        limit, strict = max(upper)
+        yield f"{'<' if strict else '<='} {_power(-limit)}"
+
+
+def _power(limit: float) -> str:
+    """A limit as it is written: `10^6` where digits would have to be counted."""
+    for exponent in range(5, 10):
+        if abs(limit) == 10**exponent:
+            return f"{'-' if limit < 0 else ''}10^{exponent}"
+    return str(limit)
 
 
 def default_words(option: FieldInfo) -> str:

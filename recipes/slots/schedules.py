@@ -14,7 +14,7 @@ from pydantic import Field
 from recipes.errors import RecipeError
 from recipes.slots.options import ScheduledHook
 from recipes.slots.registry import F, Registry
-from recipes.slots.spec import JSON, Requires
+from recipes.slots.spec import JSON, Count, Requires, Signed
 
 
 class Controller(Protocol):
@@ -58,20 +58,23 @@ class ScheduleRegistry(Registry[Any, Any]):
     @property
     def field(self) -> Any:
         """The annotation of a Scheduled without bounds: a float, or an entry of this registry."""
-        return Annotated[float, self.entry]
+        return Annotated[Signed, self.entry]
 
 
 number = ScheduleRegistry("schedule", params=("step",), packages=["recipes.slots.schedules"])
-Steps = Annotated[int, Field(gt=0, description="Length in training steps")]
+Steps = Annotated[Count, Field(gt=0, description="Length in training steps")]
 
 
-Start = Annotated[float, Field(description="Value at step 0")]
-End = Annotated[float, Field(description="Value after the last step of the schedule")]
+Level = Annotated[float, Field(ge=-(10**9), le=10**9)]
+"""The option that is given the schedule has its own, narrower bounds."""
+
+Start = Annotated[Level, Field(description="Value at step 0")]
+End = Annotated[Level, Field(description="Value after the last step of the schedule")]
 
 
 @number.register()
 def constant(
-    step: int, *, value: Annotated[float, Field(description="Value at every step")]
+    step: int, *, value: Annotated[Level, Field(description="Value at every step")]
 ) -> float:
     """The same number at every step."""
     return value
@@ -102,8 +105,10 @@ def _decay_follows_warmup(*, warmup_steps: int, steps: int, **_: float) -> None:
 def warmup(
     step: int,
     *,
-    peak: Annotated[float, Field(description="Value at the end of the warmup")],
-    warmup_steps: Annotated[int, Field(gt=0, description="Length of the warmup in training steps")],
+    peak: Annotated[Level, Field(description="Value at the end of the warmup")],
+    warmup_steps: Annotated[
+        Count, Field(gt=0, description="Length of the warmup in training steps")
+    ],
     end: End,
     steps: Steps,
 ) -> float:
@@ -130,8 +135,8 @@ def _pieces_agree(*, values: list[float], until: list[int]) -> None:
 def piecewise(
     step: int,
     *,
-    values: Annotated[list[float], Field(description="Values, one more than ends")],
-    until: Annotated[list[int], Field(description="Steps at which each value but the last ends")],
+    values: Annotated[list[Level], Field(description="Values, one more than ends")],
+    until: Annotated[list[Count], Field(description="Steps at which each value but the last ends")],
 ) -> float:
     """`values[i]` before step `until[i]`; the last value, which has no end, from there on."""
     for value, end in zip(values, until, strict=False):

@@ -41,10 +41,39 @@ MetricName = Annotated[str, AfterValidator(_refuse_old_metric)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="Seed of the random numbers")]
 """What numpy, torch and vLLM all take."""
 
+# Kinds of numbers, each with the widest bounds that make sense for it: they refuse typing mistakes,
+# such as 1e30 or 2147483648, and no published setting. A `Field` beside a kind narrows it.
+
 Temperature = Annotated[float, Field(ge=0, le=100)]
 """Of a softmax; at 100 the choice is all but uniform."""
 
 LearningRate = Annotated[float, Field(ge=0, le=10)]
+
+Amount = Annotated[float, Field(ge=0, le=10**6)]
+"""A weight, width, threshold or coefficient."""
+
+Signed = Annotated[float, Field(ge=-(10**6), le=10**6)]
+"""A reward, a score, or another amount that may be negative."""
+
+Epsilon = Annotated[float, Field(ge=0, le=1)]
+"""A small constant against division by 0."""
+
+Seconds = Annotated[float, Field(ge=0, le=10**7)]
+"""At most 115 days."""
+
+Count = Annotated[int, Field(ge=0, le=10**9)]
+"""Of steps, problems, samples."""
+
+Tokens = Annotated[int, Field(ge=0, le=10**8)]
+"""Of one text or microbatch."""
+
+Parallel = Annotated[int, Field(ge=0, le=2**16)]
+"""Of processes, requests or devices at work at the same time."""
+
+Megabytes = Annotated[int, Field(ge=0, le=10**8)]
+
+Width = Annotated[int, Field(gt=0, le=2**16)]
+"""Of a layer; also a number of layers or heads."""
 
 
 class NotHashed:
@@ -87,12 +116,15 @@ class ScheduledMarker:
     """Marks an option as a Scheduled; the registry looks for it in the annotation's metadata."""
 
 
-Scheduled = Annotated[float, ScheduledMarker()]
+Scheduled = Annotated[Signed, ScheduledMarker()]
 """A float that a recipe may write as a plain number or as an entry of the `number` registry.
 
 The function that declares it always receives a float: schedules and controllers are resolved once
 a step, before it is called.
 """
 
-ScheduledInt = Annotated[int, ScheduledMarker()]
+ScheduledTokens = Annotated[float, Field(ge=0, le=10**8), ScheduledMarker()]
+"""Like Scheduled, for lengths in tokens or words."""
+
+ScheduledInt = Annotated[int, Field(ge=-(10**9), le=10**9), ScheduledMarker()]
 """Like Scheduled, rounded to an integer when resolved (for example a length schedule)."""

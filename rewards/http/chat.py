@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from recipes.slots.spec import JSON, Spec
+from recipes.slots.spec import JSON, Seed, Spec, Temperature, Tokens
 from rewards.background import background
 from rewards.http.endpoint import Endpoint, EndpointFailed, EndpointSpec
 from rewards.http.reply_cache import Answers, content_hash
@@ -29,13 +29,13 @@ class AskSpec(Spec):
     """How a model's words are drawn when it is asked to judge."""
 
     temperature: Annotated[
-        float, Field(ge=0, description="Softmax temperature; 0 = greedy decoding")
+        Temperature, Field(description="Softmax temperature; 0 = greedy decoding")
     ] = 0.0
     max_tokens: Annotated[
-        int, Field(gt=0, description="Maximum number of new tokens per answer")
+        Tokens, Field(gt=0, description="Maximum number of new tokens per answer")
     ] = 1024
     seed: Annotated[
-        int, Field(description="Seed of the first attempt; each further attempt adds 1")
+        Seed, Field(description="Seed of the first attempt; each further attempt adds 1")
     ] = 0
     extra: Annotated[
         dict[str, JSON],

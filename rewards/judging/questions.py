@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from recipes.slots.spec import JSON, NotHashed
+from recipes.slots.spec import JSON, Count, NotHashed
 from rewards.http.chat import AskSpec, Question, Reply, ask
 from rewards.http.endpoint import EndpointSpec
 from rewards.http.usage import meters
@@ -28,7 +28,7 @@ Form = Annotated[
     ),
 ]
 Attempts = Annotated[
-    int,
+    Count,
     Field(
         gt=0, description="Maximum number of answers, each with its own seed, until one is readable"
     ),
@@ -37,7 +37,7 @@ Criteria = Annotated[
     str, Field(description="Criteria of a good response, in your words; part of the prompt")
 ]
 MaxChars = Annotated[
-    int,
+    Count,
     Field(
         ge=0, description="Maximum characters of each text shown, its middle cut out; 0 = unlimited"
     ),

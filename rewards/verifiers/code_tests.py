@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recipes.errors import RecipeError
+from recipes.slots.spec import Megabytes, Parallel, Seconds
 from rewards.sandbox import Sandbox, SandboxFailure, SandboxUnavailable, choose
 from rewards.sandbox.grading.row_tests import COLUMNS
 from rewards.sandbox.trial import ProgramTrial, TrialJob, run_trial
@@ -49,27 +50,25 @@ async def code_tests(
         ),
     ] = "all",
     test_s: Annotated[
-        float,
+        Seconds,
         Field(
             gt=0,
             description="Processor time limit of one test in seconds; three times that waiting",
         ),
     ] = 6.0,
     total_s: Annotated[
-        float,
+        Seconds,
         Field(
             gt=0,
             description="Processor time limit of all tests in seconds; as much for waiting",
         ),
     ] = 60.0,
     memory_mb: Annotated[
-        int, Field(ge=64, description="Memory limit of one program in MiB")
+        Megabytes, Field(ge=64, description="Memory limit of one program in MiB")
     ] = 1024,
     programs: Annotated[
-        int,
-        Field(
-            ge=0, description="Number of programs tested in parallel; 0 = one per processor core"
-        ),
+        Parallel,
+        Field(description="Number of programs tested in parallel; 0 = one per processor core"),
     ] = 0,
     site_packages: Annotated[
         bool, Field(description="Whether programs and tests may import the packages installed here")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from recipes.slots.spec import Seed
 from rewards.calling import call_verifier
 from rewards.composition import Component, values_of
 from rewards.seeded import seeded_fraction
@@ -35,9 +36,7 @@ async def double_checked(
     repair: Annotated[
         bool, Field(description="Whether the second verdict replaces a first one that differs")
     ] = True,
-    seed: Annotated[
-        int, Field(ge=0, description="Seed of the choice of what is checked again")
-    ] = 0,
+    seed: Annotated[Seed, Field(description="Seed of the choice of what is checked again")] = 0,
 ) -> Verdict:
     """The first verifier's verdict; a seeded share of them is checked by the second.
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.errors import RecipeError
+from recipes.slots.spec import Signed
 from rewards.calling import call_verifiers
 from rewards.composition import (
     Components,
@@ -54,7 +55,7 @@ async def gated(
     *,
     components: Components,
     gates: Annotated[
-        dict[str, float],
+        dict[str, Signed],
         Field(
             min_length=1,
             description="Reward that a component must reach before later components count",

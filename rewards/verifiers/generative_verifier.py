@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from recipes.slots.spec import Count, Signed
 from rewards.http.chat import AskSpec
 from rewards.http.endpoint import EndpointFailed, EndpointSpec
 from rewards.http.usage import meters
@@ -43,7 +44,7 @@ async def generative_verifier(
     criteria: Criteria = "",
     reference: Reference = "",
     votes: Annotated[
-        int,
+        Count,
         Field(
             gt=0, description="Number of checks to average; above 1 requires a temperature above 0"
         ),
@@ -53,7 +54,7 @@ async def generative_verifier(
         Field(description="Whether to use the probability of yes where the endpoint returns it"),
     ] = True,
     threshold: Annotated[
-        float, Field(description="Reward from which a response counts as correct")
+        Signed, Field(description="Reward from which a response counts as correct")
     ] = 0.5,
     sampling: Drawing = _ASK,
     attempts: Attempts = 3,

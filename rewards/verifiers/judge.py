@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Spec
+from recipes.slots.spec import Signed, Spec
 from rewards.http.chat import AskSpec, Reply
 from rewards.http.endpoint import EndpointFailed, EndpointSpec
 from rewards.http.usage import meters
@@ -41,11 +41,12 @@ class RubricItem(Spec):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name in the metrics")]
     question: Annotated[str, Field(min_length=1, description="Question whose yes earns the weight")]
     weight: Annotated[
-        float, Field(description="Weight of a yes; negative for what a response must not do")
+        Signed, Field(description="Weight of a yes; negative for what a response must not do")
     ] = 1.0
 
 
 _ASK = AskSpec()
+Grade = Annotated[int, Field(ge=-(10**6), le=10**6)]
 _TEN: list[int] = [0, 10]
 _NO_ITEMS: list[RubricItem] = []
 
@@ -99,11 +100,13 @@ async def judge(
         ),
     ] = "graded",
     criteria: Criteria = "",
-    scale: Annotated[list[int], Field(description="Worst and best grade, for mode graded")] = _TEN,
+    scale: Annotated[
+        list[Grade], Field(description="Worst and best grade, for mode graded")
+    ] = _TEN,
     items: Annotated[list[RubricItem], Field(description="Items of mode rubric")] = _NO_ITEMS,
     reference: Reference = "answer",
     threshold: Annotated[
-        float, Field(description="Reward from which a response counts as correct")
+        Signed, Field(description="Reward from which a response counts as correct")
     ] = 0.5,
     sampling: Drawing = _ASK,
     form: Form = "json_schema",

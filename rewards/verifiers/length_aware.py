@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recipes.errors import RecipeError
+from recipes.slots.spec import Amount, Count, Signed
 from rewards.answers.thinking import split_thinking
 from rewards.calling import call_verifier
 from rewards.composition import Component, values_of
@@ -33,18 +34,20 @@ async def length_aware(
         str, Field(description="Column with the difficulty, a number; '' = all problems are hard")
     ] = "",
     easy_below: Annotated[
-        float, Field(description="Difficulty below which a problem is easy")
+        Signed, Field(description="Difficulty below which a problem is easy")
     ] = 3.5,
-    hard_from: Annotated[float, Field(description="Difficulty from which a problem is hard")] = 5.0,
+    hard_from: Annotated[
+        Signed, Field(description="Difficulty from which a problem is hard")
+    ] = 5.0,
     easy_words: Annotated[
-        int, Field(ge=0, description="Number of words allowed on an easy problem")
+        Count, Field(description="Number of words allowed on an easy problem")
     ] = 96,
     hard_words: Annotated[
-        int, Field(ge=0, description="Number of words allowed on a hard problem")
+        Count, Field(description="Number of words allowed on a hard problem")
     ] = 256,
-    slope: Annotated[float, Field(gt=0, description="Share of the reward lost per excess word")] = (
-        1 / 500
-    ),
+    slope: Annotated[
+        Amount, Field(gt=0, description="Share of the reward lost per excess word")
+    ] = (1 / 500),
     inside: Annotated[
         Literal["response", "thought"], Field(description="Text whose words are counted")
     ] = "response",

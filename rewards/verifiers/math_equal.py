@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.errors import RecipeError
+from recipes.slots.spec import Seconds
 from rewards.answers.extract import Where
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
@@ -29,7 +30,7 @@ async def math_equal(
     response: str,
     *,
     deadline_s: Annotated[
-        float, Field(gt=0, description="Time limit of one verdict in seconds, without the queue")
+        Seconds, Field(gt=0, description="Time limit of one verdict in seconds, without the queue")
     ] = 5.0,
     where: Annotated[Where, Field(description="Place of the answer in the response")] = "anywhere",
     marker: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from recipes.slots.spec import Amount
 from rewards.answers.extract import Where, final_answer
 from rewards.answers.normalize import Number, number, unstyled
 from rewards.answers.unicode_math import to_latex
@@ -31,7 +32,7 @@ async def numeric(
     rel_tol: Annotated[
         float, Field(ge=0, lt=1, description="Allowed difference as a share of the gold number")
     ] = 0.0,
-    abs_tol: Annotated[float, Field(ge=0, description="Allowed absolute difference")] = 0.0,
+    abs_tol: Annotated[Amount, Field(description="Allowed absolute difference")] = 0.0,
     where: Annotated[Where, Field(description="Place of the answer in the response")] = "anywhere",
     marker: Annotated[
         str, Field(description="Text before the answer, the last one counts; empty: see `where`")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError, did_you_mean
-from recipes.slots.spec import NotHashed
+from recipes.slots.spec import Megabytes, NotHashed, Parallel, Seconds, Signed
 from rewards.calling import group_of
 from rewards.plugins.functions import (
     PluginAnswer,
@@ -135,7 +135,7 @@ async def plugin(
             "responses, answer, prompt, problem, or a column as `reward_model.ground_truth`"
         ),
     ] = _NO_ARGUMENTS,
-    weights: Annotated[list[float], Field(description="Weights of the functions; [] = 1 each")] = (
+    weights: Annotated[list[Signed], Field(description="Weights of the functions; [] = 1 each")] = (
         _NO_WEIGHTS
     ),
     correct: Annotated[
@@ -146,30 +146,30 @@ async def plugin(
         ),
     ] = _NO_NAMES,
     correct_at: Annotated[
-        float, Field(description="Smallest reward of that function that counts as correct")
+        Signed, Field(description="Smallest reward of that function that counts as correct")
     ] = 1.0,
     deadline_s: Annotated[
-        float,
+        Seconds,
         NotHashed(),
         Field(gt=0, description="Time limit of one call in seconds, for each response in it"),
     ] = 10.0,
     setup_s: Annotated[
-        float,
+        Seconds,
         NotHashed(),
         Field(gt=0, description="Time limit for import and set-up in each process, in seconds"),
     ] = 120.0,
     workers: Annotated[
-        int,
+        Parallel,
         NotHashed(),
         Field(ge=0, description="Number of worker processes; 0 = one per core, 4 at most"),
     ] = 0,
     concurrent: Annotated[
-        int,
+        Parallel,
         NotHashed(),
         Field(gt=0, description="Concurrent calls of an async function in one process"),
     ] = 16,
     memory_mb: Annotated[
-        int,
+        Megabytes,
         NotHashed(),
         Field(ge=0, description="Memory that one process may allocate in MiB; 0 = unlimited"),
     ] = 4096,

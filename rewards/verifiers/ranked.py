@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.errors import RecipeError
+from recipes.slots.spec import Signed
 from rewards.calling import call_verifiers
 from rewards.composition import (
     Components,
@@ -50,7 +51,7 @@ async def ranked(
     *,
     components: Components,
     levels: Annotated[
-        dict[str, list[float]],
+        dict[str, list[Signed]],
         Field(
             description="Rising bounds that cut a component's reward into levels; [1] if not named"
         ),

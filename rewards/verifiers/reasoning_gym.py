@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from recipes.slots.spec import Seconds
 from rewards.answers.extract import after_reasoning, extract
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
@@ -27,7 +28,7 @@ async def reasoning_gym(
         ),
     ] = "tag_or_whole",
     deadline_s: Annotated[
-        float, Field(gt=0, description="Time limit of one verdict in seconds, without the queue")
+        Seconds, Field(gt=0, description="Time limit of one verdict in seconds, without the queue")
     ] = 5.0,
 ) -> Verdict:
     """The score in [0, 1] that the task gives the answer, for problems of the reasoning_gym source.

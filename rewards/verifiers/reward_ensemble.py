@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recipes.errors import RecipeError
+from recipes.slots.spec import Amount
 from rewards.calling import call_verifiers
 from rewards.composition import Components, WhenMissing, missing_of, reason_of, values_of
 from rewards.types import Problem, Verdict
@@ -37,7 +38,7 @@ async def reward_ensemble(
         ),
     ] = "mean",
     coef: Annotated[
-        float, Field(ge=0, description="Coefficient of the variance, for mean_minus_variance")
+        Amount, Field(description="Coefficient of the variance, for mean_minus_variance")
     ] = 0.5,
     missing: WhenMissing = "missing",
 ) -> Verdict:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from recipes.slots.spec import Signed
 from rewards.answers.thinking import split_thinking
 from rewards.calling import call_verifier
 from rewards.composition import Component, values_of
@@ -25,17 +26,17 @@ async def think_modes(
     base: Annotated[
         Component, Field(description="Verifier that decides whether the answer is correct")
     ],
-    think_correct: Annotated[float, Field(description="Reward of an answer after thinking")] = 1.0,
-    think_wrong: Annotated[float, Field(description="Reward of an answer after thinking")] = 0.0,
+    think_correct: Annotated[Signed, Field(description="Reward of an answer after thinking")] = 1.0,
+    think_wrong: Annotated[Signed, Field(description="Reward of an answer after thinking")] = 0.0,
     direct_correct: Annotated[
-        float, Field(description="Reward of an answer without thinking")
+        Signed, Field(description="Reward of an answer without thinking")
     ] = 2.0,
     direct_wrong: Annotated[
-        float, Field(description="Reward of an answer without thinking")
+        Signed, Field(description="Reward of an answer without thinking")
     ] = -1.0,
-    repetition: Annotated[float, Field(description="Instead of a negative reward, if it loops")] = (
-        -2.0
-    ),
+    repetition: Annotated[
+        Signed, Field(description="Instead of a negative reward, if it loops")
+    ] = (-2.0),
 ) -> Verdict:
     """One of four rewards: correct or wrong, after a thought or directly.
 

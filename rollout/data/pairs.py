@@ -24,7 +24,7 @@ from pydantic import Field
 
 from recipes.errors import Fault
 from recipes.slots.registry import did_you_mean
-from recipes.slots.spec import JSON, Spec
+from recipes.slots.spec import JSON, Amount, Count, Seed, Spec
 from rewards.types import Message
 from rollout.data.rows import messages_of
 from rollout.data.tables import Line, Split, Subset, TablePath, read, refuse
@@ -40,7 +40,7 @@ class FactorSpec(Spec):
         Literal["higher", "lower"], Field(description="Better end of the scale: high or low")
     ] = "higher"
     margin: Annotated[
-        float,
+        Amount,
         Field(
             ge=0,
             description="Smallest difference that counts, in standard deviations of all responses",
@@ -85,12 +85,12 @@ class PairsSpec(Spec):
         Field(description="Factors that decide which response is preferred, most important first"),
     ] = []
     limit: Annotated[
-        int, Field(ge=0, description="Maximum number of rows, taken from the start; 0 = all")
+        Count, Field(description="Maximum number of rows, taken from the start; 0 = all")
     ] = 0
     held_out: Annotated[
         float, Field(gt=0, lt=1, description="Share of the pairs that is held out from training")
     ] = 0.1
-    seed: Annotated[int, Field(ge=0, description="Seed of the choice of held-out prompts")] = 0
+    seed: Annotated[Seed, Field(description="Seed of the choice of held-out prompts")] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from recipes.slots.spec import Parallel
 from rollout.engines import engine
 from rollout.generation import Engine, EngineContext
 
@@ -13,7 +14,7 @@ def hf(
     context: EngineContext,
     *,
     max_batch: Annotated[
-        int, Field(gt=0, description="Maximum number of sequences decoded at the same time")
+        Parallel, Field(gt=0, description="Maximum number of sequences decoded at the same time")
     ] = 256,
 ) -> Engine:
     """Samples from the training module itself: no second copy of the weights, no server.

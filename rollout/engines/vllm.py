@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 from pydantic import Field
 
+from recipes.slots.spec import Parallel
 from rollout.engines import engine
 from rollout.engines.vllm_embedded.samples import Call, FlyingSample
 from rollout.engines.vllm_embedded.start import Eager, Placement, check_placement, start, stop
@@ -246,11 +247,11 @@ def vllm(
         float, Field(gt=0, lt=1, description="Share of a GPU's memory for weights and KV cache")
     ] = 0.4,
     tensor_parallel_size: Annotated[
-        int,
+        Parallel,
         Field(gt=0, description="Number of GPUs that share each layer (tensor parallelism)"),
     ] = 1,
     max_sequences: Annotated[
-        int, Field(gt=0, description="Maximum number of sequences decoded at the same time")
+        Parallel, Field(gt=0, description="Maximum number of sequences decoded at the same time")
     ] = 256,
     sleep: Annotated[
         bool, Field(description="Whether to free GPU memory while the colocated trainer runs")

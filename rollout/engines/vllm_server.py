@@ -22,6 +22,7 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
+from recipes.slots.spec import Seconds
 from rewards.http.endpoint import secret
 from rollout.engines import engine
 from rollout.engines.vllm_embedded.samples import FlyingSample
@@ -183,11 +184,11 @@ def vllm_server(
         str, Field(description="Address of the trainer's first process, as the servers reach it")
     ] = "127.0.0.1",
     request_timeout_s: Annotated[
-        float,
+        Seconds,
         Field(gt=0, description="Time limit of one sample in seconds, after which it is lost"),
     ] = 3600.0,
     silence_timeout_s: Annotated[
-        float,
+        Seconds,
         Field(
             gt=0,
             description="Seconds without a sign of life after which a server that owes a sample "
@@ -195,7 +196,8 @@ def vllm_server(
         ),
     ] = 120.0,
     push_timeout_s: Annotated[
-        float, Field(gt=0, description="Time limit for all servers to load new weights, in seconds")
+        Seconds,
+        Field(gt=0, description="Time limit for all servers to load new weights, in seconds"),
     ] = 600.0,
 ) -> Engine:
     """vLLM in processes of its own, whatever the number of the trainer's.

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import JSON
+from recipes.slots.spec import JSON, Count
 from rewards.types import Problem
 from rollout.pass_rates import PassRates, Stages
 from rollout.samplers import Sampler, sampler
@@ -29,7 +29,8 @@ def curriculum(
         float, Field(ge=0, lt=1, description="Pass rate above which the next stage begins")
     ] = 0.7,
     window: Annotated[
-        int, Field(gt=0, description="Number of latest groups over which the pass rate is averaged")
+        Count,
+        Field(gt=0, description="Number of latest groups over which the pass rate is averaged"),
     ] = 32,
     review: Annotated[
         float, Field(ge=0, lt=1, description="Share of draws from earlier stages")

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from recipes.slots.spec import JSON
+from recipes.slots.spec import JSON, Count
 from rewards.types import Problem
 from rollout.pass_rates import PassRates, Stages
 from rollout.samplers import Sampler, sampler
@@ -22,12 +22,13 @@ def easy_to_hard(
     problems: Sequence[Problem],
     seed: int,
     *,
-    stages: Annotated[int, Field(gt=0, description="Number of stages, of equal size")] = 3,
+    stages: Annotated[Count, Field(gt=0, description="Number of stages, of equal size")] = 3,
     threshold: Annotated[
         float, Field(ge=0, lt=1, description="Pass rate above which the next stage begins")
     ] = 0.7,
     window: Annotated[
-        int, Field(gt=0, description="Number of latest groups over which the pass rate is averaged")
+        Count,
+        Field(gt=0, description="Number of latest groups over which the pass rate is averaged"),
     ] = 32,
     review: Annotated[
         float, Field(ge=0, lt=1, description="Share of draws from earlier stages")

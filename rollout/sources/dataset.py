@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from recipes.slots.spec import JSON
+from recipes.slots.spec import JSON, Count
 from rollout.data.rows import Columns, drop_rows, to_rows
 from rollout.data.tables import Split, Subset, TablePath, read
 from rollout.sources import source
@@ -30,7 +30,7 @@ def dataset(
         Field(description="Values by column; rows with one of them are left out"),
     ] = _NOTHING,
     limit: Annotated[
-        int, Field(ge=0, description="Maximum number of rows, taken from the start; 0 = all")
+        Count, Field(description="Maximum number of rows, taken from the start; 0 = all")
     ] = 0,
 ) -> list[Row]:
     """Rows of a JSON lines, JSON or parquet file, of a folder's split, or of a hub data set.

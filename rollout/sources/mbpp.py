@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.errors import RecipeError
+from recipes.slots.spec import Count
 from rollout.data.rows import Columns
 from rollout.data.tables import Split, Subset, TablePath
 from rollout.sources import source
@@ -26,10 +27,10 @@ def mbpp(
         Columns, Field(description="Names of the columns for prompt, answer and id")
     ] = _COLUMNS,
     tests_shown: Annotated[
-        int, Field(gt=0, description="Maximum number of asserts shown in the prompt")
+        Count, Field(gt=0, description="Maximum number of asserts shown in the prompt")
     ] = 3,
     limit: Annotated[
-        int, Field(ge=0, description="Maximum number of rows, taken from the start; 0 = all")
+        Count, Field(description="Maximum number of rows, taken from the start; 0 = all")
     ] = 0,
 ) -> list[Row]:
     """Rows of `dataset` whose prompt ends with the row's first tests.

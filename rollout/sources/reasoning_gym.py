@@ -9,7 +9,7 @@ from pydantic import Field
 
 from recipes.errors import RecipeError
 from recipes.slots.registry import did_you_mean
-from recipes.slots.spec import JSON
+from recipes.slots.spec import JSON, Count, Seed
 from rollout.data.train_test_split import SHARE, TrainTestSplit, is_held_out
 from rollout.sources import source
 from rollout.types import Row
@@ -21,8 +21,8 @@ _DEFAULTS: dict[str, JSON] = {}
 def reasoning_gym(
     *,
     task: Annotated[str, Field(description="Name of a reasoning-gym task, such as `chain_sum`")],
-    size: Annotated[int, Field(gt=0, description="Number of problems to generate")],
-    seed: Annotated[int, Field(ge=0, description="Seed of the generated problems")] = 0,
+    size: Annotated[Count, Field(gt=0, description="Number of problems to generate")],
+    seed: Annotated[Seed, Field(description="Seed of the generated problems")] = 0,
     split: Annotated[
         TrainTestSplit,
         Field(description="Split; heldout is one question in eight, by a hash of its text"),

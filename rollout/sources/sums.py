@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from recipes.slots.spec import Seed
 from rollout.data.train_test_split import is_held_out
 from rollout.sources import source
 from rollout.types import Row
@@ -17,7 +18,7 @@ _LUCK = 0.37  # chance that a guessed digit is right
 def sums(
     *,
     size: Annotated[int, Field(gt=0, le=50_000, description="Number of problems to generate")],
-    seed: Annotated[int, Field(ge=0, description="Seed of the generated problems")] = 0,
+    seed: Annotated[Seed, Field(description="Seed of the generated problems")] = 0,
     split: Annotated[
         Literal["train", "heldout"],
         Field(description="Split; heldout is one prompt in eight, by a hash of its text"),

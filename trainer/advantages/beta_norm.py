@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
+from recipes.slots.spec import Signed
 from trainer.advantages import advantage
 from trainer.batch import TokenBatch
 from trainer.ops.components import component
@@ -31,8 +32,8 @@ def _range(*, low: float, high: float, **_: object) -> None:
 def beta_norm(
     batch: TokenBatch,
     *,
-    low: Annotated[float, Field(description="Smallest reward, mapped to 0")] = 0.0,
-    high: Annotated[float, Field(description="Largest reward, mapped to 1")] = 1.0,
+    low: Annotated[Signed, Field(description="Smallest reward, mapped to 0")] = 0.0,
+    high: Annotated[Signed, Field(description="Largest reward, mapped to 1")] = 1.0,
     components: Annotated[
         list[str],
         Field(

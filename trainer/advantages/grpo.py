@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from recipes.slots.spec import Epsilon
 from trainer.advantages import advantage
 from trainer.batch import TokenBatch
 from trainer.ops.segments import group_mean, group_std, to_tokens
@@ -20,7 +21,7 @@ def grpo(
         bool, Field(description="Whether to divide by the group's standard deviation (ddof 1)")
     ] = True,
     eps: Annotated[
-        float, Field(gt=0, description="Constant added to the standard deviation")
+        Epsilon, Field(gt=0, description="Constant added to the standard deviation")
     ] = 1e-6,
 ) -> torch.Tensor:
     """Reward minus the group's mean, over the group's standard deviation, on each action token.

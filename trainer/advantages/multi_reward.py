@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from recipes.slots.spec import Epsilon, Signed
 from trainer.advantages import advantage
 from trainer.batch import TokenBatch
 from trainer.ops.components import component
@@ -18,10 +19,10 @@ def multi_reward(
     batch: TokenBatch,
     *,
     weights: Annotated[
-        dict[str, float], Field(min_length=1, description="Weight of each component of the reward")
+        dict[str, Signed], Field(min_length=1, description="Weight of each component of the reward")
     ],
     eps: Annotated[
-        float, Field(gt=0, description="Constant added to each standard deviation")
+        Epsilon, Field(gt=0, description="Constant added to each standard deviation")
     ] = 1e-6,
 ) -> torch.Tensor:
     """The weighted sum of group-normalised reward components, standardised over the step's samples.

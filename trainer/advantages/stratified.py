@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Requires, Scheduled
+from recipes.slots.spec import Amount, Epsilon, Requires, Scheduled
 from trainer.advantages import advantage
 from trainer.batch import TokenBatch
 from trainer.ops.components import component
@@ -38,7 +38,7 @@ def stratified(
         Scheduled, Field(ge=0, le=1, description="Weight of the stratum; the group has the rest")
     ] = 0.8,
     cap: Annotated[
-        float, Field(gt=0, description="Value from which all samples share one stratum")
+        Amount, Field(gt=0, description="Value from which all samples share one stratum")
     ] = 4.0,
     ddof: Annotated[
         Literal[0, 1],
@@ -47,7 +47,7 @@ def stratified(
         ),
     ] = 1,
     eps: Annotated[
-        float, Field(gt=0, description="Constant added to each standard deviation")
+        Epsilon, Field(gt=0, description="Constant added to each standard deviation")
     ] = 1e-6,
 ) -> torch.Tensor:
     """A blend of the reward normalised inside (problem, stratum) and inside the problem.

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from recipes.errors import RecipeError
 from recipes.slots.schedules import Controller, number
-from recipes.slots.spec import JSON, MetricName
+from recipes.slots.spec import JSON, Amount, MetricName
 
 
 def _order(*, start: float, low: float, high: float, **_: object) -> None:
@@ -24,10 +24,10 @@ def _order(*, start: float, low: float, high: float, **_: object) -> None:
 def adaptive_clip(
     *,
     target: Annotated[float, Field(gt=0, lt=1, description="Share of clipped tokens")] = 0.01,
-    start: Annotated[float, Field(gt=0, description="Bound of the first step")] = 0.2,
-    low: Annotated[float, Field(gt=0, description="Tightest bound")] = 0.1,
-    high: Annotated[float, Field(gt=0, description="Widest bound")] = 0.4,
-    delta: Annotated[float, Field(gt=0, description="Change of the bound per step")] = 0.01,
+    start: Annotated[Amount, Field(gt=0, description="Bound of the first step")] = 0.2,
+    low: Annotated[Amount, Field(gt=0, description="Tightest bound")] = 0.1,
+    high: Annotated[Amount, Field(gt=0, description="Widest bound")] = 0.4,
+    delta: Annotated[Amount, Field(gt=0, description="Change of the bound per step")] = 0.01,
     metric: Annotated[
         MetricName, Field(description="Metric of the clipped share")
     ] = "loss/clip_high_frac",

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.slots.schedules import Controller, number
-from recipes.slots.spec import JSON, MetricName
+from recipes.slots.spec import JSON, MetricName, Signed
 
 
 @number.controller(paper="https://doi.org/10.1007/BF00992696")
@@ -15,7 +15,7 @@ def ema_baseline(
     *,
     metric: Annotated[MetricName, Field(description="Metric to average")] = "reward/mean",
     decay: Annotated[float, Field(ge=0, lt=1, description="Weight of the past at each step")] = 0.9,
-    start: Annotated[float, Field(description="Value before the first observation")] = 0.0,
+    start: Annotated[Signed, Field(description="Value before the first observation")] = 0.0,
 ) -> Controller:
     """Exponential moving average of a metric, starting at its first value.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.slots.schedules import Controller, number
-from recipes.slots.spec import JSON, MetricName
+from recipes.slots.spec import JSON, MetricName, Signed
 
 
 @number.controller(paper="https://arxiv.org/abs/2505.22617")
@@ -16,7 +16,7 @@ def entropy_law(
     *,
     reward: Annotated[MetricName, Field(description="Metric of the reward R")] = "reward/correct",
     entropy: Annotated[str, Field(description="Metric of the entropy H")] = "policy/entropy",
-    default: Annotated[float, Field(description="Value before two different entropies")] = 1.0,
+    default: Annotated[Signed, Field(description="Value before two different entropies")] = 1.0,
 ) -> Controller:
     """Ceiling b - a of the reward under R = -a e^H + b, by least squares over the steps so far.
 

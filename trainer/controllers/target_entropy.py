@@ -7,17 +7,17 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.slots.schedules import Controller, number
-from recipes.slots.spec import JSON, MetricName
+from recipes.slots.spec import JSON, Amount, MetricName
 
 
 @number.controller(paper="https://arxiv.org/abs/2505.22312")
 def target_entropy(
     *,
-    target: Annotated[float, Field(gt=0, description="Target entropy in nats per token")],
-    start: Annotated[float, Field(ge=0, description="Coefficient of the first step")] = 0.0,
-    delta: Annotated[float, Field(gt=0, description="Change of the coefficient per step")] = 0.005,
-    low: Annotated[float, Field(ge=0, description="Smallest coefficient")] = 0.0,
-    high: Annotated[float, Field(gt=0, description="Largest coefficient")] = 1.0,
+    target: Annotated[Amount, Field(gt=0, description="Target entropy in nats per token")],
+    start: Annotated[Amount, Field(description="Coefficient of the first step")] = 0.0,
+    delta: Annotated[Amount, Field(gt=0, description="Change of the coefficient per step")] = 0.005,
+    low: Annotated[Amount, Field(description="Smallest coefficient")] = 0.0,
+    high: Annotated[Amount, Field(gt=0, description="Largest coefficient")] = 1.0,
     metric: Annotated[MetricName, Field(description="Metric of the entropy")] = "policy/entropy",
 ) -> Controller:
     """For the `coef` of `entropy_bonus`: up by `delta` below the target, down above it.

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.slots.schedules import Controller, number
-from recipes.slots.spec import JSON, MetricName
+from recipes.slots.spec import JSON, Amount, MetricName
 
 LARGEST_ERROR = 0.2
 
@@ -15,10 +15,10 @@ LARGEST_ERROR = 0.2
 @number.controller(paper="https://arxiv.org/abs/1909.08593")
 def target_kl(
     *,
-    target: Annotated[float, Field(gt=0, description="Target KL in the metric's unit")],
-    start: Annotated[float, Field(gt=0, description="Coefficient of the first step")] = 0.1,
+    target: Annotated[Amount, Field(gt=0, description="Target KL in the metric's unit")],
+    start: Annotated[Amount, Field(gt=0, description="Coefficient of the first step")] = 0.1,
     rate: Annotated[
-        float, Field(gt=0, description="Ratio of samples per step to the horizon in samples")
+        Amount, Field(gt=0, description="Ratio of samples per step to the horizon in samples")
     ] = 0.1,
     metric: Annotated[MetricName, Field(description="Metric of the KL")] = "term/kl_k3_mean",
 ) -> Controller:

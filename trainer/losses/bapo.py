@@ -8,13 +8,13 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Scheduled
+from recipes.slots.spec import Amount, Scheduled
 from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.losses import loss
 from trainer.metrics import Mean
 from trainer.ops.segments import log_policy_ratio, log_ratio
 
-Range = Annotated[list[float], Field(min_length=3, max_length=3)]
+Range = Annotated[list[Amount], Field(min_length=3, max_length=3)]
 
 
 def bound_stats(

@@ -16,7 +16,7 @@ from recipes.errors import RecipeError
 from recipes.loading.load import Loaded
 from recipes.loading.validate import validate
 from recipes.slots.registry import SlotEntry
-from recipes.slots.spec import JSON, Seed, Spec
+from recipes.slots.spec import JSON, Count, Seed, Spec, Tokens
 from rollout.buffers import buffer
 from rollout.engines import engine
 from rollout.environments import environment
@@ -98,12 +98,14 @@ class Recipe(Spec):
     groups_per_step: Annotated[
         int, Field(gt=0, le=10**6, description="Number of problems per step")
     ]
-    minibatches: Annotated[int, Field(gt=0, description="Number of optimizer updates per step")] = 1
+    minibatches: Annotated[
+        Count, Field(gt=0, description="Number of optimizer updates per step")
+    ] = 1
     max_tokens_per_microbatch: Annotated[
-        int, Field(gt=0, description="Maximum tokens in one forward and backward pass of a rank")
+        Tokens, Field(gt=0, description="Maximum tokens in one forward and backward pass of a rank")
     ] = 16384
     max_staleness: Annotated[
-        int,
+        Count,
         Field(
             ge=0,
             description="Maximum versions a sample may be behind (off-policy); 0 = "

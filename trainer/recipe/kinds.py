@@ -10,7 +10,7 @@ from eval.suite import Suite
 from recipes.errors import RecipeError
 from recipes.loading.load import Loaded, find, load
 from recipes.loading.validate import validate
-from recipes.slots.spec import JSON, Seed, Spec
+from recipes.slots.spec import JSON, Amount, Count, Seed, Spec, Tokens, Width
 from rewards.types import Problem
 from rollout.data.pairs import PairsSpec
 from rollout.problems import ProblemsSpec
@@ -22,12 +22,12 @@ ALPHABET = string.digits + string.ascii_letters + string.punctuation + " \n"
 class TinySpec(Spec):
     """A Qwen3 model small enough to train on a laptop core."""
 
-    hidden: Annotated[int, Field(gt=0, description="Hidden width")] = 128
-    layers: Annotated[int, Field(gt=0)] = 3
-    heads: Annotated[int, Field(gt=0)] = 4
-    kv_heads: Annotated[int, Field(gt=0)] = 2
-    intermediate: Annotated[int, Field(gt=0, description="Width of the feed-forward part")] = 384
-    context_length: Annotated[int, Field(gt=0, description="Context length in tokens")] = 256
+    hidden: Annotated[Width, Field(description="Hidden width")] = 128
+    layers: Width = 3
+    heads: Width = 4
+    kv_heads: Width = 2
+    intermediate: Annotated[Width, Field(description="Width of the feed-forward part")] = 384
+    context_length: Annotated[Tokens, Field(gt=0, description="Context length in tokens")] = 256
     alphabet: Annotated[str, Field(min_length=2, description="Characters that are tokens")] = (
         ALPHABET
     )
@@ -53,9 +53,9 @@ class SftRecipe(Spec):
         str, Field(description="Column of the text to imitate; answer = the gold answer")
     ] = "solution"
     steps: Annotated[int, Field(gt=0, le=10**9)]
-    batch_size: Annotated[int, Field(gt=0, description="Number of demonstrations per step")] = 64
+    batch_size: Annotated[Count, Field(gt=0, description="Number of demonstrations per step")] = 64
     optimizer: SftOptimizerSpec = SftOptimizerSpec()
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_grad_norm: Annotated[Amount, Field(gt=0)] = 1.0
     seed: Seed = 0
     output: Annotated[str, Field(description="Output folder of the model")]
 
@@ -80,20 +80,20 @@ class RewardRecipe(Spec):
     tiny: TinySpec = TinySpec()
     pairs: PairsSpec
     steps: Annotated[int, Field(gt=0, le=10**9)]
-    batch_size: Annotated[int, Field(gt=0, description="Number of pairs per step")] = 32
+    batch_size: Annotated[Count, Field(gt=0, description="Number of pairs per step")] = 32
     lr: Annotated[
         float, Field(gt=0, le=10, description="AdamW learning rate; decays linearly to 0")
     ] = 1e-5
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_grad_norm: Annotated[Amount, Field(gt=0)] = 1.0
     center_coef: Annotated[
-        float,
+        Amount,
         Field(
             ge=0,
             description="Coefficient of (r_chosen + r_rejected)^2, which keeps the mean near 0",
         ),
     ] = 0.0
     max_length: Annotated[
-        int,
+        Tokens,
         Field(gt=0, description="Maximum tokens of task and response; longer pairs are left out"),
     ] = 2048
     plain: Annotated[
@@ -104,8 +104,8 @@ class RewardRecipe(Spec):
         Field(description="Dtype of the arithmetic; weights are fp32"),
     ] = "float32"
     heads: Annotated[
-        int,
-        Field(ge=0, description="Number of preference directions to keep for decomposed_reward"),
+        Count,
+        Field(description="Number of preference directions to keep for decomposed_reward"),
     ] = 0
     seed: Seed = 0
     output: Annotated[str, Field(description="Output folder of the reward model")]

@@ -11,7 +11,19 @@ from pydantic import Field, model_validator
 
 from recipes.errors import RecipeError
 from recipes.slots.registry import SlotEntry, did_you_mean
-from recipes.slots.spec import LearningRate, MetricName, Spec, Temperature
+from recipes.slots.spec import (
+    Amount,
+    Count,
+    Epsilon,
+    LearningRate,
+    MetricName,
+    Seconds,
+    Signed,
+    Spec,
+    Temperature,
+    Tokens,
+    Width,
+)
 from trainer.controllers import number
 from trainer.verifiers import verifier
 
@@ -24,9 +36,9 @@ VerifierEntry = Annotated[SlotEntry, verifier.nested]
 class LoraSpec(Spec):
     """Low-rank adapters: only they are trained, and only they are sent to the engine."""
 
-    rank: Annotated[int, Field(gt=0, description="Inner width of each adapter")] = 16
+    rank: Annotated[Width, Field(description="Inner width of each adapter")] = 16
     alpha: Annotated[
-        float, Field(gt=0, description="Numerator of the adapters' scale, alpha / rank")
+        Amount, Field(gt=0, description="Numerator of the adapters' scale, alpha / rank")
     ] = 32.0
     dropout: Annotated[float, Field(ge=0, lt=1, description="Dropout on the adapters' input")] = 0.0
     target_modules: Annotated[
@@ -44,7 +56,7 @@ class ModelSpec(Spec):
         Field(description="Dtype of weights and arithmetic; the optimizer always keeps fp32"),
     ] = "float32"
     context_length: Annotated[
-        int, Field(gt=0, description="Maximum tokens of prompt and completion together")
+        Tokens, Field(gt=0, description="Maximum tokens of prompt and completion together")
     ] = 4096
     gradient_checkpointing: Annotated[
         bool,
@@ -70,7 +82,7 @@ class SamplingSpec(Spec):
     """How completions are drawn for training."""
 
     max_tokens: Annotated[
-        SlotEntry | Annotated[int, Field(gt=0)],
+        SlotEntry | Annotated[Tokens, Field(gt=0)],
         number.entry,
         Field(description="Maximum number of new tokens; may be a schedule (length curriculum)"),
     ]
@@ -98,13 +110,13 @@ class OptimizerSpec(Spec):
         Field(min_length=2, max_length=2, description="Decay rates of the two moving averages"),
     ] = [0.9, 0.99]
     eps: Annotated[
-        float, Field(gt=0, description="Constant added to the root of the second moment")
+        Epsilon, Field(gt=0, description="Constant added to the root of the second moment")
     ] = 1e-8
     weight_decay: Annotated[
-        float, Field(ge=0, description="Weight decay per step, times the learning rate")
+        Amount, Field(description="Weight decay per step, times the learning rate")
     ] = 0.0
     max_grad_norm: Annotated[
-        float,
+        Amount,
         Field(gt=0, description="Maximum gradient norm; larger gradients are scaled down to it"),
     ] = 1.0
 
@@ -134,13 +146,13 @@ class CriticSpec(Spec):
         Field(description="Adapters to train, with the head, in place of all weights"),
     ] = None
     pretrain_steps: Annotated[
-        int, Field(ge=0, description="Number of initial steps that update only the critic")
+        Count, Field(description="Number of initial steps that update only the critic")
     ] = 0
     bins: Annotated[
-        int, Field(ge=0, description="Number of bins of a classifying critic; 0 = one number")
+        Count, Field(description="Number of bins of a classifying critic; 0 = one number")
     ] = 0
-    low: Annotated[float, Field(description="Lower edge of the first bin, reward units")] = -0.1
-    high: Annotated[float, Field(description="Upper edge of the last bin, reward units")] = 1.1
+    low: Annotated[Signed, Field(description="Lower edge of the first bin, reward units")] = -0.1
+    high: Annotated[Signed, Field(description="Upper edge of the last bin, reward units")] = 1.1
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -196,14 +208,14 @@ class ShardingSpec(Spec):
         ),
     ] = "none"
     timeout_s: Annotated[
-        float,
+        Seconds,
         Field(
             gt=0,
             description="Time limit for another rank in seconds; must exceed the time of a rollout",
         ),
     ] = 3600.0
     heartbeat_s: Annotated[
-        float,
+        Seconds,
         Field(gt=0, description="Seconds without a sign of life after which a rank counts as lost"),
     ] = 120.0
 
@@ -221,10 +233,10 @@ class ShardingSpec(Spec):
 class ProbeSpec(Spec):
     """The standing comparison of engine and trainer."""
 
-    prompts: Annotated[int, Field(ge=0, description="Number of fixed prompts; 0 = no probe")] = 4
-    tokens: Annotated[int, Field(gt=0, description="Number of tokens per prompt")] = 8
+    prompts: Annotated[Count, Field(description="Number of fixed prompts; 0 = no probe")] = 4
+    tokens: Annotated[Tokens, Field(gt=0, description="Number of tokens per prompt")] = 8
     max_gap: Annotated[
-        float,
+        Amount,
         Field(
             gt=0,
             description="Largest mean absolute log-prob difference in nats before the run stops",
@@ -235,17 +247,17 @@ class ProbeSpec(Spec):
 class CheckpointSpec(Spec):
     """How often to save and how much to keep."""
 
-    every: Annotated[
-        int, Field(ge=0, description="Steps between checkpoints; 0 = only at the end")
-    ] = 20
-    keep: Annotated[int, Field(ge=1, description="Number of newest checkpoints to keep")] = 2
+    every: Annotated[Count, Field(description="Steps between checkpoints; 0 = only at the end")] = (
+        20
+    )
+    keep: Annotated[Count, Field(ge=1, description="Number of newest checkpoints to keep")] = 2
 
 
 class RecordSpec(Spec):
     """Which steps are kept for `temper replay`."""
 
     every: Annotated[
-        int, Field(ge=0, description="Steps between two recorded steps, from step 0; 0 = none")
+        Count, Field(description="Steps between two recorded steps, from step 0; 0 = none")
     ] = 0
 
 
@@ -258,16 +270,16 @@ class LimitsSpec(Spec):
         float, Field(gt=0, le=1, description="Largest share of missing verdicts")
     ] = 0.2
     missing_window: Annotated[
-        int,
+        Count,
         Field(
             gt=0, description="Number of latest verdicts over which the missing share is measured"
         ),
     ] = 200
     max_skipped_steps: Annotated[
-        int, Field(gt=0, description="Number of non-finite updates in a row that stops the run")
+        Count, Field(gt=0, description="Number of non-finite updates in a row that stops the run")
     ] = 3
     max_refills: Annotated[
-        int,
+        Count,
         Field(gt=0, description="Maximum number of refills of a step's groups (dynamic sampling)"),
     ] = 20
     allow_change: Annotated[
@@ -283,13 +295,13 @@ class WatchBound(Spec):
 
     metric: Annotated[MetricName, Field(min_length=1, description="Name of the metric to bound")]
     max_fall: Annotated[
-        float | None, Field(ge=0, description="Largest allowed change in the metric's unit")
+        Amount | None, Field(description="Largest allowed change in the metric's unit")
     ] = None
     max_rise: Annotated[
-        float | None, Field(ge=0, description="Largest allowed change in the metric's unit")
+        Amount | None, Field(description="Largest allowed change in the metric's unit")
     ] = None
     max_growth: Annotated[
-        float | None,
+        Amount | None,
         Field(gt=1, description="Largest allowed ratio of the newer half to the older"),
     ] = None
 
@@ -333,13 +345,13 @@ class WatchSpec(Spec):
         "rollout/reward"
     )
     min_rise: Annotated[
-        float, Field(gt=0, description="Smallest rise of the reward that counts, in its unit")
+        Amount, Field(gt=0, description="Smallest rise of the reward that counts, in its unit")
     ] = 0.02
     window: Annotated[
-        int, Field(ge=2, description="Number of steps to compare, the newer half with the older")
+        Count, Field(ge=2, description="Number of steps to compare, the newer half with the older")
     ] = 20
     patience: Annotated[
-        int, Field(ge=1, description="Number of steps in a row with an alarm that stops the run")
+        Count, Field(ge=1, description="Number of steps in a row with an alarm that stops the run")
     ] = 3
     stop: Annotated[
         bool, Field(description="Whether an alarm stops the run; otherwise it is only logged")

@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from recipes.slots.spec import Count
 from trainer.batch import TokenBatch
 from trainer.ops.segments import seq_count
 from trainer.reductions import reduction
@@ -17,7 +18,7 @@ def seq_mean_token_sum_norm(
     batch: TokenBatch,
     *,
     length: Annotated[
-        int, Field(gt=0, description="Divisor in tokens, usually the longest completion allowed")
+        Count, Field(gt=0, description="Divisor in tokens, usually the longest completion allowed")
     ],
 ) -> torch.Tensor:
     """One over (samples with trained tokens times a constant length).

@@ -28,7 +28,7 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import HashFiles, NotHashed, Spec
+from recipes.slots.spec import Count, HashFiles, NotHashed, Seconds, Spec, Tokens
 from rewards.types import Message
 from trainer.reward_models.conversation import conversation_ids, refuse_without_template
 
@@ -47,21 +47,22 @@ class LocalModelSpec(Spec):
         ),
     ] = "auto"
     batch_size: Annotated[
-        int,
+        Count,
         Field(gt=0, description="Number of conversations in one pass; 1 = bitwise reproducible"),
     ] = 8
     max_wait_s: Annotated[
-        float,
+        Seconds,
         NotHashed(),
         Field(
             ge=0, description="Longest wait of an incomplete batch for another request, in seconds"
         ),
     ] = 0.01
     max_length: Annotated[
-        int, Field(gt=0, description="Maximum tokens of task and response; longer ones are missing")
+        Tokens,
+        Field(gt=0, description="Maximum tokens of task and response; longer ones are missing"),
     ] = 4096
     deadline_s: Annotated[
-        float,
+        Seconds,
         NotHashed(),
         Field(gt=0, description="Time limit of one reward in seconds, time in the queue included"),
     ] = 300.0

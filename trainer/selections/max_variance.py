@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import BelowGroupSize
+from recipes.slots.spec import BelowGroupSize, Count
 from trainer.batch import TokenBatch
 from trainer.ops.max_variance import max_variance_subset
 from trainer.selections import selection
@@ -18,7 +18,7 @@ def max_variance(
     batch: TokenBatch,
     *,
     keep: Annotated[
-        int,
+        Count,
         Field(ge=2, description="Samples of each group that are trained"),
         BelowGroupSize("keeps {value} samples of a group of {group_size}: nothing is left out"),
     ] = 4,

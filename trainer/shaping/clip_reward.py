@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
+from recipes.slots.spec import Signed
 from trainer.batch import TokenBatch
 from trainer.shaping import shaping
 
@@ -21,8 +22,8 @@ def _range(*, low: float, high: float) -> None:
 def clip_reward(
     batch: TokenBatch,
     *,
-    low: Annotated[float, Field(description="Smallest reward")] = -10.0,
-    high: Annotated[float, Field(description="Largest reward")] = 10.0,
+    low: Annotated[Signed, Field(description="Smallest reward")] = -10.0,
+    high: Annotated[Signed, Field(description="Largest reward")] = 10.0,
 ) -> torch.Tensor:
     """The reward, or the nearest end of [low, high].
 

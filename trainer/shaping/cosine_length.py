@@ -8,7 +8,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Scheduled
+from recipes.slots.spec import Scheduled, ScheduledTokens
 from trainer.batch import TokenBatch
 from trainer.ops.segments import seq_count
 from trainer.shaping import shaping
@@ -18,7 +18,7 @@ from trainer.shaping import shaping
 def cosine_length(
     batch: TokenBatch,
     *,
-    limit: Annotated[Scheduled, Field(gt=0, description="Longest completion, tokens")],
+    limit: Annotated[ScheduledTokens, Field(gt=0, description="Longest completion, tokens")],
     right_short: Annotated[
         Scheduled, Field(description="Reward of a right answer at length 0")
     ] = 2.0,

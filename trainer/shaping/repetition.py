@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Scheduled
+from recipes.slots.spec import Count, Scheduled
 from trainer.batch import TokenBatch
 from trainer.ops.segments import seq_count
 from trainer.shaping import shaping
@@ -21,7 +21,7 @@ def repetition(
         Scheduled,
         Field(ge=0, description="Penalty of a fully repetitive response, in reward units"),
     ] = 0.1,
-    size: Annotated[int, Field(gt=0, description="Tokens in a row that count as a phrase")] = 20,
+    size: Annotated[Count, Field(gt=0, description="Tokens in a row that count as a phrase")] = 20,
 ) -> torch.Tensor:
     """Reward minus the penalty times the share of the sample's n-grams seen earlier in it.
 

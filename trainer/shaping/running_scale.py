@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Scheduled
+from recipes.slots.spec import Epsilon, Scheduled
 from trainer.batch import TokenBatch
 from trainer.shaping import shaping
 
@@ -21,7 +21,7 @@ def running_scale(
         Field(gt=0, description="Spread of rewards; {name: ema_baseline, metric: reward/std}"),
     ],
     centre: Annotated[Scheduled, Field(description="Reward that is mapped to 0")] = 0.0,
-    eps: Annotated[float, Field(gt=0, description="Constant added to the scale")] = 1e-6,
+    eps: Annotated[Epsilon, Field(gt=0, description="Constant added to the scale")] = 1e-6,
 ) -> torch.Tensor:
     """Reward minus `centre`, over `scale`, both running averages of earlier steps.
 

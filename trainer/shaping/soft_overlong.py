@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Scheduled
+from recipes.slots.spec import Scheduled, ScheduledTokens
 from trainer.batch import TokenBatch
 from trainer.ops.segments import seq_count
 from trainer.shaping import shaping
@@ -17,9 +17,9 @@ from trainer.shaping import shaping
 def soft_overlong(
     batch: TokenBatch,
     *,
-    limit: Annotated[Scheduled, Field(gt=0, description="Longest completion, tokens")],
+    limit: Annotated[ScheduledTokens, Field(gt=0, description="Longest completion, tokens")],
     buffer: Annotated[
-        Scheduled,
+        ScheduledTokens,
         Field(gt=0, description="Number of tokens before the limit over which the penalty grows"),
     ],
     factor: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from recipes.slots.spec import Scheduled
+from recipes.slots.spec import Scheduled, ScheduledTokens, Signed
 from trainer.batch import TokenBatch
 from trainer.ops.components import component
 from trainer.ops.segments import seq_mean
@@ -19,14 +19,15 @@ def uncertain_length(
     batch: TokenBatch,
     *,
     words: Annotated[
-        Scheduled, Field(ge=0, description="Number of additional words allowed at full uncertainty")
+        ScheduledTokens,
+        Field(ge=0, description="Number of additional words allowed at full uncertainty"),
     ] = 25.0,
     slope: Annotated[
         Scheduled,
         Field(gt=0, description="Share of the reward lost per excess word, as in `length_aware`"),
     ] = 1 / 500,
     hard_from: Annotated[
-        float, Field(description="Difficulty from which it applies, as in `length_aware`")
+        Signed, Field(description="Difficulty from which it applies, as in `length_aware`")
     ] = 5.0,
 ) -> torch.Tensor:
     """The reward of `length_aware`, with words * u more allowed on hard problems.

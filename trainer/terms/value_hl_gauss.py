@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Scheduled
+from recipes.slots.spec import Amount, Scheduled, Signed
 from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.metrics import Mean
 from trainer.ops.gae import returns
@@ -31,10 +31,10 @@ def value_hl_gauss(
     out: PolicyOutput,
     batch: TokenBatch,
     *,
-    low: Annotated[float, Field(description="Lower edge of the first bin, reward units")] = -0.1,
-    high: Annotated[float, Field(description="Upper edge of the last bin, reward units")] = 1.1,
+    low: Annotated[Signed, Field(description="Lower edge of the first bin, reward units")] = -0.1,
+    high: Annotated[Signed, Field(description="Upper edge of the last bin, reward units")] = 1.1,
     sigma: Annotated[
-        float, Field(ge=0, description="Width of the target in bin widths; 0 = two-hot")
+        Amount, Field(description="Width of the target in bin widths; 0 = two-hot")
     ] = 0.75,
     gamma: Annotated[Scheduled, Field(ge=0, le=1, description="Discount for each token")] = 1.0,
     lam: Annotated[

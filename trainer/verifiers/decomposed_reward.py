@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import HashFiles
+from recipes.slots.spec import HashFiles, Signed, Temperature
 from rewards.types import Problem, Verdict
 from rollout.data.pairs import PairColumns, PairsSpec, read_pairs
 from trainer.reward_models.decomposition import Decomposition, Taste, fit_taste, read_decomposition
@@ -44,14 +44,14 @@ async def decomposed_reward(
     ],
     columns: Annotated[PairColumns, Field(description="Columns of that file")] = _COLUMNS,
     temperature: Annotated[
-        float,
+        Temperature,
         Field(
             gt=0,
             description="Temperature of the softmax over heads; low values use the best head alone",
         ),
     ] = 1.0,
     threshold: Annotated[
-        float, Field(description="Reward above which the response counts as correct")
+        Signed, Field(description="Reward above which the response counts as correct")
     ] = 0.0,
 ) -> Verdict:
     """Heads of a decomposed reward model, weighted by how well each orders a user's comparisons.

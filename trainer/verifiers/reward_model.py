@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recipes.errors import RecipeError
+from recipes.slots.spec import Amount, Signed
 from rewards.http.chat import pooled_score
 from rewards.http.endpoint import EndpointFailed, EndpointSpec
 from rewards.http.usage import meters
@@ -48,13 +49,13 @@ async def reward_model(
         Literal["classify", "pooling"], Field(description="Route of the server; `local` ignores it")
     ] = "classify",
     mean: Annotated[
-        float, Field(description="Mean that is subtracted from the model's output")
+        Signed, Field(description="Mean that is subtracted from the model's output")
     ] = 0.0,
     std: Annotated[
-        float, Field(gt=0, description="Standard deviation by which the centred output is divided")
+        Amount, Field(gt=0, description="Standard deviation by which the centred output is divided")
     ] = 1.0,
     threshold: Annotated[
-        float, Field(description="Reward above which the response counts as correct")
+        Signed, Field(description="Reward above which the response counts as correct")
     ] = 0.0,
 ) -> Verdict:
     """The output of a sequence classifier with one label for task and response, normalised.

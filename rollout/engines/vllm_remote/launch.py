@@ -27,7 +27,7 @@ import torch
 from pydantic import Field, model_validator
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Spec
+from recipes.slots.spec import Parallel, Seconds, Spec
 from rewards.http.client import HttpClient, HttpTimeout, HttpUnreachable
 from rollout.engines.vllm_embedded.start import ADAPTER_RANKS
 from rollout.engines.vllm_remote.key import MIDDLEWARE, VARIABLE, header
@@ -51,7 +51,9 @@ class LaunchSpec(Spec):
     devices: Annotated[
         str, Field(pattern=r"^(\d+(,\d+)*)?$", description="GPUs to serve on, such as `4,5,6,7`")
     ] = ""
-    tensor_parallel_size: Annotated[int, Field(gt=0, description="Number of GPUs per server")] = 1
+    tensor_parallel_size: Annotated[
+        Parallel, Field(gt=0, description="Number of GPUs per server")
+    ] = 1
     port: Annotated[
         int,
         Field(
@@ -65,13 +67,13 @@ class LaunchSpec(Spec):
         float, Field(gt=0, lt=1, description="Share of a GPU's memory for weights and KV cache")
     ] = 0.9
     max_sequences: Annotated[
-        int,
+        Parallel,
         Field(
             gt=0, description="Maximum number of sequences that one server decodes at the same time"
         ),
     ] = 256
     start_timeout_s: Annotated[
-        float, Field(gt=0, description="Time limit for a server to load its model, in seconds")
+        Seconds, Field(gt=0, description="Time limit for a server to load its model, in seconds")
     ] = 900.0
 
     @model_validator(mode="after")
