@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePath
+from types import CodeType
 from typing import Any
 
 from pydantic import BaseModel
@@ -25,8 +26,6 @@ class Registered:
     counts: frozenset[str]  # those of them that are rounded to int
     needs: tuple[str, ...]  # batch fields to compute first; "{to}_logprobs" follows option `to`
     paper: str  # link; empty when it has none
-    file: str
-    line: int
     tags: frozenset[str]
     requires: tuple[Requires, ...]  # of other slots of the recipe
     minibatch_stats: Callable[..., Any] | None  # what it must know of the whole minibatch
@@ -36,6 +35,19 @@ class Registered:
         default_factory=dict
     )  # old option name -> the one it has now
     row_verifiers: Callable[..., Collection[str]] | None = None  # names that a data row may give
+
+    @property
+    def file(self) -> str:
+        return self._code.co_filename
+
+    @property
+    def line(self) -> int:
+        return self._code.co_firstlineno
+
+    @property
+    def _code(self) -> CodeType:
+        code: CodeType = inspect.unwrap(self.function).__code__
+        return code
 
     @property
     def summary(self) -> str:

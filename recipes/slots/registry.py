@@ -101,35 +101,24 @@ class Registry(Generic[P, R]):
         """Decorator: check the signature, build the options schema, file under the name.
 
         `tags` are what `check` and other functions go by, never the name; `requires` says which
-        tags another slot must have, or must not.
-        `params` replaces the slot's positional parameters, for a slot with two kinds of functions.
-        `minibatch_stats` is a function `(minibatch, *, options) -> [T, K]` of a loss or term that
-        depends on the whole minibatch; its options are some of the function's own.
+        tags another slot must have, or must not. `params` replaces the slot's positional ones.
+        `minibatch_stats`, of a loss or term that depends on the whole minibatch, is a function
+        `(minibatch, *, options) -> [T, K]`; its options are some of the function's own.
         `validate` is called with all options when a recipe is read, and raises RecipeError, with
         paths relative to the entry, where they do not go together. `on_run_start` is called with
-        all options when a run begins, before its model is loaded: it opens what they name (a key, a
-        folder, a model), or raises RecipeError. `formerly` are names that the function had before,
-        and `renamed` maps old option names to new ones: an old name is an error with the new one.
+        them when a run begins, before its model loads: it opens what they name (a key, a folder, a
+        model), or raises RecipeError. `formerly` are earlier names of the function, `renamed` maps
+        old option names to new ones: an old name is an error with the new one.
         `slot_defaults` are this function's own defaults of options that the slot declares.
         `row_verifiers`, of a verifier that chooses another one by the data row, is called with all
         options and returns the names that a row may give, with '' where it need not give any.
         """
-        expected = self.params if params is None else tuple(params)
 
         def decorate(function: F) -> F:
+            expected = self.params if params is None else tuple(params)
             check_signature(self.slot, function, expected)
-            parameters = inspect.signature(function).parameters
-            for option in parameters.keys() & self._slot_options.keys():
-                raise TypeError(
-                    f"{self.slot} '{function.__name__}': '{option}' is an option of the slot itself"
-                )
-            defaults = slot_defaults or {}
-            slot_options = {
-                name: (annotation, defaults.get(name, default))
-                for name, (annotation, default) in self._slot_options.items()
-            }
+            slot_options = self._slot_options_of(function, slot_defaults or {})
             schema, numbers, counts = options_schema(function, self._numbers, slot_options)
-            code = inspect.unwrap(function).__code__
             self._file_under_name(
                 Registered(
                     slot=self.slot,
@@ -140,8 +129,6 @@ class Registry(Generic[P, R]):
                     counts=counts,
                     needs=tuple(needs),
                     paper=paper,
-                    file=code.co_filename,
-                    line=code.co_firstlineno,
                     tags=frozenset(tags),
                     requires=tuple(requires),
                     minibatch_stats=minibatch_stats,
@@ -149,14 +136,27 @@ class Registry(Generic[P, R]):
                     on_run_start=on_run_start,
                     renamed=dict(renamed or {}),
                     row_verifiers=row_verifiers,
-                )
+                ),
+                formerly,
             )
-            self._former |= dict.fromkeys(formerly, function.__name__)
             return function
 
         return decorate
 
-    def _file_under_name(self, entry: Registered) -> None:
+    def _slot_options_of(
+        self, function: Callable[..., Any], defaults: Mapping[str, JSON]
+    ) -> dict[str, tuple[Any, Any]]:
+        """The options that the slot declares, with the function's own defaults."""
+        for option in inspect.signature(function).parameters.keys() & self._slot_options.keys():
+            raise TypeError(
+                f"{self.slot} '{function.__name__}': '{option}' is an option of the slot itself"
+            )
+        return {
+            name: (annotation, defaults.get(name, default))
+            for name, (annotation, default) in self._slot_options.items()
+        }
+
+    def _file_under_name(self, entry: Registered, formerly: Sequence[str]) -> None:
         known = self._entries.get(entry.name)
         if known is not None:
             raise TypeError(
@@ -164,6 +164,7 @@ class Registry(Generic[P, R]):
                 f"{entry.file}:{entry.line}; rename one"
             )
         self._entries[entry.name] = entry
+        self._former |= dict.fromkeys(formerly, entry.name)
 
     def extend(self, package: str) -> None:
         """Also search `package`; how a higher layer adds names to a registry of a lower one."""

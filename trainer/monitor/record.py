@@ -16,7 +16,7 @@ from recipes.errors import RecipeError
 from recipes.files import write_whole
 from rollout.serialize import group_from_dict, group_to_dict
 from rollout.types import Group
-from trainer.recipe.sections import RecordSpec
+from trainer.recipe.monitoring import RecordSpec
 
 FORMAT = 1
 FOLDER = "rollouts"

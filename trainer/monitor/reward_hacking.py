@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import JSON
-from trainer.recipe.sections import WatchSpec
+from trainer.recipe.monitoring import WatchSpec
 
 
 class RewardHackingMonitor:

@@ -16,7 +16,7 @@ from rollout.types import Completion, Group, Sample, Sampling, Status
 from trainer.batch import TokenBatch, pack
 from trainer.metrics import AnyMetric, Max, Mean
 from trainer.parallel.rank_zero import on_main
-from trainer.recipe.sections import ProbeSpec
+from trainer.recipe.monitoring import ProbeSpec
 
 
 class ProbeFailed(Exception):

@@ -26,13 +26,7 @@ def check(recipe: Recipe, loaded: Loaded) -> None:
 
 def notes(recipe: Recipe) -> Iterator[str]:
     """What is legal and may surprise, one sentence each; `check` and `explain` print them."""
-    groups = recipe.groups_per_step
-    if recipe.minibatches > groups:
-        yield (
-            f"minibatches is {recipe.minibatches} and a step has {groups} groups, which are never "
-            f"split: a step makes at most {groups} updates"
-        )
-    if min(recipe.minibatches, groups) == 1:
+    if recipe.minibatches == 1:
         for path, bound in recipe.slots.items():
             if "clip" in bound.entry.tags:
                 yield (

@@ -28,21 +28,17 @@ from trainer.corrections import correction
 from trainer.loggers import logger
 from trainer.losses import loss
 from trainer.masks import mask
+from trainer.recipe.monitoring import CheckpointSpec, LimitsSpec, ProbeSpec, RecordSpec, WatchSpec
 from trainer.recipe.sections import (
-    CheckpointSpec,
     CriticSpec,
-    LimitsSpec,
     ModelSpec,
     OptimizerSpec,
-    ProbeSpec,
-    RecordSpec,
     SamplingSpec,
     Setting,
     ShardingSpec,
     Slots,
     TeacherSpec,
     VerifierEntry,
-    WatchSpec,
 )
 from trainer.reductions import reduction
 from trainer.selections import selection

@@ -8,7 +8,7 @@ from tests.support.builders import group
 from trainer.monitor.checkpoint import Checkpoints
 from trainer.monitor.record import Recorder, named_checkpoints, read_recording, recorded
 from trainer.recipe.check import load_recipe
-from trainer.recipe.sections import RecordSpec
+from trainer.recipe.monitoring import RecordSpec
 
 GROUPS = [group([1, 0], group_id=0), group([0.5, 0.25, 1], lengths=[2, 0, 4], group_id=7)]
 

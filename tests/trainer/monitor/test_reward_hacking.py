@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from recipes.errors import RecipeError
 from trainer.monitor.reward_hacking import RewardHackingMonitor, alarms
-from trainer.recipe.sections import WatchSpec
+from trainer.recipe.monitoring import WatchSpec
 
 LENGTH = {"metric": "rollout/length_mean", "max_growth": 1.5}
 STRICT = {"metric": "watch/strict", "max_fall": 0.05}

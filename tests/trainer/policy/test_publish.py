@@ -6,7 +6,7 @@ import torch
 
 from rollout.types import Completion, Finish
 from trainer.policy.publish import ProbeFailed, Publisher
-from trainer.recipe.sections import ProbeSpec
+from trainer.recipe.monitoring import ProbeSpec
 
 
 class Echo:

@@ -152,8 +152,3 @@ def test_a_clip_that_cannot_act_is_said(tmp_path: Path):
     assert "loss: the clip of gspo cannot act" in noted(tmp_path, GSPO)
     assert noted(tmp_path, GSPO + TWO) == ""
     assert noted(tmp_path, "loss: {name: importance_sampling}\n") == ""
-
-
-def test_more_minibatches_than_groups_are_said(tmp_path: Path):
-    assert "at most 4 updates" in noted(tmp_path, "minibatches: 16\n")
-    assert noted(tmp_path, "minibatches: 4\n") == ""
