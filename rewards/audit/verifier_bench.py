@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from rewards.audit.batch_dependence import BatchTrial
 from rewards.audit.probes import Expect, Probe
 from rewards.calling import call_verifier
 from rewards.types import JSON, Verdict
@@ -133,6 +134,7 @@ class Report:
     """Everything that the trials say."""
 
     trials: Sequence[Trial]
+    batches: Sequence[BatchTrial] = ()  # the same responses beside others
 
     @cached_property
     def kinds(self) -> list[Kind]:
@@ -227,6 +229,9 @@ class Report:
         yield "share without a verdict", missing, bounds.max_missing, False
         changed = self.share(lambda t: t.changed, lambda t: True)
         yield "share with two verdicts in two calls", changed, bounds.max_changed, False
+        moved = sum(trial.is_fault for trial in self.batches) / max(len(self.batches), 1)
+        words = "share whose verdict depends on other responses or their order"
+        yield words, moved, bounds.max_changed, False
         given = self.share(lambda t: t.expected is not False, lambda t: t.probe.kind == "given")
         if any(t.probe.kind == "given" for t in self.trials):
             yield "agreement with the given verdicts", given, bounds.min_given, True

@@ -261,3 +261,17 @@ class Closing:
 
 def leaks(response):
     return float(len(bytes(1 << 33)))
+
+
+def first_of_each(responses):
+    """The order decides: of equal responses the first is paid."""
+    return [float(response not in responses[:i]) for i, response in enumerate(responses)]
+
+
+LONGEST = {}  # by problem id
+
+
+def against_the_longest(problem, response):
+    """What it has seen decides: a share of the longest response so far, kept between calls."""
+    LONGEST[problem.id] = max(LONGEST.get(problem.id, 0), len(response))
+    return len(response) / (LONGEST[problem.id] or 1)

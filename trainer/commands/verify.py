@@ -19,6 +19,7 @@ from recipes.loading.load import find, load, parse_overrides
 from recipes.loading.validate import validate
 from recipes.slots.registry import SlotEntry, call_on_run_start, function_of, to_plain
 from recipes.slots.spec import JSON, Spec
+from rewards.audit.batch_dependence import BatchTrial, batch_trials, reward_text
 from rewards.audit.probes import Probe, given, probes
 from rewards.audit.verifier_bench import Bounds, Report, Trial, run
 from rewards.types import Problem
@@ -63,6 +64,7 @@ def run_verify(
         call_on_run_start(bound)
     problems = load_problems(bench.problems, bench.verifier)
     asked = _asked(problems, bench.problems, responses, sample)
+    batches = asyncio.run(batch_trials(bench.verifier, asked))  # before they know the odd ones
     with shown("verifying") as progress:
         trials = asyncio.run(
             run(
@@ -73,7 +75,7 @@ def run_verify(
                 progress=progress,
             )
         )
-    report = Report(trials=trials)
+    report = Report(trials=trials, batches=batches)
     broken = report.broken(bounds)
     _show(report, bench.verifier.name, other.name if other else "", console)
     for line in broken:
@@ -150,9 +152,45 @@ def _show(report: Report, name: str, second: str, console: Console) -> None:
     _list(f"not as {second} says", report.disagreements, console)
     _list("gold answers that fail", report.gold_failures, console)
     _list("wrong answers accepted", report.accepted_wrong, console)
+    _show_batches(report.batches, console)
     reasons = Counter(t.verdict.reason for t in report.trials if t.verdict.is_missing)
     for reason, count in reasons.most_common(3):
         console.print(Text(f"missing, {count}x: {reason:.200}"))
+
+
+_SENTENCES = {  # how a verdict depends on the batch -> what to make of it
+    "order": "the order of a group carries no meaning: make the reward independent of it",
+    "compares": "it is called with all responses to a problem, and compares them",
+    "state": "it is called with one response at a time: keep nothing between calls, or take "
+    "`responses`, all of a problem",
+}
+
+
+def _show_batches(trials: Sequence[BatchTrial], console: Console) -> None:
+    """One line a function and dependence: how many responses, and the first pair of rewards."""
+    found: dict[tuple[str, str], list[BatchTrial]] = {}
+    for trial in trials:
+        if trial.depends_on_order:
+            found.setdefault((trial.function, "order"), []).append(trial)
+        elif trial.depends_on_batch:
+            why = "compares" if trial.compares else "state"
+            found.setdefault((trial.function, why), []).append(trial)
+    for (function, why), moved in found.items():
+        first = moved[0]
+        before, after = (
+            (f"{reward_text(first.together)} in a group of {first.size}", "with the order reversed")
+            if why == "order"
+            else (f"{reward_text(first.alone)} alone", f"in a group of {first.size}")
+        )
+        now = first.reordered if why == "order" else first.together
+        of = sum(trial.function == function for trial in trials)
+        console.print(
+            Text(
+                f"depends on other responses: {function}, {len(moved)} of {of} responses; "
+                f"{first.response!r:.60} to {first.problem.id}: {before}, {reward_text(now)} "
+                f"{after}; {_SENTENCES[why]}"
+            )
+        )
 
 
 def _red(count: int) -> Text:
@@ -188,6 +226,7 @@ def _plain(
         "gold_failures": [trial.plain() for trial in report.gold_failures],
         "accepted_wrong": [trial.plain() for trial in report.accepted_wrong],
         "missing": [trial.plain() for trial in report.trials if trial.verdict.is_missing],
+        "batch": [t.plain() for t in report.batches if t.depends_on_batch or t.depends_on_order],
         "changed": [trial.plain() for trial in report.trials if trial.changed],
         "given": [trial.plain() for trial in report.trials if trial.probe.kind == "given"],
         "broken": list(broken),

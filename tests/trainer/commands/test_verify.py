@@ -127,3 +127,19 @@ def test_rows_of_several_kinds_are_tried_with_their_own_verifier(tmp_path):
 def test_responses_that_are_not_there_are_named(tmp_path):
     with pytest.raises(RecipeError, match=r"--responses: no file .*said\.jsonl"):
         bench(tmp_path, ANYTHING, responses=tmp_path / "said.jsonl")
+
+
+@pytest.mark.slow
+def test_a_function_that_depends_on_other_responses_is_named_with_both_rewards(tmp_path, capsys):
+    compares = f"{{name: plugin, function: '{STRANGERS}:agreement'}}"
+    _, shown, found = bench(tmp_path, compares, bounds=Bounds(max_changed=0.0))
+    assert "depends on other responses: agreement, " in shown
+    assert "reward 1 alone, reward 0.4 in a group of 5; it is called with all" in shown
+    assert found["broken"] == []
+    keeps = f"{{name: plugin, workers: 1, function: '{STRANGERS}:against_the_longest'}}"
+    code, shown, found = bench(tmp_path, keeps, bounds=Bounds(max_changed=0.0))
+    assert code == 1
+    assert "depends on other responses: against_the_longest, " in shown
+    assert "keep nothing between calls" in " ".join(shown.split())
+    assert {entry["function"] for entry in found["batch"]} == {"against_the_longest"}
+    assert "depends on other responses or their order" in capsys.readouterr().err
