@@ -48,7 +48,7 @@ UNREAD = (
     "trainer/run/reward_monitor", "rollout/tally", "rollout/collector/stats",
 )  # fmt: skip
 READ_AS_ONE = {  # the anchors' generator, rubric, model and parallelism come from libraries
-    "engine": ("rollout/engines/",),
+    "engine": ("rollout/engines/", "rollout/generation"),  # was in engines/
     "verifier": ("rewards/",),
     "model": (
         "trainer/models/", "rollout/attention", "trainer/trunk", "trainer/head", "trainer/scorer",

@@ -26,6 +26,7 @@ from torch import Tensor
 from recipes.slots.registry import SlotEntry, function_of, options_for
 from recipes.slots.schedules import Controller
 from recipes.slots.spec import JSON
+from rollout.types import Sampling
 from trainer.batch import PolicyOutput, TokenBatch
 from trainer.losses import LossFunction
 from trainer.metrics import AnyMetric, Max, Mean, Metrics, Sum
@@ -100,9 +101,11 @@ class Algorithm:
         """Of the sampling at `step`."""
         return self._setting(self._slots.temperature, step)
 
-    def max_tokens(self, step: int) -> int:
-        """Longest completion at `step`."""
-        return round(self._setting(self._slots.max_tokens, step))
+    def sampling(self, step: int, *, top_p: float = 1.0, stop: tuple[str, ...] = ()) -> Sampling:
+        """What the engine samples with at `step`; the collector sets the seed of each group."""
+        max_tokens = round(self._setting(self._slots.max_tokens, step))
+        temperature = self.temperature(step)
+        return Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, stop=stop)
 
     def _setting(self, setting: Setting, step: int) -> float:
         return self._number(setting.path, setting.value, step)

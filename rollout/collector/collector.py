@@ -27,21 +27,19 @@ import asyncio
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from recipes.slots.spec import JSON
+from rewards.types import Problem
 from rollout.buffers import Buffer
-from rollout.collector.group_task import (
-    GroupResult,
-    GroupTask,
-    derive_seed,
-    filter_group,
-    run_group,
-)
 from rollout.collector.ledger import Ledger, RolloutStats, SampleTracker
 from rollout.environments import Environment, RolloutContext
 from rollout.filters import Filter
 from rollout.samplers import Sampler
-from rollout.types import Bucket, Group, Interrupted, Sampling
+from rollout.serialize import problem_from_dict, problem_to_dict
+from rollout.types import Bucket, Drop, Group, Interrupted, RolloutError, Sample, Sampling, Status
 from rollout.verification import CircuitBreaker
 
 _OVERTAKEN = "older than max_staleness when its turn came"
@@ -50,6 +48,41 @@ _POLL_S = 0.1  # seconds between two looks at a stop, which may come from a sign
 
 class NotEnoughGroups(Exception):
     """The filters left too few groups after all refills."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupTask:
+    """A group that was requested."""
+
+    group_id: int
+    problem: Problem
+    step: int  # whose sampling settings it uses
+
+    def state_dict(self) -> dict[str, JSON]:
+        problem = problem_to_dict(self.problem)
+        return {"group_id": self.group_id, "problem": problem, "step": self.step}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, JSON]) -> "GroupTask":
+        problem = problem_from_dict(state["problem"])
+        return cls(group_id=state["group_id"], problem=problem, step=state["step"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GroupResult:
+    """What came of a task."""
+
+    samples: tuple[Sample, ...]  # the greedy one, if any, last; empty when the whole group failed
+    failure: str  # why the whole group failed; empty otherwise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FilterResult:
+    """The part of a group that goes on, and where its other samples ended."""
+
+    kept: Group | None
+    ended: Counter[Bucket]  # samples by bucket
+    reason: str  # why nothing is kept; empty otherwise
 
 
 class Collector:
@@ -132,7 +165,7 @@ class Collector:
                 taken += groups
             if len(taken) == self._groups_per_step:
                 self._dropped.clear()
-                self._check_ledger()
+                self._tracker.check(in_flight=len(self._tasks) * self._samples_per_group)
                 return taken
             if self._dropped.total() >= self._most_dropped:
                 break
@@ -232,13 +265,10 @@ class Collector:
         if self._breaker is not None:
             self._breaker.check()
 
-    def _check_ledger(self) -> None:
-        self._tracker.check(in_flight=len(self._tasks) * self._samples_per_group)
-
     def settle(self, ended: Mapping[int, Bucket]) -> None:
         """Where each sample of the step ended, by sample id."""
         self._tracker.settle(ended)
-        self._check_ledger()
+        self._tracker.check(in_flight=len(self._tasks) * self._samples_per_group)
 
     def metrics(self) -> dict[str, float]:
         """Numbers of all groups finished since the last reading, and the ledger's; after settle."""
@@ -292,3 +322,74 @@ class Collector:
         self._sampler.load_state_dict(state["sampler"])
         self._buffer.load_state_dict(state["buffer"])
         self._ledger.load_state_dict(state["ledger"])
+
+
+def derive_seed(run_seed: int, group_id: int) -> int:
+    """The group's seed: the same in every run, at whatever step the group is drawn."""
+    return int(np.random.SeedSequence((run_seed, group_id)).generate_state(1, np.uint64)[0] >> 1)
+
+
+async def run_group(
+    task: GroupTask,
+    environment: Environment,
+    context: RolloutContext,
+    sampling: Sampling,
+    *,
+    group_size: int,
+    greedy: bool,
+) -> GroupResult:
+    """Run the group; with `greedy` also one sample at temperature 0, index -1.
+
+    A RolloutError fails the whole group. Everything else (EngineDied, defects) is raised.
+    """
+    try:
+        drawn = environment(task.problem, context, sampling, group_size)
+        if not greedy:
+            samples = await drawn
+        else:
+            likeliest = dataclasses.replace(sampling, temperature=0.0)
+            samples, baseline = await asyncio.gather(
+                drawn, environment(task.problem, context, likeliest, 1)
+            )
+            samples = [*samples, *(dataclasses.replace(s, index=-1) for s in baseline)]
+    except RolloutError as error:
+        failure = f"{type(error).__name__}: {error}"
+        return GroupResult(samples=(), failure=failure)
+    assert len(samples) >= group_size + greedy, "the environment returned too few samples"
+    return GroupResult(samples=tuple(samples), failure="")
+
+
+def filter_group(group: Group, filters: Sequence[Filter], *, min_scored: int) -> FilterResult:
+    """Samples without a verdict leave; fewer than `min_scored` left drops the group; then filters.
+
+    A greedy sample (index -1) is a baseline: no filter sees it, and a group whose greedy sample
+    has no verdict is dropped. It comes last in the kept group.
+    """
+    ended = Counter(
+        Bucket.ENGINE_ERROR if sample.status is Status.ERROR_ENGINE else Bucket.VERIFIER_ERROR
+        for sample in group.samples
+        if sample.verdict.is_missing
+    )
+    greedy = tuple(s for s in group.scored if s.index < 0)
+    drawn = tuple(s for s in group.scored if s.index >= 0)
+    current = dataclasses.replace(group, samples=drawn)
+    drop: Drop | None = None
+    if len(drawn) < min_scored:
+        [(cause, _)] = ended.most_common(1)
+        drop = Drop(reason=f"too few samples with a verdict ({cause})")
+    elif any(s.verdict.is_missing for s in group.samples if s.index < 0):
+        drop = Drop(reason="the greedy sample has no verdict")
+    else:
+        for decide in filters:
+            decision = decide(current)
+            if isinstance(decision, Drop):
+                drop = decision
+                break
+            current = decision.group
+            assert current.samples, "a filter kept a group without samples; it should drop it"
+    ended[Bucket.DOWN_SAMPLED] += len(drawn) - len(current.samples)
+    if drop is not None:
+        ended[drop.bucket] += len(current.samples) + len(greedy)
+        return FilterResult(kept=None, ended=+ended, reason=drop.reason)
+    kept = dataclasses.replace(current, samples=(*current.samples, *greedy))
+    return FilterResult(kept=kept, ended=+ended, reason="")

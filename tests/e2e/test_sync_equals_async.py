@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recipes.slots.registry import build, function_of
-from rollout.collector.group_task import derive_seed
+from rollout.collector.collector import derive_seed
 from rollout.environments import RolloutContext
 from rollout.generation import EngineContext
 from rollout.problems import load_problems

@@ -184,7 +184,8 @@ def test_settings_outside_the_slots_may_be_schedules_too():
 
 def test_a_scheduled_length_is_rounded():
     growing = number.bind({"name": "linear", "start": 10, "end": 15, "steps": 10})
-    assert [algorithm(max_tokens=growing).max_tokens(step) for step in (0, 1, 9)] == [10, 10, 14]
+    sampling = algorithm(max_tokens=growing).sampling
+    assert [sampling(step).max_tokens for step in (0, 1, 9)] == [10, 10, 14]
 
 
 def test_while_the_critic_alone_learns_there_is_no_rate():

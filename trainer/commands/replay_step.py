@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from recipes.slots.registry import function_of
 from recipes.slots.spec import JSON
-from rollout.collector.group_task import filter_group
+from rollout.collector.collector import filter_group
 from rollout.types import Bucket
 from trainer.algorithm import Algorithm, StepAlgorithm
 from trainer.batch import TokenBatch, pack

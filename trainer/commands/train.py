@@ -17,7 +17,7 @@ from trainer.monitor.progress import RESUME_ME, STOPPED, ended_by_signals
 from trainer.monitor.run_lock import locked
 from trainer.parallel.rank_zero import MainRankFailed
 from trainer.parallel.ranks import lost_rank
-from trainer.policy.publish import ProbeFailed
+from trainer.policy.weights import ProbeFailed
 from trainer.recipe.check import load_recipe
 from trainer.run.compose import compose
 from trainer.run.resume import refuse_what_is_no_run, say

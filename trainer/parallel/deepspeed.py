@@ -27,6 +27,9 @@ _TAG = "zero"
 _SCRIPTS = "zero_to_*.py"
 _BUCKET = 2 * 10**8  # elements that travel together at most
 
+PackedModel = Callable[..., tuple[Tensor, ...]]
+"""A `LogprobModel` or `ValueModel`, over however many ranks; all of them call it equally often."""
+
 
 def deepspeed_module(processes: Processes) -> Any:
     """The package, told where it runs before it looks around; RecipeError when not installed."""
@@ -219,3 +222,16 @@ class FrozenDeepSpeedModule:
     def __call__(self, *args: object) -> tuple[Tensor, ...]:
         said: tuple[Tensor, ...] = self._engine(*args)
         return said
+
+
+def freeze(
+    module: LogprobModel | ValueModel,
+    dtype: torch.dtype,
+    sharding: ShardingSpec,
+    processes: Processes,
+) -> PackedModel:
+    """The module without gradients or dropout, laid over the ranks as `sharding` says."""
+    module = module.requires_grad_(False).eval()
+    if sharding.zero < 3:
+        return module.to(processes.device)
+    return FrozenDeepSpeedModule(module, sharding, dtype, processes)

@@ -23,12 +23,17 @@ from trainer.models.value_model import (
     load_value_model,
     save_value_model,
 )
-from trainer.parallel.deepspeed import DeepSpeedModule, gathered, loaded_in_parts
+from trainer.parallel.deepspeed import (
+    DeepSpeedModule,
+    PackedModel,
+    freeze,
+    gathered,
+    loaded_in_parts,
+)
 from trainer.parallel.optimizer import Optimizers
 from trainer.parallel.ranks import ParallelModule, Processes, Update
 from trainer.parallel.replicated import ReplicatedModule
 from trainer.parallel.state_files import Seals
-from trainer.policy.forward import LogprobFn, freeze
 from trainer.policy.weights import collected
 from trainer.recipe.sections import CriticSpec, ModelSpec, ShardingSpec
 
@@ -71,7 +76,7 @@ class Critic:
             add_value_adapter(self._values.classifier.base_model, spec.lora)
         self._module: ParallelModule | None = None
         if spec.optimizer is None:
-            self._score: LogprobFn = freeze(self._values, self._model, sharding, processes)
+            self._score: PackedModel = freeze(self._values, policy.torch_dtype, sharding, processes)
             return
         optimizers = Optimizers(layers=spec.optimizer)
         if sharding.zero == 0:

@@ -13,32 +13,34 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from recipes.errors import RecipeError
-from trainer.batch import COMPUTED_BY, PolicyOutput, TokenBatch, share_out, trained_sequences
+from trainer.batch import (
+    COMPUTED_BY,
+    PolicyOutput,
+    TokenBatch,
+    scored_tokens,
+    share_out,
+    trained_sequences,
+)
 from trainer.metrics import AnyMetric, Mean, Metrics, Sum
 from trainer.models.folder import model_folder, path_of
-from trainer.models.load import add_adapter, same_vocabulary
+from trainer.models.load import add_adapter, load_model, same_vocabulary
 from trainer.models.logprob_model import LogprobModel, check_output_head
 from trainer.models.value_model import ValueHead
-from trainer.parallel.deepspeed import DeepSpeedModule
+from trainer.parallel.deepspeed import DeepSpeedModule, PackedModel, freeze, loaded_in_parts
 from trainer.parallel.optimizer import Optimizers
 from trainer.parallel.ranks import ParallelModule, Processes, Update
 from trainer.parallel.replicated import ReplicatedModule
 from trainer.parallel.rng_state import load_random_state, save_random_state
 from trainer.parallel.state_files import Seals
 from trainer.policy.critic import Critic, split_values
-from trainer.policy.forward import LogprobFn, forward_microbatch, freeze, load_causal_lm
-from trainer.policy.weight_export import WeightExporter
-from trainer.policy.weights import PolicyWeights
+from trainer.policy.weights import PolicyWeights, WeightExporter
 from trainer.recipe.sections import CriticSpec, ModelSpec, OptimizerSpec, ShardingSpec
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 _REFERENCE = "reference"  # the policy's own model before training, as a source of fields
@@ -77,7 +79,8 @@ class Policy:
         self._processes = Processes.start(sharding)
         self._values = critic
         torch.manual_seed(seed)  # the same on every rank: the adapter's first weights
-        causal_lm = load_causal_lm(model, sharding, self._processes)
+        with loaded_in_parts(sharding, model.torch_dtype, self._processes):
+            causal_lm = load_model(model)
         self._adapted = add_adapter(causal_lm, model.lora) if model.lora else None
         shared_head = None
         if critic is not None and critic.backbone == "shared":
@@ -94,7 +97,7 @@ class Policy:
             folder=self.folder,
             adapters=adapters,
         )
-        self._fixed: dict[str, LogprobFn] = {}
+        self._fixed: dict[str, PackedModel] = {}
         if _REFERENCE in {COMPUTED_BY[need] for need in needs} and self._adapted is None:
             self._fixed[_REFERENCE] = self._load_fixed(model)
         for source, spec in (fixed or {}).items():
@@ -141,13 +144,15 @@ class Policy:
         dtype, processes = self._model.torch_dtype, self._processes
         return DeepSpeedModule(self._scorer, optimizers, self._sharding, dtype, processes)
 
-    def _load_fixed(self, model: ModelSpec) -> LogprobFn:
+    def _load_fixed(self, model: ModelSpec) -> PackedModel:
         """A language model that is never trained."""
         sharding, processes = self._sharding, self._processes
-        scorer = LogprobModel(load_causal_lm(model, sharding, processes))
+        with loaded_in_parts(sharding, model.torch_dtype, processes):
+            causal_lm = load_model(model)
+        scorer = LogprobModel(causal_lm)
         if sharding.zero < 3 and model.path != self._model.path:
             check_output_head(scorer)
-        return freeze(scorer, model, sharding, processes)
+        return freeze(scorer, model.torch_dtype, sharding, processes)
 
     # -- saying what the model thinks ------------------------------------------------------------
 
@@ -345,6 +350,33 @@ class Policy:
         """What must be the same to read a checkpoint; whole replicas fit any number of ranks."""
         zero = self._sharding.zero
         return {"zero": zero, "processes": self._processes.world_size} if zero else {"zero": 0}
+
+
+def forward_microbatch(
+    score: PackedModel, micro: TokenBatch, temperature: float, *, values_reach_layers: bool = True
+) -> tuple[PolicyOutput, Tensor | None]:
+    """What a scorer says of the microbatch, and the outputs [T, bins or 1] of its value head.
+
+    A microbatch without tokens is asked about too: the other ranks wait for this one in the model.
+    """
+    device = micro.token_ids.device
+    if micro.num_tokens == 0:
+        two, last = torch.arange(2, device=device), torch.tensor([1], device=device)
+        said = score(torch.zeros_like(two), two, [2], last, temperature, values_reach_layers)
+        logprobs, entropy, *outputs = (part[:0] for part in said)
+        scored = last[:0]
+    else:
+        scored = scored_tokens(micro)
+        ids, positions, lengths = micro.token_ids, micro.position_ids, micro.lengths.tolist()
+        logprobs, entropy, *outputs = score(
+            ids, positions, lengths, scored, temperature, values_reach_layers
+        )
+    zeros = logprobs.new_zeros(micro.num_tokens)
+    out = PolicyOutput(
+        logprobs=zeros.index_copy(0, scored, logprobs),
+        entropy=zeros.index_copy(0, scored, entropy),
+    )
+    return out, outputs[0] if outputs else None
 
 
 def _updated(area: str, lr: float, update: Update) -> Metrics:

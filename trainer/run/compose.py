@@ -10,6 +10,7 @@ loaded.
 """
 
 import asyncio
+import functools
 import shutil
 from collections.abc import Mapping, Sequence
 
@@ -28,7 +29,6 @@ from rollout.generation import Engine, EngineContext
 from rollout.problems import Fitting, check_gold, drop_overlong, load_problems
 from rollout.render import ChatRenderer
 from rollout.samplers import Sampler
-from rollout.types import Sampling
 from rollout.verification import CircuitBreaker, VerifierRunner
 from trainer.algorithm import Algorithm
 from trainer.loggers import Logger, LoggerContext
@@ -39,7 +39,7 @@ from trainer.monitor.progress import Progress, StopSignal
 from trainer.monitor.record import Recorder, named_checkpoints
 from trainer.parallel.rank_zero import launched_as_main
 from trainer.policy.policy import Policy
-from trainer.policy.publish import Publisher
+from trainer.policy.weights import Publisher
 from trainer.recipe.config import Recipe
 from trainer.run.inputs import fingerprints, refuse_other_inputs
 from trainer.run.resume import newest_checkpoint, refuse_another_recipe, say, seen_by_all
@@ -206,22 +206,14 @@ def compose_collector(
     """Problems in, scored and filtered groups out."""
     sampler: Sampler = build(recipe.sampler, problems, recipe.problems.seed)
     buffer: Buffer = build(recipe.buffer)
-
-    def sampling(step: int) -> Sampling:
-        return Sampling(
-            max_tokens=algorithm.max_tokens(step),
-            temperature=algorithm.temperature(step),
-            top_p=recipe.sampling.top_p,
-            stop=tuple(recipe.sampling.stop),
-        )
-
+    spec = recipe.sampling
     return Collector(
         sampler=sampler,
         environment=function_of(recipe.environment),
         context=context,
         filters=[function_of(bound) for bound in recipe.filters],
         buffer=buffer,
-        sampling=sampling,
+        sampling=functools.partial(algorithm.sampling, top_p=spec.top_p, stop=tuple(spec.stop)),
         group_size=recipe.group_size,
         groups_per_step=recipe.groups_per_step,
         max_staleness=recipe.max_staleness,

@@ -31,7 +31,7 @@ from trainer.monitor.record import Recorder
 from trainer.monitor.step_metrics import outcomes, step_metrics
 from trainer.parallel.rank_zero import on_main
 from trainer.policy.policy import Policy
-from trainer.policy.publish import Publisher
+from trainer.policy.weights import Publisher
 from trainer.recipe.config import Recipe
 from trainer.run.reward_monitor import RewardMonitor
 

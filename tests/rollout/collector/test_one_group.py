@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from rollout.collector.group_task import GroupTask, derive_seed, filter_group, run_group
+from rollout.collector.collector import GroupTask, derive_seed, filter_group, run_group
 from rollout.filters.drop_uniform import drop_uniform
 from rollout.types import EngineDied, EnvError, Keep, Sampling, Status
 from tests.support.builders import group, problem, sample
