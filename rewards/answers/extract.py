@@ -10,8 +10,9 @@ tried in this order, and the first that is there decides, even when what it hold
     whole    a response so short that it can only be the answer
     last     the last number or formula that the last sentence with one states
 
-Text before `</think>` is left out when something follows it. A box that never closes was cut off
-and is no answer. What the words around an answer mean is decided by `rewards.answers.wording`.
+Text before `</think>` is left out when something follows it, and so is what is struck out. A box
+or a thought that never closes was cut off and is no answer. What the words around an answer mean is
+decided by `rewards.answers.wording`.
 """
 
 import re
@@ -26,6 +27,7 @@ from rewards.answers.wording.roles import (
     check_introduction,
     has,
     refuse,
+    refuse_retraction,
     words_of,
 )
 from rewards.answers.wording.sentences import clause, closing_math, stated, unmarked, without_place
@@ -82,6 +84,10 @@ _CONNECTIVE = re.compile(
 _NEXT_SENTENCE = re.compile(r"[a-z\d][.!?]\s+[A-Z][a-z]")
 _NUMBER = re.compile(r"\d(?:[\d.,]*\d)?")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
+_STRUCK_OUT = re.compile(r"~~(?=\S)[^~\n]+(?<=\S)~~|\\(?:[bx]?cancel|sout|st)\s*\{[^{}]*\}")
+_BETWEEN_BOXES = re.compile(
+    r"(?:[\s$,;.&]|\\[,;]|\\q?quad|\\text\{\s*(?:or|and)\s*\}|\b(?:or|and)\b)*"
+)
 _SHORT = 300  # characters of a response that may be nothing but an answer
 _MOST = 20_000  # characters of an answer; a longer one is cut
 _BESIDE = 80  # characters on each side of a box
@@ -106,7 +112,7 @@ class Extraction:
 
 def extract(text: str, places: tuple[Place, ...] = PLACES) -> Extraction:
     """The final answer of `text`, looked for in `places` only."""
-    text = after_reasoning(text)
+    text = _STRUCK_OUT.sub(" ", after_reasoning(text))
     for place in PLACES:
         if place not in places:
             continue
@@ -138,8 +144,12 @@ def final_answer(response: str, where: Where, marker: str) -> Extraction:
 
 
 def after_reasoning(text: str) -> str:
-    """What follows the last `</think>`; all of it when nothing does."""
-    before, closing, tail = text.rpartition("</think>")
+    """What follows the last `</think>`; all of it when nothing does.
+
+    A thought that never closes was cut off: what it holds is not an answer.
+    """
+    cut_off = text.find("<think>", text.rfind("</think>") + 1)
+    before, closing, tail = text[: cut_off if cut_off >= 0 else None].rpartition("</think>")
     return tail if closing and tail.strip() else before.replace("<think>", "") or tail
 
 
@@ -222,9 +232,15 @@ def _boxed(text: str) -> tuple[str, ...] | None:
         refuse(following[:1], "computes")
     if following and has(following[0], "states"):
         refuse(following[1:4])
+    refuse_retraction(text[end : end + _SHORT])
     previous = _last_box(text[:start])
-    if previous is not None and words_of(_COMMAND.sub(" ", text[previous[2] : start])) == ["or"]:
-        return (f"{previous[0]} or {content}",)
+    if previous is not None and _BETWEEN_BOXES.fullmatch(text, previous[2], start):
+        between = words_of(_COMMAND.sub(" ", text[previous[2] : start]))
+        if between == ["or"]:
+            return (f"{previous[0]} or {content}",)
+        refuse(
+            words_of(text[max(0, previous[1] - _BESIDE) : previous[1]])[-1:]
+        )  # `Either [6], [7]`
     if following and (following[0] == "or" or following[0] in FACTORS):
         return (content + after.replace("$", " "),)
     percent = content and "%" not in content and _PERCENT.match(after)

@@ -144,6 +144,8 @@ def _latex_root(match: re.Match[str]) -> str:
 def _one(sign: str) -> str:
     if sign in _SIGNS:
         return _SIGNS[sign]
+    if sign.isdecimal():  # of any script
+        return str(unicodedata.decimal(sign))
     folded = unicodedata.normalize("NFKC", sign)
     if unicodedata.category(sign) == "No":
         if "\u2044" not in folded:

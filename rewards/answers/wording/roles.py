@@ -17,6 +17,9 @@ _TABLE = """
 denies     fails refuse nobody nothing hardly barely scarcely not never neither nor cannot either
 denies     unsure unknown wrong incorrect false untrue perhaps maybe possibly doubt deny guess
 denies     something anything whatever mistake wait candidates at-least at-most
+retracts   wait actually scratch correction oops sorry hmm disregard ignore
+errs       wrong incorrect mistaken
+refers     answer box result value this that it above
 divides    off short down under over lower higher upwards onwards thereabouts always sometimes
 divides    besides does or no none if else otherwise without unless except instead but
 divides    alternatively actually however although
@@ -107,6 +110,15 @@ def refuse(words: Sequence[str], *roles: str) -> None:
     for word in words:
         if word.endswith("n't") or has(word, "denies", *roles):
             raise Refused(f"{word!r} denies, leaves open or changes the answer")
+
+
+def refuse_retraction(text: str) -> None:
+    """Refuse an answer when a sentence after it takes it back: `Wait, ...`, `That is wrong.`"""
+    for sentence in re.split(r"(?<=[.!?])\s+|\n+", text)[1:]:
+        words = words_of(sentence)
+        refuse(words[:1], "retracts")
+        if any(has(word, "refers") for word in words):
+            refuse([word for word in words if has(word, "errs")])
 
 
 def check_introduction(text: str, *, adjacent: bool = True) -> bool:

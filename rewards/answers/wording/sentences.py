@@ -18,7 +18,7 @@ _WINDOW = 4000  # characters at the end of a response that are searched for a la
 _STOP = re.compile(
     r"\n|(?:[;!?]|(?<!\.)\.)(?=\s|$|[\"')*\]])"
     r"|,\s+(?:not|since|because|which|so|as|where|but|and so|thus)\b"
-    r"|\s+\(?(?:because|since)\b"
+    r"|\s+\(?(?:because|since)\b|\s+\((?=not\b)"
 )
 _ABBREVIATED = re.compile(r"(?:^|[\s\d])(?:[ap]\.?m|\(?[A-J]\)?|sq|approx)$", re.IGNORECASE)
 _MATH = r"\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\$[^$\n]+\$(?!\d)"

@@ -109,6 +109,8 @@ def test_a_clause_of_prose_offers_its_last_number_too() -> None:
 def test_text_before_the_end_of_thinking_is_left_out() -> None:
     assert after_reasoning("<think>a</think> b") == " b"
     assert after_reasoning("<think>a</think>  ") == "a"
+    assert after_reasoning("<think>a") == "", "a thought that never closes was cut off"
+    assert after_reasoning("<think>a</think> b <think>c <think>d") == " b "
 
 
 def test_the_answer_after_a_marker() -> None:
