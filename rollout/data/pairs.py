@@ -23,10 +23,9 @@ import numpy as np
 from pydantic import Field
 
 from recipes.errors import Fault
-from recipes.slots.registry import did_you_mean
 from recipes.slots.spec import JSON, Amount, Count, Seed, Spec
 from rewards.types import Message
-from rollout.data.rows import messages_of
+from rollout.data.rows import messages_of, unknown_column
 from rollout.data.tables import Line, Split, Subset, TablePath, read, refuse
 
 ScoredResponse = tuple[str, tuple[float, ...]]  # text, and its factors with larger ones better
@@ -152,21 +151,20 @@ def read_pairs(spec: PairsSpec) -> list[Pair | None]:
     """
     lines = read(spec.path, split=spec.split, subset=spec.subset)
     lines = lines[: spec.limit] if spec.limit else lines
-    known = list(dict.fromkeys(key for line in lines for key in line.values))
     wanted = ("prompt", "responses") if spec.factors else ("prompt", "chosen", "rejected")
-    refuse(
-        [
-            Fault(
-                path=f"pairs.columns.{role}",
-                what=f"{spec.path} has no column '{column}'",
-                fix=f"{did_you_mean(column, known)}say which column it is (columns: "
-                f"{', '.join(known)})"
-                + ("; '' where the pair holds whole conversations" if role == "prompt" else ""),
-            )
-            for role, column in spec.columns.model_dump(include=set(wanted)).items()
-            if column and column not in known
-        ]
-    )
+    faults = [
+        unknown_column(
+            lines,
+            column,
+            path=f"pairs.columns.{role}",
+            name=spec.path,
+            advice="say which column it is"
+            + ("; '' where the pair holds whole conversations " if role == "prompt" else " "),
+        )
+        for role, column in spec.columns.model_dump(include=set(wanted)).items()
+        if column
+    ]
+    refuse([fault for fault in faults if fault is not None])
     if not spec.factors:
         written = [_pair(line, spec.columns) for line in lines]
         refuse([fault for fault in written if isinstance(fault, Fault)])
@@ -193,7 +191,7 @@ def _scored_responses(
     line: Line, column: str, factors: Sequence[FactorSpec]
 ) -> tuple[list[ScoredResponse], Fault | None]:
     """The responses of a row that have every factor, or what is wrong with the row."""
-    listed: JSON = line.values.get(column)
+    listed: JSON = line.get(column)
     if not isinstance(listed, list) or not listed:
         what = f"column '{column}' holds {listed!r:.80}, expected a list of responses"
         fix = "write objects with `text` and one number for each factor"
@@ -247,7 +245,7 @@ def _pair(line: Line, columns: PairColumns) -> Pair | Fault:
 
 def _messages(line: Line, column: str, *, role: str) -> tuple[Message, ...] | Fault:
     """A text as one message of `role`, or the messages of a list."""
-    value: JSON = line.values.get(column)
+    value: JSON = line.get(column)
     if isinstance(value, str) and value.strip():
         return (Message(role=role, content=value),)
     if not isinstance(value, list) or not value:

@@ -21,7 +21,10 @@ ROLES = ("system", "user", "assistant", "tool")
 
 
 class Columns(Spec):
-    """Which column holds what; the other columns stay with the problem, under their names."""
+    """Which column holds what; the other columns stay with the problem, under their names.
+
+    A field inside a column is named with a dot, `reward_model.ground_truth`; its column stays.
+    """
 
     prompt: Annotated[
         str, Field(min_length=1, description="Column of the prompt, text or a list of messages")
@@ -52,14 +55,14 @@ def to_rows(lines: Sequence[Line], columns: Columns, *, name: str) -> list[Row]:
     for line in lines:
         prompt = _prompt(line, columns.prompt)
         answer = _answer(line, columns.answer) if columns.answer else ""
-        label: JSON = line.values.get(columns.id) if has_ids else f"{name}-{line.number}"
+        label: JSON = line.get(columns.id) if has_ids else f"{name}-{line.number}"
         if not isinstance(label, str | int) or isinstance(label, bool) or not str(label).strip():
             label = Fault(
                 where=line.where,
                 what=f"column '{columns.id}' holds {label!r:.80}, expected an id",
                 fix="give every row an id, or name no id column",
             )
-        judge: JSON = line.values.get(columns.verifier) if columns.verifier else ""
+        judge: JSON = line.get(columns.verifier) if columns.verifier else ""
         if judge is not None and not isinstance(judge, str):
             judge = Fault(
                 where=line.where,
@@ -91,18 +94,13 @@ def to_rows(lines: Sequence[Line], columns: Columns, *, name: str) -> list[Row]:
 
 def drop_rows(lines: Sequence[Line], where: Mapping[str, Sequence[JSON]]) -> list[Line]:
     """The lines left when those with a listed value in a named column are taken out."""
-    known = _known(lines)
     for column in where:
-        if column not in known:
-            raise RecipeError.of(
-                f"no column '{column}'",
-                path=f"drop_where.{column}",
-                fix=f"{did_you_mean(column, known)}(columns: {', '.join(known)})",
-            )
+        fault = unknown_column(lines, column, path=f"drop_where.{column}", name="the data")
+        refuse([fault] if fault else [])
     left = [
         line
         for line in lines
-        if not any(line.values.get(column) in values for column, values in where.items())
+        if not any(line.get(column) in values for column, values in where.items())
     ]
     if not left:
         raise RecipeError.of(
@@ -113,40 +111,44 @@ def drop_rows(lines: Sequence[Line], where: Mapping[str, Sequence[JSON]]) -> lis
 
 def _check_columns(lines: Sequence[Line], columns: Columns, name: str) -> bool:
     """Refuse a column that no line has; returns whether the lines have ids."""
-    known = _known(lines)
-    faults = [
-        Fault(
-            path=f"columns.{part}",
-            what=f"{name} has no column '{column}'",
-            fix=f"{did_you_mean(column, known)}say which column is the {part}, "
-            f"`columns: {{{part}: ...}}` (columns: {', '.join(known)})",
-        )
-        for part, column in (("prompt", columns.prompt), ("answer", columns.answer))
-        if column and column not in known
+    say = "say which column is the {part}, `columns: {{{part}: ...}}` "
+    wanted = [
+        ("prompt", columns.prompt, say.format(part="prompt")),
+        ("answer", columns.answer, say.format(part="answer")),
+        ("verifier", columns.verifier, ""),
     ]
-    optional = [("verifier", columns.verifier)]
     if columns.id != Columns.model_fields["id"].default:
-        optional.append(("id", columns.id))
-    faults += [
-        Fault(
-            path=f"columns.{part}",
-            what=f"{name} has no column '{column}'",
-            fix=f"{did_you_mean(column, known)}(columns: {', '.join(known)})",
-        )
-        for part, column in optional
-        if column and column not in known
+        wanted.append(("id", columns.id, ""))
+    faults = [
+        unknown_column(lines, column, path=f"columns.{part}", name=name, advice=advice)
+        for part, column, advice in wanted
+        if column
     ]
-    refuse(faults)
-    return columns.id in known
+    refuse([fault for fault in faults if fault is not None])
+    return any(not line.lacks(columns.id) for line in lines)
 
 
-def _known(lines: Sequence[Line]) -> list[str]:
-    """All column names, in the order they appear."""
-    return list(dict.fromkeys(key for line in lines for key in line.values))
+def unknown_column(
+    lines: Sequence[Line], column: str, *, path: str, name: str, advice: str = ""
+) -> Fault | None:
+    """The fault of a column or field that no line has; that of a field names the first line."""
+    if any(not line.lacks(column) for line in lines):
+        return None
+    known = list(dict.fromkeys(key for line in lines for key in line.values))
+    outer = column.partition(".")[0]
+    for line in lines:
+        if outer in line.values:
+            fix = "correct the name; `column.field` reads a field inside a column"
+            return Fault(where=line.where, path=path, what=line.lacks(column), fix=fix)
+    return Fault(
+        path=path,
+        what=f"{name} has no column '{outer}'",
+        fix=f"{did_you_mean(outer, known)}{advice}(columns: {', '.join(known)})",
+    )
 
 
 def _prompt(line: Line, column: str) -> str | tuple[Message, ...] | Fault:
-    value = line.values.get(column)
+    value = line.get(column)
     if isinstance(value, str):
         return value if value.strip() else _empty(line, column, "a prompt")
     if value is None or value == []:
@@ -184,7 +186,7 @@ def messages_of(line: Line, column: str, entries: Sequence[JSON]) -> tuple[Messa
 
 
 def _answer(line: Line, column: str) -> str | Fault:
-    value = line.values.get(column)
+    value = line.get(column)
     if value is None or (isinstance(value, str) and not value.strip()):
         return _empty(line, column, "an answer")
     answers = value if isinstance(value, list) else [value]
@@ -207,5 +209,5 @@ def _answer(line: Line, column: str) -> str | Fault:
 
 
 def _empty(line: Line, column: str, needed: str) -> Fault:
-    what = f"column '{column}' is empty" if column in line.values else f"no column '{column}'"
+    what = line.lacks(column) or f"column '{column}' is empty"
     return Fault(where=line.where, what=what, fix=f"every row needs {needed}")

@@ -39,6 +39,28 @@ class Line:
     number: int  # row number from 0 in its source; part of a default id
     values: Mapping[str, JSON]
 
+    def get(self, column: str) -> JSON:
+        """The value of a column, or of a field inside one, `reward_model.ground_truth`; or None."""
+        return self._look(column)[0]
+
+    def lacks(self, column: str) -> str:
+        """Which part of a column or field the row does not have, in words; empty if it has all."""
+        return self._look(column)[1]
+
+    def _look(self, column: str) -> tuple[JSON, str]:
+        value: JSON = self.values
+        outer = ""
+        for name in [column] if column in self.values else column.split("."):
+            if not isinstance(value, Mapping):
+                return None, f"column '{outer}' holds {value!r:.80}, which has no field '{name}'"
+            if name not in value:
+                fields = ", ".join(map(str, value)) or "none"
+                inside = f"column '{outer}' has no field '{name}' (fields: {fields})"
+                return None, inside if outer else f"no column '{name}'"
+            value = value[name]
+            outer = f"{outer}.{name}" if outer else name
+        return value, ""
+
 
 def read(path: str, *, split: str, subset: str) -> list[Line]:
     """All rows of a local file, of a folder's split, or of a data set on the hub.

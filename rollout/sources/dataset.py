@@ -36,8 +36,10 @@ def dataset(
     """Rows of a JSON lines, JSON or parquet file, of a folder's split, or of a hub data set.
 
     The prompt is a string or a list of messages; every column that is not mapped stays with the
-    problem. A broken row is an error that names its file and line, up to ten at a time. Dropped
-    rows and the limit are applied in this order.
+    problem. A field inside a column is named with a dot, as in `columns: {answer:
+    reward_model.ground_truth}` for verl's data, and its column stays too. A broken row is an error
+    that names its file and line, up to ten at a time. Dropped rows and the limit are applied in
+    this order.
     """
     lines = read(path, split=split, subset=subset)
     if drop_where:

@@ -124,7 +124,59 @@ def test_drop_where_takes_rows_out():
     table = lines({"level": 1, "kind": "a"}, {"level": 2, "kind": "a"}, {"level": 3, "kind": "b"})
     left = drop_rows(table, {"level": [1], "kind": ["b", "c"]})
     assert [line.number for line in left] == [1]
-    with pytest.raises(RecipeError, match=r"drop_where\.leevel: no column 'leevel'.*'level'"):
+    with pytest.raises(
+        RecipeError, match=r"drop_where\.leevel: the data has no column 'leevel'.*'level'"
+    ):
         drop_rows(table, {"leevel": [1]})
     with pytest.raises(RecipeError, match="drops every row"):
         drop_rows(table, {"level": [1, 2, 3]})
+
+
+VERL = {
+    "prompt": [{"role": "user", "content": "1+1?"}],
+    "reward_model": {"style": "rule", "ground_truth": "2"},
+    "extra_info": {"index": 7, "split": "train"},
+}
+
+
+def test_a_field_inside_a_column_is_named_with_a_dot():
+    [row] = rows(VERL, answer="reward_model.ground_truth", id="extra_info.index")
+    assert (row.answer, row.id) == ("2", "7")
+    assert row.columns == {key: VERL[key] for key in ("reward_model", "extra_info")}
+
+
+def test_a_column_whose_name_has_a_dot_comes_before_a_field():
+    [row] = rows({"prompt": "a", "a.b": "1", "a": {"b": "2"}}, answer="a.b")
+    assert (row.answer, row.columns) == ("1", {"a": {"b": "2"}})
+
+
+def test_a_field_that_no_row_has_is_one_fault_with_the_first_row_and_what_is_there():
+    [fault] = faults(VERL, VERL, answer="reward_model.truth")
+    assert str(fault) == (
+        "f:1: columns.answer: column 'reward_model' has no field 'truth' "
+        "(fields: style, ground_truth); correct the name; `column.field` reads a field inside a "
+        "column"
+    )
+    [fault] = faults(VERL, answer="reward_modl.ground_truth")
+    assert fault.what == "f has no column 'reward_modl'"
+    assert fault.fix.startswith("did you mean 'reward_model'? ")
+    [fault] = faults(VERL, answer="prompt.content")
+    assert "which has no field 'content'" in fault.what
+
+
+def test_a_field_that_one_row_lacks_names_that_row_and_the_missing_part():
+    answer = "reward_model.ground_truth"
+    bare, flat, empty = ({**VERL, "reward_model": x} for x in ({"style": "rule"}, "2", None))
+    found = faults(VERL, bare, flat, empty, {"prompt": "b"}, answer=answer)
+    assert [(fault.where, fault.what) for fault in found] == [
+        ("f:2", "column 'reward_model' has no field 'ground_truth' (fields: style)"),
+        ("f:3", "column 'reward_model' holds '2', which has no field 'ground_truth'"),
+        ("f:4", "column 'reward_model' holds None, which has no field 'ground_truth'"),
+        ("f:5", "no column 'reward_model'"),
+    ]
+
+
+def test_rows_are_dropped_by_a_field_too():
+    other = {**VERL, "extra_info": {"split": "test"}}
+    [left] = drop_rows(lines(VERL, other), {"extra_info.split": ["test"]})
+    assert left.where == "f:1"

@@ -41,3 +41,30 @@ def test_unmapped_columns_are_an_error_that_lists_them(tmp_path):
 def test_a_misspelt_part_is_refused(tmp_path):
     with pytest.raises(RecipeError, match=r"columns\.prmpt"):
         load(tmp_path, ROWS, columns={"prmpt": "q"})
+
+
+def test_fields_inside_columns_of_a_parquet_file_as_verl_writes_it(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": f"{i}+1="}],
+            "reward_model": {"style": "rule", "ground_truth": str(i + 1)},
+            "extra_info": {"index": i},
+        }
+        for i in range(2)
+    ]
+    file = tmp_path / "train.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+
+    def read(**columns):
+        return build(source.bind({"name": "dataset", "path": str(file), "columns": columns}))
+
+    found = read(answer="reward_model.ground_truth", id="extra_info.index")
+    assert [(row.id, row.answer, row.prompt[0].content) for row in found] == [
+        ("0", "1", "0+1="),
+        ("1", "2", "1+1="),
+    ]
+    with pytest.raises(RecipeError, match=r"train\.parquet\[0\]: columns\.answer: .*field 'truth'"):
+        read(answer="reward_model.truth")

@@ -34,6 +34,7 @@ def refused(name: str | Path, *overrides: str) -> str:
 
 
 def data(folder: Path, rows: list[dict[str, object]] = ROWS) -> Path:
+    folder.mkdir(exist_ok=True)
     file = folder / "rows.jsonl"
     file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return file
@@ -128,6 +129,19 @@ def test_gold_answers_that_a_run_would_refuse_are_refused(tmp_path: Path) -> Non
     assert "gold answers: 5 checked" in checked(
         "smoke/grpo", *options, "problems.max_gold_fail_frac=0.2"
     )
+
+
+def test_a_field_inside_a_column_is_read_and_its_missing_part_named(tmp_path: Path) -> None:
+    rows = [{"question": "1+1=", "meta": {"gold": "2"}}, {"question": "2+2=", "meta": {}}]
+    one, both = data(tmp_path / "a", rows[:1]), data(tmp_path / "b", rows)
+
+    def source(file: Path) -> str:
+        columns = "{prompt: question, answer: meta.gold}"
+        return f"problems.source={{name: dataset, path: {file}, columns: {columns}}}"
+
+    assert "gold answers: 1 checked; 0 fail" in checked("smoke/grpo", source(one))
+    found = refused("smoke/grpo", source(both))
+    assert f"{both}:2: column 'meta' has no field 'gold' (fields: none)" in found
 
 
 def test_the_data_of_a_suite_in_the_recipe_is_looked_at(tmp_path: Path) -> None:
