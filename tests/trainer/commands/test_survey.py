@@ -139,7 +139,8 @@ def test_a_field_inside_a_column_is_read_and_its_missing_part_named(tmp_path: Pa
         columns = "{prompt: question, answer: meta.gold}"
         return f"problems.source={{name: dataset, path: {file}, columns: {columns}}}"
 
-    assert "gold answers: 1 checked; 0 fail" in checked("smoke/grpo", source(one))
+    gold = "problems.gold_sample=64"
+    assert "gold answers: 1 checked; 0 fail" in checked("smoke/grpo", source(one), gold)
     found = refused("smoke/grpo", source(both))
     assert f"{both}:2: column 'meta' has no field 'gold' (fields: none)" in found
 
