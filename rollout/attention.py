@@ -9,12 +9,14 @@ only the weights, is what keeps the sampler's log-probs within rounding of the t
 soft-cap, window and grouped heads are read from the model in a single place. A model that supports
 transformers' attention interface runs unchanged; its masks are never built.
 
-This module does not protect against a model that hides something from attention in its masks
-alone: `supports` refuses the kinds that are known (chunked, linear, recurrent layers).
+What a model hides from a layer in its mask alone, such as a chunk's border, is not known here.
+`supports` refuses the kinds that a configuration names (chunked, linear, recurrent layers), and
+under the name "temper-checked" every mask that a model builds is compared with the layer's own
+arguments: `trainer.models.served` does so once, when a model is loaded.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,8 +25,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
+from recipes.errors import RecipeError
+
 ATTENTION = "temper"
 """Name to load a model with: `from_pretrained(..., attn_implementation=ATTENTION)`."""
+
+CHECKED = "temper-checked"
+"""The same attention, which raises RecipeError where a layer's mask hides more or less than it."""
 
 _LAYER_TYPES = {"full_attention", "sliding_attention"}
 _SHORT = 64  # tokens; padding below this width costs less than one more kernel call
@@ -32,12 +39,18 @@ _SHORT = 64  # tokens; padding below this width costs less than one more kernel 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """How scores become weights, as the model's layer asked."""
+    """How scores become weights, by the arguments of the model's layer."""
 
     scale: float | None  # None: 1 / sqrt(head dim)
     window: int | None  # a token sees itself and window - 1 before it; None: all before it
     softcap: float | None  # scores pass through softcap * tanh(score / softcap)
     dropout: float  # probability, 0 outside training
+    sinks: Tensor | None = None  # [H] score of a place without a value, which takes some weight
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether a fused kernel computes it; none knows soft-caps or sinks."""
+        return self.softcap is None and self.sinks is None
 
 
 class Layout(Protocol):
@@ -159,7 +172,7 @@ def causal(query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> Tensor:
     """
     length = query.shape[2]
     windowed = rule.window is not None and rule.window < length
-    if not windowed and rule.softcap is None:
+    if not windowed and rule.is_fused:
         return F.scaled_dot_product_attention(
             query,
             key,
@@ -181,7 +194,7 @@ def masked(query: Tensor, key: Tensor, value: Tensor, visible: Tensor, rule: Rul
 
     query [S, H, L, D], key and value [S, H_kv, N, D], visible broadcasts to [S, 1, L, N].
     """
-    if rule.softcap is None:
+    if rule.is_fused:
         return F.scaled_dot_product_attention(
             query,
             key,
@@ -191,15 +204,19 @@ def masked(query: Tensor, key: Tensor, value: Tensor, visible: Tensor, rule: Rul
             scale=rule.scale,
             enable_gqa=query.shape[1] != key.shape[1],
         )
-    # score by score: no fused kernel knows soft-caps
     scale = 1 / math.sqrt(query.shape[-1]) if rule.scale is None else rule.scale
     rows, heads, length, width = query.shape
     grouped = query.reshape(rows, key.shape[1], heads // key.shape[1], length, width)
     scores = grouped @ key.unsqueeze(2).transpose(-1, -2) * scale
-    scores = torch.tanh(scores / rule.softcap) * rule.softcap
+    if rule.softcap is not None:
+        scores = torch.tanh(scores / rule.softcap) * rule.softcap
     if visible.dim() == 4:
         visible = visible.unsqueeze(2)
-    weights = scores.float().masked_fill(~visible, -torch.inf).softmax(-1).to(value.dtype)
+    scores = scores.float().masked_fill(~visible, -torch.inf)
+    if rule.sinks is not None:
+        sinks = rule.sinks.float().view(1, *grouped.shape[1:3], 1, 1).expand(*scores.shape[:-1], 1)
+        scores = torch.cat([scores, sinks], dim=-1)
+    weights = scores.softmax(-1)[..., : key.shape[2]].to(value.dtype)
     weights = F.dropout(weights, rule.dropout, training=rule.dropout > 0)
     return (weights @ value.unsqueeze(2)).flatten(1, 2)
 
@@ -225,14 +242,9 @@ def attention(
 
     Without a layout each row is one sequence, right-padded at will.
     """
-    if s_aux is not None:
-        raise NotImplementedError("attention 'temper' has no attention sinks; use another model")
     if position_bias is not None or is_causal is False or attention_mask is not None:
-        raise NotImplementedError(
-            "attention 'temper' is causal, without position bias, and takes a packing in place of "
-            "a mask; use another model"
-        )
-    rule = Rule(scale=scaling, window=sliding_window, softcap=softcap, dropout=dropout)
+        raise unserved("passes its layers a mask or a position bias, or is not causal")
+    rule = Rule(scale=scaling, window=sliding_window, softcap=softcap, dropout=dropout, sinks=s_aux)
     if packing is not None:
         assert query.shape[0] == 1, "a layout describes one row of tokens"
         query, key, value = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
@@ -246,9 +258,65 @@ def no_mask(
 ) -> None:
     """The mask that a model builds for this attention: none; padding and overlays are refused."""
     if attention_mask is not None or use_vmap:
-        raise NotImplementedError(
-            "attention 'temper' takes a packing in place of attention_mask, and no mask overlays"
-        )
+        raise unserved("gives attention a mask of tokens, or changes the causal mask")
+
+
+def unserved(fact: str) -> RecipeError:
+    """The refusal of a model for which packed attention would compute something else."""
+    return RecipeError.of(
+        f"the model {fact}, which packed attention does not",
+        path="model.path",
+        fix="use another model",
+    )
+
+
+def mask_table(
+    *,
+    mask_function: Callable[..., Tensor],
+    local_size: int | None = None,
+    attention_mask: Tensor | None = None,
+    use_vmap: bool = False,
+    **_unused: object,
+) -> Tensor:
+    """The mask that a model builds, at a few places [P]: [1, 1, P + 1, P], the places first.
+
+    The places are near the powers of two and near the borders of a window or chunk, so that two
+    masks that differ in either differ in the table. Needs a sequence of any length only.
+    """
+    no_mask(attention_mask=attention_mask, use_vmap=use_vmap)
+    borders = [2**k for k in range(21)] + ([] if local_size is None else [local_size])
+    near = {border + i for border in [*borders, 2 * borders[-1]] for i in (-1, 0, 1)}
+    places = torch.tensor(sorted(near))
+    zero = torch.zeros((), dtype=torch.long)
+    visible = mask_function(zero, zero, places[:, None], places[None, :])
+    visible = visible.expand(len(places), len(places))
+    return torch.cat([places[None], visible.long()])[None, None]
+
+
+def checked_attention(
+    module: _Layer,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **arguments: Any,
+) -> tuple[Tensor, None]:
+    """`attention`, after a comparison of the layer's `mask_table` with the arguments it gives."""
+    window = arguments.get("sliding_window")
+    if attention_mask is None:
+        if window is not None:
+            raise unserved("gives a layer a window without a mask")
+    else:
+        if attention_mask.dtype != torch.long or attention_mask.dim() != 4:
+            raise unserved("builds a mask itself")
+        places, visible = attention_mask[0, 0, 0], attention_mask[0, 0, 1:].bool()
+        distance = places[:, None] - places
+        expected = distance >= 0
+        if window is not None:
+            expected &= distance < window
+        if not torch.equal(visible, expected):
+            raise unserved("hides other tokens from a layer than those outside its window")
+    return attention(module, query, key, value, None, **arguments)
 
 
 def supports(model: PreTrainedModel) -> bool:
@@ -262,3 +330,5 @@ def supports(model: PreTrainedModel) -> bool:
 
 AttentionInterface.register(ATTENTION, attention)
 AttentionMaskInterface.register(ATTENTION, no_mask)
+AttentionInterface.register(CHECKED, checked_attention)
+AttentionMaskInterface.register(CHECKED, mask_table)

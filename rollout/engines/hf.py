@@ -19,8 +19,8 @@ def hf(
 ) -> Engine:
     """Samples from the training module itself: no second copy of the weights, no server.
 
-    For laptops, small models and tests; `vllm` is faster on a GPU. Needs a model whose attention
-    goes through transformers' attention interface. Log-probs come from the very function that
+    For laptops, small models and tests; `vllm` is faster on a GPU. Needs a model that packed
+    attention serves (docs/models.md). Log-probs come from the very function that
     training uses. Its cache grows with the longest sequence in the batch and is given back
     whenever nothing is being sampled.
     """

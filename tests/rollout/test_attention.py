@@ -5,7 +5,17 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from rollout.attention import ATTENTION, Packing, Rule, causal, packing_of, supports
+from recipes.errors import RecipeError
+from rollout.attention import (
+    ATTENTION,
+    CHECKED,
+    Packing,
+    Rule,
+    causal,
+    mask_table,
+    packing_of,
+    supports,
+)
 from tests.support.models import ARCHITECTURES, VOCABULARY, config, random_model
 
 LENGTHS = (7, 1, 12, 4, 4)
@@ -151,17 +161,64 @@ def test_models_outside_the_attention_interface_are_not_supported():
     assert not supports(AutoModelForCausalLM.from_config(bloom))
 
 
-def test_attention_masks_and_sinks_are_refused():
+def test_attention_masks_are_refused():
     model = random_model("qwen2", attention=ATTENTION)
     ids = torch.ones(1, 3, dtype=torch.long)
-    with pytest.raises(NotImplementedError, match="packing in place of attention_mask"):
+    with pytest.raises(RecipeError, match=r"model\.path: the model gives attention a mask"):
         model(input_ids=ids, attention_mask=ids)
-    sinks = random_model(
-        "gpt_oss", attention=ATTENTION, head_dim=8, num_local_experts=2, num_experts_per_tok=1,
-        layer_types=["full_attention", "full_attention"],
-    )  # fmt: skip
-    with pytest.raises(NotImplementedError, match="no attention sinks"):
-        sinks(input_ids=ids, use_cache=False)
+
+
+def test_sinks_take_their_share_of_the_weight():
+    # One head over one token, score 0, and a sink whose score is log 3: the token keeps 1/4.
+    query, key, value = torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 2), torch.ones(1, 1, 1, 2)
+    sinks = torch.tensor([3.0]).log().requires_grad_()
+    rule = Rule(scale=None, window=None, softcap=None, dropout=0.0, sinks=sinks)
+    out = causal(query, key, value, rule)
+    torch.testing.assert_close(out, torch.full_like(out, 0.25))
+    out[..., 0].sum().backward()  # d/ds of 1 / (1 + e^s) at log 3 is -3/16
+    torch.testing.assert_close(sinks.grad, torch.tensor([-3 / 16]))
+
+
+@pytest.mark.parametrize(
+    ("arch", "changes", "words"),
+    [
+        ("llama", {}, ""),
+        ("mistral", {}, ""),
+        ("mistral", {"sliding_window": 7}, ""),
+        ("gemma2", {}, ""),
+        ("gpt_oss", {}, ""),
+        (
+            "phimoe",
+            {"sliding_window": 3},
+            "hides other tokens from a layer",
+        ),  # a window in the mask alone
+        ("opt", {"ffn_dim": 32}, "gives attention a mask of tokens"),
+    ],
+)
+def test_masks_are_compared_with_what_the_layers_ask_for(arch, changes, words):
+    model, ids = random_model(arch, attention=CHECKED, **changes), sequences((4,))[0][None]
+    if not words:
+        model(input_ids=ids, use_cache=False)
+        return
+    with pytest.raises(RecipeError, match=words):
+        model(input_ids=ids, use_cache=False)
+
+
+def test_the_borders_of_a_window_and_a_chunk_are_in_the_table():
+    def window(batch, head, query, key):
+        return (key <= query) & (key > query - 300)
+
+    def chunk(batch, head, query, key):
+        return (key <= query) & (key // 300 == query // 300)
+
+    places, *visible = mask_table(mask_function=window, local_size=300)[0, 0]
+    distance = places[:, None] - places
+    expected = (distance >= 0) & (distance < 300)
+    assert torch.equal(torch.stack(visible).bool(), expected)
+    off_by_one = (distance >= 0) & (distance < 301)
+    assert not torch.equal(off_by_one, expected)
+    _, *chunked = mask_table(mask_function=chunk, local_size=300)[0, 0]
+    assert not torch.equal(torch.stack(chunked).bool(), expected)
 
 
 def test_a_packing_without_tokens_is_our_own_defect():

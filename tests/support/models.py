@@ -49,11 +49,19 @@ _EXTRA: dict[str, dict[str, Any]] = {
     "qwen3": {"head_dim": 8},
     "mistral": {"sliding_window": 3, "head_dim": 8},
     "gemma2": {**_SMALL_HEADS, "sliding_window": 3, "attn_logit_softcapping": 2.0},
+    "gpt_oss": {
+        "head_dim": 8,
+        "num_local_experts": 2,
+        "num_experts_per_tok": 1,
+        "sliding_window": 3,
+    },  # attention sinks, and a mixture of experts
     "gemma3_text": {**_SMALL_HEADS, "sliding_window": 3, "sliding_window_pattern": 2},
 }
 WIDE = {"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 32}
 """Changes that make heads as wide as vLLM's CPU attention needs them."""
-ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3_text", "mistral", "gpt_neox")
+ARCHITECTURES = (
+    "llama", "qwen2", "qwen3", "gemma2", "gemma3_text", "mistral", "gpt_neox", "gpt_oss"
+)  # fmt: skip
 
 
 def config(arch: str, *, tied: bool = True, **changes: Any) -> PretrainedConfig:

@@ -17,7 +17,15 @@ from recipes.loading.load import with_source_location
 from recipes.loading.validate import validate
 from rollout.problems import load_problems
 from trainer.commands.muon import MuonWithAdamW
-from trainer.models.folder import LEFTOVERS, model_folder, path_of, refuse_occupied
+from trainer.models.folder import (
+    LEFTOVERS,
+    check_language_model,
+    model_folder,
+    path_of,
+    refuse_occupied,
+)
+from trainer.models.load import language_model, readable_model
+from trainer.models.logprob_model import LogprobModel, check_logprobs
 from trainer.models.tiny import make_tiny
 from trainer.monitor.run_lock import locked
 from trainer.recipe.kinds import SftRecipe, load_for
@@ -53,7 +61,8 @@ def run_sft(name: str, overrides: Sequence[str], *, overwrite: bool = False) -> 
                 source = str(model_folder(ModelSpec(path=recipe.model, context_length=1)))
         else:
             make_tiny(recipe.tiny, Path(source), seed=recipe.seed)
-        warm_start(recipe, source, rows)
+        with with_source_location(loaded):
+            warm_start(recipe, source, rows)
 
 
 def warm_start(recipe: SftRecipe, source: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -64,8 +73,12 @@ def warm_start(recipe: SftRecipe, source: str, rows: Sequence[dict[str, Any]]) -
 
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-    tokenizer: Any = AutoTokenizer.from_pretrained(source)
+    with path_of("model"), readable_model(source):
+        check_language_model(Path(source))
+        with language_model(source):
+            model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+            tokenizer: Any = AutoTokenizer.from_pretrained(source)
+        check_logprobs(LogprobModel(model))  # what is trained here is trained on afterwards
     spec = recipe.optimizer
     optimizer: torch.optim.Optimizer
     if spec.name == "muon":

@@ -24,7 +24,13 @@ from rollout.data.pairs import load_pairs
 from rollout.data.tables import is_local
 from rollout.problems import ProblemsSpec, check_gold, load_problems
 from rollout.verification import VerifierRunner
-from trainer.models.folder import check_chat_template, check_folder, local_folder, path_of
+from trainer.models.folder import (
+    check_chat_template,
+    check_folder,
+    check_language_model,
+    local_folder,
+    path_of,
+)
 from trainer.recipe.check import load_any, notes
 from trainer.recipe.config import Recipe
 from trainer.recipe.kinds import RewardRecipe, SftRecipe
@@ -40,7 +46,7 @@ def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
             model, length = recipe.model, recipe.model.context_length
             _model(model.path, "model.path", length, survey, chats=not model.plain)
             if recipe.critic is not None and recipe.critic.path is not None:
-                _model(recipe.critic.path, "critic.path", length, survey)
+                _model(recipe.critic.path, "critic.path", length, survey, speaks=False)
             if recipe.teacher is not None:
                 _model(recipe.teacher.path, "teacher.path", length, survey)
             _verified(recipe.problems, recipe.verifier, "problems", survey)
@@ -61,7 +67,8 @@ def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
             survey.facts.append(f"{recipe.steps} steps of {recipe.batch_size} demonstrations")
         case RewardRecipe():
             if recipe.model:
-                _model(recipe.model, "model", recipe.max_length, survey, chats=not recipe.plain)
+                chats, length = not recipe.plain, recipe.max_length
+                _model(recipe.model, "model", length, survey, speaks=False, chats=chats)
             if not is_local(recipe.pairs.path):
                 survey.unopened.append(f"pairs.path: {recipe.pairs.path}, a data set on the hub")
             else:
@@ -106,9 +113,15 @@ def arithmetic(recipe: Recipe) -> str:
 
 
 def _model(
-    path: str, setting: str, context_length: int, survey: Survey, *, chats: bool = False
+    path: str,
+    setting: str,
+    context_length: int,
+    survey: Survey,
+    *,
+    speaks: bool = True,
+    chats: bool = False,
 ) -> None:
-    """The folder at `path`, when it is here."""
+    """The folder at `path`, when it is here. speaks: whether it must be a language model."""
     if not Path(path).expanduser().exists():
         try:
             local_folder(path)
@@ -123,6 +136,8 @@ def _model(
         folder = local_folder(path)
         assert folder is not None, "it exists"
         check_folder(folder, context_length)
+        if speaks:
+            check_language_model(folder)
         if chats:
             check_chat_template(folder)
 

@@ -12,6 +12,7 @@ from recipes.slots.spec import JSON
 from trainer.recipe.sections import ModelSpec
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_OTHER_HEAD = re.compile(r"For(?!CausalLM$|ConditionalGeneration$)[A-Z]\w*$")  # of a class's name
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
@@ -79,6 +80,27 @@ def check_folder(folder: Path, context_length: int) -> None:
             f"context_length {context_length} is above the {longest} positions of {folder}",
             path="model.context_length",
             fix=f"set it to {longest} or less",
+        )
+
+
+def check_language_model(folder: Path) -> None:
+    """Raise RecipeError where config.json tells that the folder is not a causal language model."""
+    config = _json(folder / "config.json")
+    kind = f"{folder} (model type {config.get('model_type', 'unknown')})"
+    fix = "name the folder of a decoder-only language model with its head"
+    if config.get("is_encoder_decoder") is True:
+        raise RecipeError.of(
+            f"{kind} is an encoder-decoder; prompt and response are one sequence of a decoder here",
+            path="model.path",
+            fix=fix,
+        )
+    saved_as = config.get("architectures")
+    names = [name for name in saved_as if isinstance(name, str)] if saved_as else []
+    if names and all(_OTHER_HEAD.search(name) for name in names):
+        raise RecipeError.of(
+            f"{kind} was saved as {names[0]}, which has no language model head",
+            path="model.path",
+            fix=fix,
         )
 
 

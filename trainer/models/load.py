@@ -1,31 +1,58 @@
 """Loading the model, its tokenizer and its adapter."""
 
 import json
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from recipes.errors import RecipeError
-from trainer.models.folder import model_folder
+from recipes.errors import RecipeError, shortened
+from trainer.models.folder import check_language_model, model_folder
 from trainer.recipe.sections import LoraSpec, ModelSpec
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-log = logging.getLogger(__name__)
-
 ADAPTER = "default"  # the one adapter's name inside PEFT
 
 
 def load_model(spec: ModelSpec) -> "PreTrainedModel":
-    """The causal language model in the spec's dtype, on the CPU, without adapter or dropout."""
+    """The causal language model in the spec's dtype, on the CPU, without adapter or dropout.
+
+    Raises RecipeError where transformers has no such model, or the folder not all of its weights.
+    """
     from transformers import AutoModelForCausalLM
 
-    return load_pretrained(spec, AutoModelForCausalLM)[0]
+    check_language_model(model_folder(spec))
+    with language_model(spec.path):
+        model, missing = load_pretrained(spec, AutoModelForCausalLM)
+    if missing:
+        raise RecipeError.of(
+            f"{spec.path} has no weights for {len(missing)} parameters of "
+            f"{type(model).__name__}, such as {min(missing)}: they would be random",
+            path="model.path",
+            fix="name a folder that was saved with its language model head, and is complete",
+        )
+    return model
+
+
+@contextmanager
+def language_model(path: str) -> Iterator[None]:
+    """Within it, what transformers cannot load from `path` as a language model is refused."""
+    try:
+        yield
+    except (RecipeError, json.JSONDecodeError):  # each with words for it elsewhere
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
+        raise RecipeError.of(
+            f"transformers cannot load {path} as a causal language model: "
+            f"{type(error).__name__}: {shortened(str(error).strip())}",
+            path="model.path",
+            fix="name a decoder-only language model that the installed transformers knows; a "
+            "model with code in its folder needs `model.trust_remote_code: true`",
+        ) from error
 
 
 def load_pretrained(
@@ -33,12 +60,12 @@ def load_pretrained(
 ) -> tuple["PreTrainedModel", set[str]]:
     """A model of `kind` (one of transformers' Auto classes), and the weights the folder had not.
 
-    It uses the packed attention where every layer supports it; `trainer.models.backbone` pads
-    otherwise.
+    It uses the packed attention where its configuration has nothing against it; `check_served` in
+    `trainer.models.served` tries that.
     """
     from transformers import AutoConfig
 
-    from rollout.attention import ATTENTION, supports
+    from trainer.models.served import use_packed_attention
 
     folder = model_folder(spec)
     remote = spec.trust_remote_code
@@ -53,14 +80,7 @@ def load_pretrained(
         trust_remote_code=remote,
         output_loading_info=True,
     )
-    if supports(model):
-        model.set_attn_implementation(ATTENTION)
-    else:
-        log.warning(
-            "%s does not take packed attention; sequences are padded to the longest of their "
-            "microbatch instead, which is slower",
-            type(model).__name__,
-        )
+    use_packed_attention(model)
     if spec.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     return model, set(info["missing_keys"])

@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
-from recipes.errors import RecipeError
-from trainer.models.backbone import hidden_states
+from trainer.models.backbone import backbone, hidden_states
+from trainer.models.served import check_served, refusal
 from trainer.models.tiled_logprobs import Head, LogitShape
 from trainer.models.value_model import ValueHead
 
@@ -21,7 +20,10 @@ class LogprobModel(nn.Module):
         """value_head: of a critic that shares the policy's layers"""
         super().__init__()
         self.causal_lm = causal_lm
-        self.head = Head(causal_lm.get_output_embeddings(), logit_shape(causal_lm))
+        layer = causal_lm.get_output_embeddings()
+        if not isinstance(layer, nn.Linear):
+            raise refusal(causal_lm, "its output layer is not one linear layer")
+        self.head = Head(layer, logit_shape(causal_lm))
         self.value_head = value_head
         self.hidden_size: int = causal_lm.config.get_text_config().hidden_size
 
@@ -41,7 +43,7 @@ class LogprobModel(nn.Module):
         Returns (logprobs [N], entropy [N]), fp32, nats, at the temperature; and with a value head
         its outputs after each token [T, bins or 1].
         """
-        hidden = hidden_states(self.causal_lm.get_decoder(), token_ids, position_ids, lengths)
+        hidden = hidden_states(backbone(self.causal_lm), token_ids, position_ids, lengths)
         logprobs, entropy = self.head(hidden[scored - 1], token_ids[scored], temperature)
         if self.value_head is None:
             return logprobs, entropy
@@ -60,24 +62,18 @@ def logit_shape(causal_lm: "PreTrainedModel") -> LogitShape:
     return LogitShape(scale=scale, softcap=config.get("final_logit_softcapping") or 0.0)
 
 
-@torch.no_grad()
-def check_output_head(scorer: LogprobModel) -> None:
-    """Compare with the model's own forward pass on a few tokens; its head may do more than ours.
+def check_logprobs(scorer: LogprobModel) -> None:
+    """Compare with the model's own forward pass on a few tokens: packing, layers and head.
 
-    Raises RecipeError for a model whose logits are not what `logit_shape` says.
+    Raises RecipeError for a model whose log-probs the trainer would not compute as it does.
     """
-    ids = torch.arange(1, 9)
-    logits = scorer.causal_lm(input_ids=ids[None], use_cache=False).logits.squeeze(0).float()
-    expected = logits.log_softmax(dim=1)[torch.arange(7), ids[1:]]
-    found = scorer(ids, torch.arange(8), [8], torch.arange(1, 8), 1.0)[0]
-    gap = float((found - expected).abs().max())
-    allowed = 1e-3 if scorer.head.weight.dtype == torch.float32 else 0.1
-    if not gap <= allowed:
-        name = type(scorer.causal_lm).__name__
-        raise RecipeError.of(
-            f"the log-probs of {name} differ by {gap:.3g} nats from its own forward pass: its head "
-            "does something to the logits that the trainer does not know",
-            path="model.path",
-            fix="use another model, or teach trainer/models/logprob_model.py:logit_shape "
-            "what this one does",
-        )
+
+    def own(ids: Tensor) -> Tensor:
+        logits: Tensor = scorer.causal_lm(input_ids=ids[None], use_cache=False).logits[0, :-1]
+        return logits.float().log_softmax(dim=1).gather(1, ids[1:, None]).squeeze(1)
+
+    def ours(ids: Tensor, positions: Tensor, lengths: list[int]) -> Tensor:
+        found: Tensor = scorer(ids, positions, lengths, positions.nonzero().squeeze(1), 1.0)[0]
+        return found
+
+    check_served(scorer.causal_lm, own, ours)

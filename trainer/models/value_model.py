@@ -17,6 +17,7 @@ from torch.nn import functional
 from recipes.errors import RecipeError
 from trainer.models.backbone import hidden_states
 from trainer.models.load import Gathered, load_pretrained
+from trainer.models.served import check_served, is_whole
 from trainer.ops.value_bins import bin_centres
 from trainer.recipe.sections import ModelSpec
 
@@ -92,7 +93,24 @@ def load_value_model(spec: ModelSpec, outputs: int, gathered: Gathered) -> Value
             if f"{name}.{key}" not in fresh:
                 head.get_parameter(key).copy_(parameter)
     setattr(classifier, name, head)
+    if is_whole(classifier):
+        check_hidden(classifier)
     return ValueModel(classifier, name, fresh=f"{name}.weight" in fresh)
+
+
+def check_hidden(classifier: "PreTrainedModel") -> None:
+    """Compare the layers with their own forward pass on a few tokens; `check_served` says how."""
+    layers = classifier.base_model
+
+    def own(ids: Tensor) -> Tensor:
+        hidden: Tensor = layers(input_ids=ids[None], use_cache=False).last_hidden_state
+        return functional.rms_norm(hidden[0].float(), hidden.shape[2:])
+
+    def ours(ids: Tensor, positions: Tensor, lengths: list[int]) -> Tensor:
+        hidden = hidden_states(layers, ids, positions, lengths)
+        return functional.rms_norm(hidden.float(), hidden.shape[1:])
+
+    check_served(classifier, own, ours)
 
 
 @contextmanager

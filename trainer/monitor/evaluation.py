@@ -34,6 +34,7 @@ from rollout.serialize import problem_to_dict
 from rollout.verification import VerifierRunner
 from trainer.models.folder import model_folder
 from trainer.models.load import load_model, load_tokenizer, readable_model
+from trainer.models.logprob_model import LogprobModel, check_logprobs
 from trainer.monitor.plots import picture
 from trainer.policy.weights import PolicyWeights, full_tensors
 from trainer.recipe.sections import ModelSpec
@@ -166,6 +167,8 @@ async def evaluate_folder(spec: ModelSpec, suite: Suite, engine_name: str) -> Re
     with readable_model(spec.path):
         renderer = ChatRenderer(load_tokenizer(spec))
         model = load_model(spec)
+        if engine_name == "hf":  # vllm has models for itself, and refuses what it has not
+            check_logprobs(LogprobModel(model))
     if torch.cuda.is_available():
         model.to("cuda")
     weights = PolicyWeights(

@@ -30,7 +30,7 @@ from trainer.batch import (
 from trainer.metrics import AnyMetric, Mean, Metrics, Sum
 from trainer.models.folder import model_folder, path_of
 from trainer.models.load import add_adapter, load_model, same_vocabulary
-from trainer.models.logprob_model import LogprobModel, check_output_head
+from trainer.models.logprob_model import LogprobModel, check_logprobs
 from trainer.models.value_model import ValueHead
 from trainer.parallel.deepspeed import DeepSpeedModule, PackedModel, freeze, loaded_in_parts
 from trainer.parallel.optimizer import Optimizers
@@ -136,7 +136,7 @@ class Policy:
 
     def _shard(self, optimizer: OptimizerSpec) -> ParallelModule:
         if self._sharding.zero < 3:
-            check_output_head(self._scorer)
+            check_logprobs(self._scorer)
         head = self._values.optimizer if self._values else None
         optimizers = Optimizers(layers=optimizer, value_head=head)
         if self._sharding.zero == 0:
@@ -150,8 +150,10 @@ class Policy:
         with loaded_in_parts(sharding, model.torch_dtype, processes):
             causal_lm = load_model(model)
         scorer = LogprobModel(causal_lm)
-        if sharding.zero < 3 and model.path != self._model.path:
-            check_output_head(scorer)
+        if model.path == self._model.path:
+            causal_lm.set_attn_implementation(self._scorer.causal_lm.config._attn_implementation)
+        elif sharding.zero < 3:
+            check_logprobs(scorer)
         return freeze(scorer, model.torch_dtype, sharding, processes)
 
     # -- saying what the model thinks ------------------------------------------------------------

@@ -153,7 +153,15 @@ def _base(recipe: RewardRecipe, source: str) -> tuple[Any, Any]:
             model: Any = AutoModelForSequenceClassification.from_pretrained(
                 source, num_labels=1, dtype=torch.float32
             )
-    except (OSError, ValueError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RuntimeError,
+        ImportError,
+    ) as error:
         first = str(error).strip().split("\n", 1)[0]
         raise RecipeError.of(
             f"the model {source} cannot be loaded: {first}",

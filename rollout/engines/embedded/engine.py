@@ -127,10 +127,10 @@ class HfEngine:
 
         # The causal model inside any wrapper: adapters are layers of it.
         model = next((m for m in module.modules() if isinstance(m, PreTrainedModel)), None)
-        if model is None or not supports(model):
+        if model is None or model.config._attn_implementation != ATTENTION:
             raise RecipeError.of(
-                f"engine hf cannot decode a {type(model or module).__name__}: its layers do not "
-                "all go through transformers' attention interface",
+                f"engine hf cannot decode a {type(model or module).__name__}: packed attention "
+                "does not serve its layers",
                 path="engine",
                 fix="use engine vllm",
             )

@@ -126,6 +126,8 @@ class Decoding:
             visible = visible & (place > self.lengths[:, None] - rule.window)
         # The query heads that share a key head stand in a row like so many tokens: no head of the
         # cache is repeated.
-        grouped = query.reshape(slots, heads, -1, query.shape[-1])
+        # Sinks differ by query head, so those stay apart.
+        split = query.shape[1] if rule.sinks is not None else heads
+        grouped = query.reshape(slots, split, -1, query.shape[-1])
         out = masked(grouped, keys, values, visible[:, None, None], rule)
         return out.reshape(slots, query.shape[1], -1)

@@ -109,6 +109,19 @@ def test_a_model_without_a_chat_template_is_refused_unless_the_prompt_is_plain(
     assert "ok" in checked("smoke/grpo", f"model.path={base}", "model.plain=true")
 
 
+@pytest.mark.parametrize("name", ["smoke/grpo", "quickstart_sft"])
+def test_a_model_that_is_not_a_causal_language_model_is_refused(tmp_path: Path, name: str) -> None:
+    base = tiny_base(tmp_path / "base")
+    setting = "model.path" if name == "smoke/grpo" else "model"
+    config = json.loads((base / "config.json").read_text())
+    kinds = {"is_encoder_decoder": True}, {"architectures": ["Qwen3ForTokenClassification"]}
+    for kind, words in zip(kinds, ("is an encoder-decoder", "no language model head"), strict=True):
+        (base / "config.json").write_text(json.dumps({**config, **kind}))
+        found = refused(name, f"{setting}={base}")
+        assert f"{setting}: {base} (model type qwen3)" in found and words in found
+    assert "ok" in checked("smoke/reward", f"model={base}", "max_length=64")
+
+
 @pytest.mark.parametrize("path", ["train.csv", "rows.jsonl", "here/rows", "a/b/c"])
 def test_a_data_file_that_is_not_here_is_not_taken_for_a_hub_name(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

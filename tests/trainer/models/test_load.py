@@ -7,10 +7,11 @@ import torch
 from pydantic import ValidationError
 
 from recipes.errors import RecipeError
-from tests.support.models import tiny_model
+from tests.support.models import random_model, tiny_model
 from tests.support.policies import model_folder as tiny_folder
 from trainer.models.folder import model_folder
 from trainer.models.load import add_adapter, load_model, load_tokenizer
+from trainer.models.tiny import make_tokenizer
 from trainer.recipe.sections import LoraSpec, ModelSpec
 
 
@@ -22,6 +23,38 @@ def test_loads_in_the_dtype_that_is_asked_for(tmp_path):
     tiny_folder(tmp_path)
     assert load_model(spec(tmp_path, dtype="bfloat16")).dtype == torch.bfloat16
     assert load_model(spec(tmp_path)).dtype == torch.float32
+
+
+def test_a_folder_without_the_weights_of_its_head_is_refused(tmp_path):
+    random_model("qwen3", tied=False).model.save_pretrained(tmp_path)
+    make_tokenizer("0123456789+=", 128).save_pretrained(tmp_path)
+    set_config(tmp_path, architectures=["Qwen3ForCausalLM"])
+    with pytest.raises(RecipeError, match=r"model\.path: .* no weights for 1 parameters .*lm_head"):
+        load_model(spec(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"is_encoder_decoder": True}, "(model type qwen3) is an encoder-decoder"),
+        ({"architectures": ["Qwen3ForSequenceClassification"]}, "has no language model head"),
+        ({"architectures": ["BertForMaskedLM"]}, "was saved as BertForMaskedLM"),
+        ({"model_type": "t5"}, "as a causal language model: ValueError"),
+        ({"model_type": "of_tomorrow"}, "as a causal language model: ValueError"),
+        ({"hidden_act": "of_tomorrow"}, "as a causal language model: KeyError"),
+    ],
+)
+def test_what_is_not_a_causal_language_model_is_refused(tmp_path, changes, words):
+    tiny_folder(tmp_path)
+    set_config(tmp_path, **changes)
+    with pytest.raises(RecipeError) as refused:
+        load_model(spec(tmp_path))
+    assert str(refused.value).startswith("model.path: ") and words in str(refused.value)
+
+
+def set_config(folder, **changes):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
 
 
 def test_every_dropout_is_off(tmp_path):

@@ -6,7 +6,7 @@ import torch
 from recipes.errors import RecipeError
 from rollout.attention import ATTENTION
 from tests.support.models import ARCHITECTURES, VOCABULARY, random_model
-from trainer.models.logprob_model import LogprobModel, check_output_head, logit_shape
+from trainer.models.logprob_model import LogprobModel, check_logprobs, logit_shape
 from trainer.models.tiled_logprobs import LogitShape
 
 LENGTHS = [5, 2, 9]
@@ -69,7 +69,7 @@ def test_shape_of_the_logits_is_read_from_the_configuration(arch, changes, shape
 
 def test_model_whose_head_does_something_unknown_is_refused():
     scorer = LogprobModel(random_model("qwen3", attention=ATTENTION))
-    check_output_head(scorer)
+    check_logprobs(scorer)
     scorer.head.shape = LogitShape(scale=0.5)  # stands for what a model does and we do not know
-    with pytest.raises(RecipeError, match=r"model\.path: the log-probs of Qwen3ForCausalLM differ"):
-        check_output_head(scorer)
+    with pytest.raises(RecipeError, match=r"model\.path: Qwen3ForCausalLM .* differ from its own"):
+        check_logprobs(scorer)
