@@ -1,7 +1,7 @@
 """Problems x engine x verifier -> Report. The same function before, during and after training.
 
     for each problem, at most `concurrency` at once:
-        play n samples (environment, seeded by suite and position)  ->  verdicts  ->  Row
+        play n samples (environment, seeded by suite and position)  ->  verdicts  ->  ProblemResult
     all rows, in the problems' order  ->  estimates  ->  Report
 
 Every sample's seed comes from (suite.seed, position of the problem, index of the sample) alone, so
@@ -16,8 +16,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from eval.progress import Progress, silent
-from eval.report import Report, Row, digest
+from eval.progress_bar import Progress, silent
+from eval.report import ProblemResult, Report, digest
 from eval.suite import Suite, load_suite
 from recipes.errors import RecipeError
 from recipes.slots.registry import function_of
@@ -149,8 +149,8 @@ def _settings(suite: Suite) -> dict[str, JSON]:
     return {**suite.sampling.model_dump(), "stop": tuple(suite.sampling.stop)}
 
 
-def _row(problem: Problem, samples: Sequence[Sample]) -> Row:
-    return Row(
+def _row(problem: Problem, samples: Sequence[Sample]) -> ProblemResult:
+    return ProblemResult(
         id=problem.id,
         correct=tuple(None if s.verdict.is_missing else s.verdict.correct for s in samples),
         answers=tuple(s.answer for s in samples),

@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ProblemResult:
     """One problem's n samples, in the order of their index."""
 
     id: str
@@ -58,7 +58,7 @@ class Report:
     sampling: Sampling  # seed is the evaluation's; problem i draws from (seed, i)
     settings: Mapping[str, JSON]  # of the suite as it ran, every default written out
     problems_digest: str  # of ids, prompts and gold answers, in order
-    rows: tuple[Row, ...]
+    rows: tuple[ProblemResult, ...]
     missing_reasons: Mapping[str, int]  # why samples have no verdict, and how many
     metrics: Mapping[str, Estimate] = field(default_factory=dict)
 
@@ -157,7 +157,7 @@ class Report:
                 {k: v if k == "id" else tuple(v) for k, v in row.items()} for row in data["rows"]
             ]
             data["sampling"] = Sampling(**sampling)
-            data["rows"] = tuple(Row(**row) for row in rows)
+            data["rows"] = tuple(ProblemResult(**row) for row in rows)
             data["metrics"] = {name: Estimate(**metric) for name, metric in metrics.items()}
             return cls(**data)
         except OSError as error:

@@ -16,7 +16,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from recipes.errors import RecipeError
-from recipes.loading.load import load
+from recipes.loading.recipe_tree import load
 from recipes.loading.validate import validate
 from recipes.slots.registry import SlotEntry, did_you_mean
 from recipes.slots.spec import JSON, Count, Seed, Spec, Tokens

@@ -76,7 +76,7 @@ def run_ours(workers: Workers, case: MathCase) -> CallResult:
     arguments = (case.gold, case.response, "anywhere", "")
     seconds = 0.0
     for _ in range(2):
-        outcome = workers.call_blocking("rewards.math.verify:judge", *arguments, deadline_s=5.0)
+        outcome = workers.call_blocking("rewards.math.verdict:judge", *arguments, deadline_s=5.0)
         seconds += outcome.seconds
         if not outcome.failed:
             return CallResult(value=outcome.value["correct"], seconds=seconds)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recipes.loading.load import load
+from recipes.loading.recipe_tree import load
 from recipes.loading.yaml_nodes import parse
 from recipes.slots.spec import JSON
 from tools.docs_slots import anchors, named

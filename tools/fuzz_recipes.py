@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from recipes.errors import RecipeError
-from recipes.loading.load import PACKAGE
+from recipes.loading.recipe_tree import PACKAGE
 from recipes.slots.spec import JSON
 from trainer.recipe.check import load_any
 

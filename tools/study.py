@@ -28,7 +28,7 @@ import typer
 from rich.console import Console
 
 from recipes.errors import RecipeError
-from recipes.loading.load import find
+from recipes.loading.recipe_tree import find
 from tools.study_runs import Arm, Done, Ledger, Outcome, Plan, launch, missing, read_outcome
 from tools.study_table import draw, summarise, table
 

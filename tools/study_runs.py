@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import fmean
 
 from recipes.errors import RecipeError
-from recipes.loading.load import PACKAGE, find
+from recipes.loading.recipe_tree import PACKAGE, find
 from trainer.loggers.jsonl import FILE, read_metrics
 from trainer.monitor.progress import STOPPED
 from trainer.recipe.check import load_recipe

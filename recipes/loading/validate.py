@@ -5,7 +5,7 @@ from typing import TypeVar, get_args
 from pydantic import ValidationError
 
 from recipes.errors import Fault, RecipeError, shown
-from recipes.loading.load import Loaded, add_locations
+from recipes.loading.recipe_tree import Loaded, add_locations
 from recipes.slots.options import option_path, renamed_fault
 from recipes.slots.registry import did_you_mean
 from recipes.slots.spec import Spec

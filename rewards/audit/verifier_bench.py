@@ -1,7 +1,7 @@
 """A verifier on the bench: every probe twice, timed, and what that says about it.
 
 trials = await run(verifier, probes, second=other, concurrency=4)
-report = Report(trials=trials)
+report = BenchReport(trials=trials)
 report.broken(Bounds(max_missing=0.0))       what of the stated bounds is broken, in words
 """
 
@@ -130,7 +130,7 @@ class Agreement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class BenchReport:
     """Everything that the trials say."""
 
     trials: Sequence[Trial]

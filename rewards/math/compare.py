@@ -13,7 +13,7 @@ from rewards.math.small_forms import (
     same_ratios,
     same_words,
 )  # fmt: skip
-from rewards.math.values import evaluate, regions
+from rewards.math.values import equality, regions
 from rewards.math.values.forms import (
     Chain,
     Clock,
@@ -58,7 +58,7 @@ def same(gold: Form, answer: Form) -> bool:
     if isinstance(gold, Scalar) and isinstance(answer, Relation) and answer.op == "=":
         # `m + n = 113` for 113; `(x+1)^2 = x^2+2x+1` for either side
         sides_agree = (
-            evaluate.equal(answer.left, answer.right)
+            equality.equal(answer.left, answer.right)
             if gold.value.free_symbols
             else not answer.right.free_symbols
         )
@@ -104,7 +104,7 @@ def _from_chain(gold: Form, answer: Chain) -> bool:
             exact.append(value)
         elif isinstance(exact[-1], Scalar) and isinstance(value, Scalar):
             alike = (exact[-1].unit, exact[-1].percent) == (value.unit, value.percent)
-            if alike and not evaluate.within(exact[-1].value, value.value, _ROUNDED):
+            if alike and not equality.within(exact[-1].value, value.value, _ROUNDED):
                 return False
     if any(not same(a, b) and not same(b, a) for a, b in itertools.pairwise(exact)):
         return False
@@ -166,10 +166,10 @@ def _relations(gold: Relation, answer: Relation) -> bool:
         return False
     if not left.free_symbols or left.free_symbols != right.free_symbols:
         return False
-    sign = evaluate.proportion(left, right)
+    sign = equality.proportion(left, right)
     if not sign and first[0] == second[0] == 0 and max(left.count_ops(), right.count_ops()) <= 60:
         tops = [side.together().as_numer_denom()[0] for side in (left, right)]
-        sign = evaluate.proportion(*tops)  # denominators cleared: `y = 1/x` is `xy = 1`
+        sign = equality.proportion(*tops)  # denominators cleared: `y = 1/x` is `xy = 1`
     if first[0] == 0:
         return sign != 0
     return sign == first[0] * second[0]

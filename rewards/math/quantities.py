@@ -2,7 +2,7 @@
 
 from sympy import Expr, Integer, Rational, pi
 
-from rewards.math.values import evaluate
+from rewards.math.values import equality
 from rewards.math.values.forms import Scalar
 
 _PARAMETERS = frozenset("nkmNKlj")  # letters that run over the integers in general solutions
@@ -53,7 +53,7 @@ def _radians(gold: Scalar, answer: Scalar) -> tuple[Expr, Expr]:
 
 
 def equal_value(gold: Expr, answer: Expr) -> bool:
-    if evaluate.equal(gold, answer):
+    if equality.equal(gold, answer):
         return True
     # the answer with its integer parameter or constant of integration called as in the gold
     only_gold = gold.free_symbols - answer.free_symbols
@@ -68,5 +68,5 @@ def equal_value(gold: Expr, answer: Expr) -> bool:
             and gold.has(pi) | (letters is _CONSTANTS)
         ):
             renamed = (answer.subs(theirs, ours), answer.subs(theirs, -ours))
-            return any(evaluate.equal(gold, other) for other in renamed)
+            return any(equality.equal(gold, other) for other in renamed)
     return False

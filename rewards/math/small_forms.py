@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sympy import Expr, I, Integer, Symbol
 
-from rewards.math.values import evaluate
+from rewards.math.values import equality
 from rewards.math.values.forms import Clock, Form, MathGroup, Matrix, Numeral, Ratio, Scalar, Words
 
 
@@ -18,7 +18,7 @@ def same_matrices(gold: Form, answer: Form) -> bool:
     if [len(row) for row in first] != [len(row) for row in second]:
         return False
     return all(
-        evaluate.equal(a, b)
+        equality.equal(a, b)
         for row, other in zip(first, second, strict=True)
         for a, b in zip(row, other, strict=True)
     )
@@ -55,7 +55,7 @@ def same_ratios(gold: Form, answer: Form) -> bool:
     if first is None or second is None or len(first) != len(second):
         return False
     return all(
-        evaluate.equal(first[0] * second[k], first[k] * second[0]) for k in range(1, len(first))
+        equality.equal(first[0] * second[k], first[k] * second[0]) for k in range(1, len(first))
     ) and any(part != 0 for part in second)
 
 

@@ -11,7 +11,7 @@ from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
 from rewards.workers.pool import CallResult, Failure, shared
 
-_JUDGE = "rewards.math.verify:judge"
+_JUDGE = "rewards.math.verdict:judge"
 _OF_THE_MACHINE = (Failure.START, Failure.CLOSED)  # neither the response nor the gold caused them
 
 

@@ -1,6 +1,6 @@
 """A pool of killable processes for verifier code that may hang, crash or eat memory.
 
-    call() --turn--> a process with room --socket--> worker (`worker.py`)
+    call() --turn--> a process with room --socket--> worker (`guarded_worker.py`)
                        started, kept and reused, at most `count`
 
 The pool lives on the background loop (`rewards/background.py`). The deadline of a call runs from
@@ -30,7 +30,7 @@ from pathlib import Path
 
 from rewards.background import background
 from rewards.types import JSON
-from rewards.workers import worker as protocol
+from rewards.workers import guarded_worker as protocol
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _CANCEL_S = 1.0  # until a call that was cancelled has ended, or its worker is killed

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.loading.load import load
+from recipes.loading.recipe_tree import load
 from recipes.slots.spec import Spec
 from rewards.http.chat import AskSpec
 from rewards.http.endpoint import EndpointSpec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.loading.load import load
+from recipes.loading.recipe_tree import load
 from trainer.recipe.check import check
 from trainer.recipe.config import read
 

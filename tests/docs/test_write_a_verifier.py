@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recipes.loading.load import load
+from recipes.loading.recipe_tree import load
 from tests.support.runs import ROOT, environment
 from trainer.recipe.config import read
 

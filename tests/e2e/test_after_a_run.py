@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from typer.testing import CliRunner
 
-from recipes.loading.load import load
+from recipes.loading.recipe_tree import load
 from tests.support.runs import launch, numbers, smoke, tiny_base
 from trainer.commands.cli import app
 from trainer.recipe.config import read

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-from recipes.loading.load import PACKAGE
+from recipes.loading.recipe_tree import PACKAGE
 from recipes.slots.registry import relative
 from tests.support.runs import numbers, tiny_base
 from trainer.commands.explain import explain_recipe, pipeline

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from eval.diff import diff
-from eval.report import Report, Row, digest
+from eval.report import ProblemResult, Report, digest
 from recipes.errors import RecipeError
 from rollout.types import Sampling
 from tests.support.builders import problem
@@ -17,7 +17,7 @@ from tests.support.builders import problem
 
 def row(name="p0", correct=(True, False), answers=None, lengths=None, truncated=None):
     n = len(correct)
-    return Row(
+    return ProblemResult(
         id=name,
         correct=tuple(correct),
         answers=tuple(answers or ("",) * n),

@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError, did_you_mean, relative, shown, without_secrets
-from recipes.loading.load import PACKAGE, add_locations, load
+from recipes.loading.recipe_tree import PACKAGE, add_locations, load
 from recipes.slots.registry import Registry
 
 advantage: Registry[Any, Any] = Registry("advantage estimator", params=("batch",), packages=[])

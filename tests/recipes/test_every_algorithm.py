@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recipes.errors import RecipeError
-from recipes.loading.load import PACKAGE, Loaded, load
+from recipes.loading.recipe_tree import PACKAGE, Loaded, load
 from recipes.slots.registry import SlotEntry
 from tests.contracts.ragged import complete, policy
 from tests.support.builders import batch

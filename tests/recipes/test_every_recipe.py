@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from recipes.loading.load import PACKAGE, load
+from recipes.loading.recipe_tree import PACKAGE, load
 from trainer.commands.explain import explain_recipe, recipe_schema
 from trainer.recipe.check import check, load_recipe
 from trainer.recipe.config import read

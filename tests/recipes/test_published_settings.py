@@ -2,7 +2,7 @@
 
 import pytest
 
-from recipes.loading.load import PACKAGE, load
+from recipes.loading.recipe_tree import PACKAGE, load
 
 UPDATES = {  # of one step's samples
     "bapo": 4, "chi2": 8, "cispo": 16, "clip_cov": 8, "dapo": 16, "gmpo": 8, "gspo": 4,

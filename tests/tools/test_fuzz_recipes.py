@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from recipes.loading.load import PACKAGE
+from recipes.loading.recipe_tree import PACKAGE
 from tools.fuzz_recipes import CHANGES, RECIPES, TEXTS, outcome_of
 
 

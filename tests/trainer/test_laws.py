@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes.loading.load import PACKAGE, load
+from recipes.loading.recipe_tree import PACKAGE, load
 from recipes.slots.registry import Registry
 from tests.contracts.objectives import part_of
 from tests.contracts.ragged import assert_close, batches, policy, quick

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eval.suite import Suite
-from recipes.loading.load import Loaded
+from recipes.loading.recipe_tree import Loaded
 from recipes.slots.registry import SlotEntry, relative, to_plain
 from recipes.slots.spec import JSON
 from trainer.commands.survey import arithmetic

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from recipes.errors import RecipeError
-from recipes.loading.load import load
+from recipes.loading.recipe_tree import load
 from trainer.models.folder import refuse_occupied
 from trainer.monitor.checkpoint import MANIFEST, newest_whole, verify
 from trainer.policy.policy import Policy

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recipes.errors import Fault, RecipeError
-from recipes.loading.load import Loaded, add_locations, load
+from recipes.loading.recipe_tree import Loaded, add_locations, load
 from recipes.slots.registry import to_plain
 from trainer.batch import NotComputed
 from trainer.commands.replay_step import Compared, Replay

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from recipes.loading.load import with_source_location
+from recipes.loading.recipe_tree import with_source_location
 from recipes.loading.validate import validate
 from rollout.problems import load_problems
 from trainer.commands.muon import MuonWithAdamW

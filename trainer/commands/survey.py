@@ -16,7 +16,7 @@ from rich.console import Console
 
 from eval.suite import Suite
 from recipes.errors import Fault, RecipeError, relative, shown
-from recipes.loading.load import Loaded, with_source_location
+from recipes.loading.recipe_tree import Loaded, with_source_location
 from recipes.slots.registry import SlotEntry, entries_of, function_of, to_plain
 from rewards.audit.preflight import preflight_verifier
 from rewards.types import Problem

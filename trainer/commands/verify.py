@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eval.progress import shown
+from eval.progress_bar import shown
 from eval.suite import load_suite, suite_names
 from recipes.errors import RecipeError
-from recipes.loading.load import find, load, parse_overrides
+from recipes.loading.recipe_tree import find, load, parse_overrides
 from recipes.loading.validate import validate
 from recipes.slots.registry import SlotEntry, call_on_run_start, function_of, to_plain
 from recipes.slots.spec import JSON, Spec
 from rewards.audit.batch_dependence import BatchTrial, batch_trials, reward_text
 from rewards.audit.probes import Probe, given, probes
-from rewards.audit.verifier_bench import Bounds, Report, Trial, run
+from rewards.audit.verifier_bench import BenchReport, Bounds, Trial, run
 from rewards.types import Problem
 from rollout.data.tables import read
 from rollout.problems import ProblemsSpec, load_problems
@@ -75,7 +75,7 @@ def run_verify(
                 progress=progress,
             )
         )
-    report = Report(trials=trials, batches=batches)
+    report = BenchReport(trials=trials, batches=batches)
     broken = report.broken(bounds)
     _show(report, bench.verifier.name, other.name if other else "", console)
     for line in broken:
@@ -123,7 +123,7 @@ def _asked(
     return asked
 
 
-def _show(report: Report, name: str, second: str, console: Console) -> None:
+def _show(report: BenchReport, name: str, second: str, console: Console) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), title=f"verifier {name}", title_justify="left")
     headings = ("probe", "asked", "accepted", "ok", "not ok", "missing", "changed")
     for heading in (*headings, "slowest ms"):
@@ -213,7 +213,7 @@ def _list(title: str, trials: Sequence[Trial], console: Console) -> None:
 
 
 def _plain(
-    report: Report, bench: Bench, second: SlotEntry | None, broken: Sequence[str]
+    report: BenchReport, bench: Bench, second: SlotEntry | None, broken: Sequence[str]
 ) -> dict[str, JSON]:
     agreement = report.agreement
     return {

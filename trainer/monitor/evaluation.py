@@ -17,10 +17,10 @@ from torch import nn
 
 from eval.diff import diff
 from eval.evaluate import EvalSpec, evaluate
-from eval.progress import shown
+from eval.progress_bar import shown
 from eval.report import Report
 from eval.suite import Suite, load_suite
-from recipes.loading.load import parse_overrides
+from recipes.loading.recipe_tree import parse_overrides
 from recipes.slots.registry import build, call_on_run_start, function_of, to_plain
 from recipes.slots.spec import JSON
 from rewards.audit.file_hashes import hash_of

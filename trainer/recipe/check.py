@@ -7,7 +7,7 @@ Nothing here loads a model or touches a GPU or the network.
 from collections.abc import Callable, Iterator, Sequence
 
 from recipes.errors import Fault, RecipeError
-from recipes.loading.load import Loaded, add_locations, find, load
+from recipes.loading.recipe_tree import Loaded, add_locations, find, load
 from recipes.slots.registry import SlotEntry, tags_of
 from recipes.slots.spec import BelowGroupSize
 from trainer.batch import COMPUTED_BY

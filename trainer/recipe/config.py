@@ -13,7 +13,7 @@ from pydantic import Field
 
 from eval.evaluate import EvalSpec
 from recipes.errors import RecipeError
-from recipes.loading.load import Loaded
+from recipes.loading.recipe_tree import Loaded
 from recipes.loading.validate import validate
 from recipes.slots.registry import SlotEntry
 from recipes.slots.spec import JSON, Count, Seed, Spec, Tokens

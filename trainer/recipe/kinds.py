@@ -8,7 +8,7 @@ from pydantic import Field
 
 from eval.suite import Suite
 from recipes.errors import RecipeError
-from recipes.loading.load import Loaded, find, load
+from recipes.loading.recipe_tree import Loaded, find, load
 from recipes.loading.validate import validate
 from recipes.slots.spec import JSON, Amount, Count, Seed, Spec, Tokens, Width
 from rewards.types import Problem

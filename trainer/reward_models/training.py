@@ -21,7 +21,7 @@ from rich.console import Console
 
 from eval.intervals import Estimate, bootstrap
 from recipes.errors import RecipeError
-from recipes.loading.load import with_source_location
+from recipes.loading.recipe_tree import with_source_location
 from recipes.loading.validate import validate
 from rollout.data.pairs import Pairs, load_pairs
 from trainer.models.folder import LEFTOVERS, refuse_occupied

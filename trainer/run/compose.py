@@ -14,7 +14,7 @@ import functools
 import shutil
 from collections.abc import Mapping, Sequence
 
-from recipes.loading.load import Loaded, with_source_location
+from recipes.loading.recipe_tree import Loaded, with_source_location
 from recipes.slots.registry import SlotEntry, build, call_on_run_start, function_of, to_plain
 from recipes.slots.spec import JSON
 from rewards.audit.preflight import preflight_verifier

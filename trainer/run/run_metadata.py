@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from recipes.loading.load import Loaded
+from recipes.loading.recipe_tree import Loaded
 from recipes.slots.registry import relative, to_plain
 from rewards.audit.provenance import Provenance
 from trainer.recipe.config import Recipe

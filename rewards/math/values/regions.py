@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import sympy
 from sympy import Complement, Expr, FiniteSet, Intersection, Interval, S, Set, Symbol, Union, oo
 
-from rewards.math.values import evaluate
+from rewards.math.values import equality
 from rewards.math.values.forms import Field, Form, MathGroup, Named, Region, Relation, Scalar
 
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
@@ -152,7 +152,7 @@ def same(left: Region, right: Region) -> bool:
         return bool(left.points == right.points)
     for low, high, *open_ends in first:
         for place, (other_low, other_high, *others) in enumerate(second):
-            equal_ends = evaluate.equal(low, other_low) and evaluate.equal(high, other_high)
+            equal_ends = equality.equal(low, other_low) and equality.equal(high, other_high)
             if open_ends == others and equal_ends:
                 second.pop(place)
                 break

@@ -120,7 +120,7 @@ def _arguments(context: EngineContext, placement: Placement) -> "EngineArgs":
         logprobs_mode="processed_logprobs",  # under the sampling distribution
         skip_tokenizer_init=True,  # ids in, ids out
         generation_config="vllm",  # nothing from the folder's generation defaults
-        worker_extension_cls="rollout.engines.vllm_remote.worker.PolicyWorker",
+        worker_extension_cls="rollout.engines.vllm_remote.worker_extension.PolicyWorker",
         disable_log_stats=True,
         use_tqdm_on_load=False,
         **adapters,

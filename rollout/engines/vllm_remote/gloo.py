@@ -13,7 +13,7 @@ import torch
 
 from recipes.slots.spec import JSON
 from rollout.engines.vllm_remote.gloo_group import GlooGroup, Meeting, join, receive
-from rollout.engines.vllm_remote.worker import repack_tied_head
+from rollout.engines.vllm_remote.worker_extension import repack_tied_head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

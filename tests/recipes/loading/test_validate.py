@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.loading.load import load
+from recipes.loading.recipe_tree import load
 from recipes.loading.validate import model_of, validate
 from recipes.slots.spec import Spec
 

@@ -5,7 +5,7 @@ import pytest
 
 from rewards.audit.batch_dependence import batch_trials
 from rewards.audit.probes import Expect, Probe
-from rewards.audit.verifier_bench import Bounds, Report
+from rewards.audit.verifier_bench import BenchReport, Bounds
 from rewards.verifiers import verifier
 from tests.support.builders import problem
 
@@ -34,7 +34,7 @@ def rewards(found):
 
 
 def broken(found):
-    return Report(trials=[], batches=found).broken(STRICT)
+    return BenchReport(trials=[], batches=found).broken(STRICT)
 
 
 def test_a_verifier_of_the_response_alone_has_one_verdict():

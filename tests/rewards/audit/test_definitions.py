@@ -156,7 +156,7 @@ def test_a_resume_goes_on_after_a_verifiers_helper_has_moved(tmp_path):
     (tmp_path / "rewards" / "elsewhere" / "__init__.py").write_text("")
     for old, new in (
         ("rewards.answers.extract", "rewards.elsewhere.taken_out"),
-        ("rewards.math.verify", "rewards.elsewhere.compared"),  # the target of a worker
+        ("rewards.math.verdict", "rewards.elsewhere.compared"),  # the target of a worker
         ("rewards.composition", "rewards.elsewhere.composed"),
     ):
         place = tmp_path.joinpath(*new.split(".")).with_suffix(".py")

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from rewards.audit.probes import Expect, Probe, given
-from rewards.audit.verifier_bench import Bounds, Report, Trial, run
+from rewards.audit.verifier_bench import BenchReport, Bounds, Trial, run
 from rewards.types import Verdict
 from tests.support.builders import problem
 from tests.support.verifiers import broken, raises
@@ -38,7 +38,7 @@ class Forgetful:
 
 
 def report(verifier, *asked, second=None):
-    return Report(trials=asyncio.run(run(verifier, asked, second=second)))
+    return BenchReport(trials=asyncio.run(run(verifier, asked, second=second)))
 
 
 def test_a_verdict_is_compared_with_what_is_known():
@@ -108,7 +108,7 @@ def timed(kind, seconds):
 
 
 def test_times_of_odd_answers_are_kept_apart():
-    found = Report(trials=[timed("gold", 0.25), timed("given", 0.75), timed("huge", 9.0)])
+    found = BenchReport(trials=[timed("gold", 0.25), timed("given", 0.75), timed("huge", 9.0)])
     assert found.seconds == pytest.approx({50: 0.5, 90: 0.7, 99: 0.745, 100: 0.75})
     assert [kind.slowest_s for kind in found.kinds] == [0.25, 0.75, 9.0]
     assert found.broken(Bounds(max_p99_s=0.5)) == [

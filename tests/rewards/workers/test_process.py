@@ -190,7 +190,7 @@ def test_closing_ends_the_calls_under_way_and_the_processes() -> None:
 
 def test_a_worker_does_not_import_torch_for_the_mathematics(workers: Workers) -> None:
     verdict = workers.call_blocking(
-        "rewards.math.verify:judge", "2", r"\boxed{2}", "anywhere", "", deadline_s=20
+        "rewards.math.verdict:judge", "2", r"\boxed{2}", "anywhere", "", deadline_s=20
     )
     assert verdict.value["correct"]
     loaded = workers.call_blocking("builtins:eval", "'torch' in __import__('sys').modules",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.loading.load import load
+from recipes.loading.recipe_tree import load
 from trainer.recipe.check import check, notes
 from trainer.recipe.config import read
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.loading.load import find, load
+from recipes.loading.recipe_tree import find, load
 from recipes.loading.validate import validate
 from recipes.slots.registry import function_of
 from rollout.data.pairs import PairsSpec, load_pairs

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recipes.errors import RecipeError
-from recipes.loading.load import load
+from recipes.loading.recipe_tree import load
 from tests.support.builders import problem
 from trainer.recipe.config import read
 from trainer.run.reward_monitor import build_reward_monitor, refuse_another_verifier

@@ -4,7 +4,7 @@ import pytest
 import sympy
 from sympy import I, Integer, Rational, Symbol, cos, exp, log, pi, sin, sqrt
 
-from rewards.math.values.evaluate import NotNumeric, equal, is_positive, proportion, value_of
+from rewards.math.values.equality import NotNumeric, equal, is_positive, proportion, value_of
 
 x, y, n = Symbol("x"), Symbol("y"), Symbol("n")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewards.math.verify import gold_text, judge, same_text
+from rewards.math.verdict import gold_text, judge, same_text
 
 
 def verdict(gold: str, response: str) -> bool:

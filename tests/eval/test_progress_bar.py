@@ -1,6 +1,6 @@
 """Progress of an evaluation: four lines in a log file."""
 
-from eval.progress import shown, silent
+from eval.progress_bar import shown, silent
 
 
 def test_a_log_file_gets_four_lines_over_the_whole_evaluation(capsys):

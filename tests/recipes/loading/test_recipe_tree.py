@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recipes.errors import Fault, RecipeError
-from recipes.loading.load import (
+from recipes.loading.recipe_tree import (
     PACKAGE,
     Loaded,
     add_locations,
