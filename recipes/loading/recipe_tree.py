@@ -5,7 +5,7 @@ loaded.tree["advantage"]                  # {"name": "grpo", "std_normalize": Fa
 str(loaded.source("advantage.name"))      # recipes/algorithms/grpo.yaml:4
 
 Later layers win: the fragments in the order they are named, each over those it extends itself, the
-recipe over its fragments, the command line over all. How two layers meet is `located.merge`.
+recipe over its fragments, the command line over all. How two layers meet is `yaml_nodes.merge`.
 """
 
 import difflib
