@@ -19,7 +19,7 @@ export DS_BUILD_OPS := 0
 QUIET := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(QUIET) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: quickstart test unit bubblewrap check bench kill mutants fuzz docs hooks
+.PHONY: quickstart test unit bubblewrap yaml_language_server check bench kill mutants fuzz docs hooks
 
 # The same files each time: the two runs are repeated from the start, and only they are replaced.
 quickstart: $(STAMPS)/run
@@ -27,7 +27,7 @@ quickstart: $(STAMPS)/run
 	$(QUIET) $(BIN)/temper sft recipes/quickstart_sft.yaml
 	$(QUIET) $(BIN)/temper train recipes/quickstart.yaml
 
-test: $(STAMPS)/dev $(VLLM) bubblewrap
+test: $(STAMPS)/dev $(VLLM) bubblewrap yaml_language_server
 	$(PYTEST)
 
 unit: $(STAMPS)/dev
@@ -36,6 +36,10 @@ unit: $(STAMPS)/dev
 # The strongest sandbox for untrusted programs: a system package, installed where that is allowed.
 bubblewrap:
 	@sh .ci/bubblewrap
+
+# What editors check YAML files with: a package for node, where there is npm.
+yaml_language_server: $(STAMPS)/venv
+	@sh .ci/yaml_language_server
 
 check: $(STAMPS)/dev
 	$(BIN)/ruff check .

@@ -21,7 +21,7 @@ from eval.report import ProblemResult, Report, digest
 from eval.suite import Suite, load_suite
 from recipes.errors import RecipeError
 from recipes.slots.registry import function_of
-from recipes.slots.spec import JSON, Count, Spec, Temperature, Tokens
+from recipes.slots.spec import ENTRY_OF, JSON, Count, Spec, Temperature, Tokens
 from rewards.types import Problem
 from rollout.environments import Environment, RolloutContext
 from rollout.types import RolloutError, Sample, Sampling
@@ -56,7 +56,10 @@ class EvalSpec(Spec):
     sampling: EvalSampling = EvalSampling()
     overrides: Annotated[
         dict[str, JSON],
-        Field(description="Changes to the suite, such as `{problems: {...}, k: [1]}`"),
+        Field(
+            description="Changes to the suite, such as `{problems: {...}, k: [1]}`",
+            json_schema_extra={ENTRY_OF: "eval"},  # what a file of `temper eval` may hold
+        ),
     ] = {}
     at_start: Annotated[bool, Field(description="Whether to evaluate the untrained model")] = True
     at_end: Annotated[bool, Field(description="Whether to evaluate after the last step")] = True

@@ -5,6 +5,7 @@ A skip is silent: a package or a program that nobody installs takes its tests ou
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable
 
@@ -22,6 +23,7 @@ ALLOWED = [
         (r"sandbox level .*(ermission|ermitted|Linux only|not created)", "namespaces", True),
         (r"weakest level lets through", "Landlock or seccomp in the kernel", True),
         (r"control groups cannot be made", "control groups that this user may make", True),
+        (r"yaml-language-server is not installed", "npm", shutil.which("npm") is None),
         (r"libseccomp is not installed", "a library that is only compared with", True),
     )
     if possible

@@ -2,6 +2,7 @@
 
     docs/algorithms.md    every function of every slot     tools/docs_functions.py
     docs/recipes.md       every recipe and fragment        tools/docs_recipes.py
+    recipes/schema.json   their JSON Schema, for editors   trainer/recipe/schema.py
 
 `--check` writes nothing, says which pages are stale, and exits with 1 when any is.
 """
@@ -12,13 +13,18 @@ from pathlib import Path
 
 from tools.docs_functions import functions_page
 from tools.docs_recipes import recipes_page
+from trainer.recipe.schema import schema_text
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def pages() -> dict[str, str]:
     """File, relative to the repository -> what it must hold."""
-    return {"docs/algorithms.md": functions_page(ROOT), "docs/recipes.md": recipes_page(ROOT)}
+    return {
+        "docs/algorithms.md": functions_page(ROOT),
+        "docs/recipes.md": recipes_page(ROOT),
+        "recipes/schema.json": schema_text(),
+    }
 
 
 def stale(root: Path) -> list[str]:

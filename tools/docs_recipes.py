@@ -18,6 +18,8 @@ FOLDERS = {
     "lab": "paired experiments: two arms, seeds, and the claim they test",
 }
 
+EDITOR_LINE = "# yaml-language-server:"
+
 HEAD = """\
 <!-- written by `make docs`; edits here are lost -->
 
@@ -104,6 +106,8 @@ def _texts(value: JSON) -> list[str]:
 def _comments(path: Path) -> Iterator[str]:
     """The comment lines at the head of the file, around its `description:`."""
     for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith(EDITOR_LINE):
+            continue
         if line.startswith("# "):
             yield " ".join(line.removeprefix("#").split())
         elif line and not line.startswith("description:"):

@@ -1,7 +1,7 @@
 """The pydantic side of a slot: options from a signature, and pydantic's errors in our words."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace, UnionType
 from typing import Annotated, Any, Protocol, Union, get_args, get_origin, get_type_hints
 
@@ -11,7 +11,7 @@ from pydantic_core import core_schema
 
 from recipes.errors import Fault, RecipeError, did_you_mean, shown
 from recipes.slots.entry import Registered, SlotEntry, to_plain
-from recipes.slots.spec import JSON, ScheduledMarker
+from recipes.slots.spec import ENTRY_OF, JSON, ScheduledMarker
 
 
 class Options(BaseModel):
@@ -25,14 +25,9 @@ class Options(BaseModel):
 class Binder(Protocol):
     """What the hooks below need of a registry."""
 
-    def bind(self, value: JSON) -> SlotEntry: ...
-    def variants(self) -> Sequence[type[BaseModel]]:
-        """A model of each function's whole entry, `name` and options."""
-        ...
+    slot: str
 
-    def bare_names(self) -> Sequence[str]:
-        """Functions that a recipe may give by their name alone."""
-        ...
+    def bind(self, value: JSON) -> SlotEntry: ...
 
 
 class NestedHook:
@@ -40,7 +35,6 @@ class NestedHook:
 
     def __init__(self, registry: Binder) -> None:
         self._registry = registry
-        self._expanding = False  # a verifier made of verifiers lists them once, not forever
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         return core_schema.no_info_plain_validator_function(
@@ -49,15 +43,7 @@ class NestedHook:
         )
 
     def __get_pydantic_json_schema__(self, source: Any, handler: Any) -> dict[str, JSON]:
-        bare = {"enum": list(self._registry.bare_names())}
-        if self._expanding:
-            return {"anyOf": [bare, {"type": "object", "required": ["name"]}]}
-        self._expanding = True
-        try:
-            variants = [handler(v.__pydantic_core_schema__) for v in self._registry.variants()]
-        finally:
-            self._expanding = False
-        return {"anyOf": [bare, *variants]}
+        return {ENTRY_OF: self._registry.slot}  # `recipes/slots/json_schema.py` describes each once
 
 
 class ScheduledHook:
@@ -89,8 +75,7 @@ class ScheduledHook:
         )
 
     def __get_pydantic_json_schema__(self, source: Any, handler: Any) -> dict[str, JSON]:
-        variants = [handler(v.__pydantic_core_schema__) for v in self._numbers.variants()]
-        return {"anyOf": [handler(source["schema"]), *variants]}
+        return {"anyOf": [handler(source["schema"]), {ENTRY_OF: self._numbers.slot}]}
 
 
 def _check_along(

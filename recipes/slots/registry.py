@@ -14,11 +14,9 @@ import inspect
 import json
 import pkgutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Generic, Literal, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
-from pydantic import BaseModel, ValidationError
-from pydantic import create_model as build_model
-from pydantic.json_schema import models_json_schema
+from pydantic import ValidationError
 
 from recipes.errors import RecipeError, did_you_mean, relative, shown
 from recipes.slots.entry import (
@@ -254,22 +252,3 @@ class Registry(Generic[P, R]):
             for entry in self
             if not any(option.is_required() for option in entry.schema.model_fields.values())
         )
-
-    def variants(self) -> tuple[type[BaseModel], ...]:
-        """A model of each function's whole entry, `name` and options; for JSON Schema."""
-        models: list[type[BaseModel]] = []
-        for entry in self:
-            name: dict[str, Any] = {"name": (Literal[entry.name], ...)}
-            about = entry.summary
-            models.append(build_model(entry.name, __base__=entry.schema, __doc__=about, **name))
-        return tuple(models)
-
-    def json_schema(self) -> dict[str, JSON]:
-        """JSON Schema (draft 2020-12) of an entry: a bare name, or an object per function."""
-        variants = self.variants()
-        links, shared = models_json_schema([(variant, "validation") for variant in variants])
-        return {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "anyOf": [{"enum": list(self.bare_names())}, *links.values()],
-            **shared,
-        }

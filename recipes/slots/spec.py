@@ -10,6 +10,9 @@ from recipes.errors import RecipeError
 
 JSON: TypeAlias = Any  # str | int | float | bool | None | list[JSON] | dict[str, JSON]
 
+ENTRY_OF = "x-entry-of"
+"""In a part of a JSON Schema: the slot, or the command, whose entries or files are meant."""
+
 
 class Spec(BaseModel):
     """Base of every recipe section: frozen, strict types, unknown keys refused."""

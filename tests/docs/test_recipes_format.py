@@ -17,7 +17,7 @@ OVERRIDES = [line for line in LINES if not re.match(r"--set [^ ']+: ", line)]  #
 
 
 def test_the_example_recipe_loads(tmp_path: Path) -> None:
-    (recipe,) = [text for language, text in BLOCKS if language == "yaml"]
+    (recipe,) = [text for language, text in BLOCKS if text.startswith("# recipes/math/mine.yaml")]
     (tmp_path / "mine.yaml").write_text(recipe)
     loaded = load(tmp_path / "mine.yaml")
     assert loaded.tree["advantage"]["name"] == "grpo"

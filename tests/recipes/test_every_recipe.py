@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from recipes.loading.recipe_tree import PACKAGE, load
-from trainer.commands.explain import explain_recipe, recipe_schema
+from trainer.commands.explain import explain_recipe
 from trainer.recipe.check import check, load_recipe
 from trainer.recipe.config import read
 
@@ -52,9 +52,3 @@ def test_the_fragment_completes_a_smoke_recipe(name, tmp_path):
     loaded = load(file, sets)
     assert loaded.papers, f"{name} names no paper"
     check(read(loaded), loaded)
-
-
-def test_the_schema_completes_slots_and_settings():
-    schema = recipe_schema()
-    text = str(schema)
-    assert "rloo" in text and "clip_high" in text and "groups_per_step" in text

@@ -217,13 +217,11 @@ def verify(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of a recipe, for completion in an editor."""
-    import json
-
+    """Print the JSON Schema of recipes and suites, for completion in an editor."""
     defer("torch")
-    from trainer.commands.explain import recipe_schema
+    from trainer.recipe.schema import schema_text
 
-    typer.echo(json.dumps(recipe_schema(), indent=2))
+    typer.echo(schema_text(), nl=False)
 
 
 def wide() -> Console:

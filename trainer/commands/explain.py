@@ -1,4 +1,4 @@
-"""`temper explain` and the recipe's JSON Schema: what a recipe means, in full."""
+"""`temper explain`: what a recipe means, in full."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -89,8 +89,3 @@ def _short(value: Any) -> str:
 def _origin(path: str, loaded: Loaded) -> str:
     source = loaded.source(path)
     return source.where if source.kind != "default" else "default"
-
-
-def recipe_schema() -> dict[str, JSON]:
-    """JSON Schema of a recipe; slots list their functions with all options."""
-    return Recipe.model_json_schema()

@@ -36,7 +36,7 @@ def numbers(schema: Schema, path: str, definitions: Schema) -> Iterator[NumericO
     if "$ref" in schema:
         schema = definitions[schema["$ref"].rpartition("/")[2]]
     properties = schema.get("properties", {})
-    if "enum" in schema or "const" in schema or "const" in properties.get("name", {}):
+    if "enum" in schema or "const" in schema:
         return
     if schema.get("type") in ("integer", "number"):
         lower = max(
