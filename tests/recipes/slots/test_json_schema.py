@@ -60,7 +60,7 @@ def test_the_schema_accepts_a_part_that_is_merged_into_an_entry(entry: object) -
         {"name": "box", "radius": 1.0},
         {"name": "circle", "radius": 0},
         {"name": "circle", "radius": "2"},
-        {"name": "circle", "radius": {"name": "linear", "strat": 1}},
+        {"name": "circle", "radius": {"name": "linear", "begin": 1}},
         {"name": "circle", "radius": {"name": "constant", "value": 1, "extra": 2}},
         {"name": "pile", "parts": []},
         {"name": "pile", "parts": [{"side": 1}]},

@@ -99,7 +99,7 @@ def test_a_part_of_a_recipe_is_valid(text: str) -> None:
         "optimizer: {lr: {name: warmup, peak: 2e-5, warmup: 10}}",
         "optimizer: {lr: 1e30}",
         "minibatches: 2147483648",
-        "verifier: {name: weighted, components: {a: math_equal, b: {name: format, patern: x}}}",
+        "verifier: {name: weighted, components: {a: math_equal, b: {name: format, regex: x}}}",
         "evaluate: [{suite: sums, overrides: {nmae: mine}}]",
         "group_size: 8\nbatch_size: 64",  # of `temper train`, and of `temper sft`
         "- a list",
