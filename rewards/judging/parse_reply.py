@@ -13,7 +13,9 @@ from rewards.http.chat import Reply, Token
 from rewards.types import JSON
 
 _REASON_CHARS = 300  # that are kept
-_FENCE = re.compile(r"\A```[\w-]*\s*\n(.*)\n\s*```\Z", re.DOTALL)
+_FENCED = re.compile(  # a code block that ends the reply
+    r"(?P<marks>`{3,}|~{3,})(?:[\w+.-]*\s)?(?P<body>.*?)\s*(?P=marks)\s*\Z", re.DOTALL
+)
 _TAGGED = re.compile(r"<(?P<name>\w+)>\s*(?P<value>[^<>]{1,40}?)\s*</(?P=name)>\s*\Z")
 _VERDICT = re.compile(r"verdict\s*:\s*[*_`]*(?P<word>yes|no)[*_`.]*\s*\Z", re.IGNORECASE)
 
@@ -107,11 +109,11 @@ def _answer(reply: Reply, name: str) -> JSON:
 
 
 def _answers(reply: Reply) -> Mapping[str, JSON]:
-    """The JSON object that ends the reply."""
+    """The JSON object that ends the reply, or the code block at its end."""
     if reply.finish == "length":
         raise Unreadable("the answer was cut off at max_tokens")
-    fence = _FENCE.match(reply.text)
-    text = fence[1].strip() if fence else reply.text.strip()
+    fenced = _FENCED.search(reply.text)
+    text = fenced["body"] if fenced else reply.text.strip()
     for start in _openings(text):
         try:
             value, end = _DECODER.raw_decode(text, start)

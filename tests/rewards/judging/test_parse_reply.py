@@ -17,6 +17,12 @@ def reply(text, *, finish="stop", tail=()):
         ('{"score": 7}', 7),
         ('{"reason": "good", "score": 10}', 10),
         ('```json\n{"score": 0}\n```', 0),
+        ('My grade:\n\n```json\n{"reason": "`x` is right", "score": 4}\n```\n', 4),
+        ('My grade: ```json {"score": 5} ```', 5),
+        ('```\n{"score": 6}\n```', 6),
+        ('~~~json\n{"score": 7}\n~~~', 7),
+        ('````json\n{"reason": "```", "score": 8}\n````', 8),
+        ('```json\n{"score": 10}\n```\nSo it claims.\n```json\n{"score": 2}\n```', 2),
         ('The response is fine.\n{"reason": "a {nested} brace", "score": 3}', 3),
         ('{"score": 10}\nNo, that was the response. {"score": 2}', 2),  # its own word comes last
         ("Quite good. <score>7</score>", 7),
@@ -45,6 +51,10 @@ def test_a_score_is_read(text, score):
         ('{"score": 7} is my grade', "does not end"),
         ('{"score": 7, "score": 10}', "does not end"),  # two answers are none
         ("[7]", "does not end"),
+        ('```json\n{"score": 7}\n```\nwas in the response', "does not end"),
+        ('```json\n{"score": 7, "score": 10}\n```', "does not end"),
+        ('```json\n{"score": 7}\n~~~', "does not end"),
+        ('```json\n[{"score": 7}]\n```', "does not end"),
         ("<score>7</score> or so", "does not end"),
         ("<score>7/10</score>", "not a number"),
         ("<grade>7</grade>", "does not end"),
