@@ -72,5 +72,8 @@ def reason_of(verdicts: Mapping[str, Verdict]) -> str:
 
 def missing_of(verdicts: Mapping[str, Verdict]) -> Verdict:
     """A missing verdict that names the components to blame."""
-    blamed = [f"{name}: {v.reason}" for name, v in verdicts.items() if v.is_missing]
-    return Verdict.missing("; ".join(blamed))
+    blamed = {name: verdict for name, verdict in verdicts.items() if verdict.is_missing}
+    return Verdict.missing(
+        "; ".join(f"{name}: {verdict.reason}" for name, verdict in blamed.items()),
+        too_long=all(verdict.too_long for verdict in blamed.values()),
+    )

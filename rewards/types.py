@@ -49,6 +49,7 @@ class Verdict:
     reason: str = ""  # why, for humans: one line, of printable characters
     answer: str = ""  # the final answer that was extracted; empty when there is none
     verifier: str = ""  # hash of the code and the options that said so; empty outside a run
+    too_long: bool = False  # MISSING because the response is longer than the verifier's model reads
 
     def __post_init__(self) -> None:
         """A reason quotes what a model wrote, which may hold commands to a terminal."""
@@ -81,9 +82,11 @@ class Verdict:
         return cls.scored(float(correct), correct=correct, reason=reason, answer=answer)
 
     @classmethod
-    def missing(cls, reason: str) -> "Verdict":
+    def missing(cls, reason: str, *, too_long: bool = False) -> "Verdict":
         """The verifier could not tell: a deadline, a dead worker, an exception."""
-        return cls(status=Scored.MISSING, reward=0.0, correct=False, reason=reason)
+        return cls(
+            status=Scored.MISSING, reward=0.0, correct=False, reason=reason, too_long=too_long
+        )
 
     @property
     def is_missing(self) -> bool:

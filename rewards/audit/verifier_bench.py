@@ -47,6 +47,16 @@ class Trial:
         return self.verdict.correct == (self.probe.expect is Expect.CORRECT)
 
     @property
+    def too_long(self) -> bool:
+        """Whether it is a made-up response that is longer than the verifier's model reads."""
+        return self.verdict.too_long and self.probe.kind in _ODD
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is no verdict, and length is not the cause."""
+        return self.verdict.is_missing and not self.too_long
+
+    @property
     def changed(self) -> bool:
         """Whether two calls gave two verdicts."""
         return _essence(self.verdict) != _essence(self.again)
@@ -114,6 +124,7 @@ class Kind:
     as_expected: int
     not_expected: int
     missing: int
+    too_long: int  # not among the missing
     changed: int
     slowest_s: float
 
@@ -149,7 +160,8 @@ class BenchReport:
             accepted=sum(trial.verdict.correct for trial in chosen),
             as_expected=sum(trial.expected is True for trial in chosen),
             not_expected=sum(trial.expected is False for trial in chosen),
-            missing=sum(trial.verdict.is_missing for trial in chosen),
+            missing=sum(trial.missing for trial in chosen),
+            too_long=sum(trial.too_long for trial in chosen),
             changed=sum(trial.changed for trial in chosen),
             slowest_s=max(trial.seconds for trial in chosen),
         )
@@ -218,14 +230,14 @@ class BenchReport:
 
     def _measured(self, bounds: "Bounds") -> Iterator[tuple[str, float, float | None, bool]]:
         """Name, number, bound, and whether the bound is a smallest one."""
-        failed, missed = len(self.gold_failures), lambda t: t.verdict.is_missing
+        failed = len(self.gold_failures)
         gold = max(sum(t.probe.kind == "gold" for t in self.trials), 1)
         yield "share of gold answers that fail", failed / gold, bounds.max_gold_fail, False
         accepted = self.share(
             lambda t: t.expected is False, lambda t: t.probe.expect is Expect.WRONG
         )
         yield "share of wrong answers accepted", accepted, bounds.max_false_accept, False
-        missing = self.share(missed, lambda t: True)
+        missing = self.share(lambda t: t.missing, lambda t: True)
         yield "share without a verdict", missing, bounds.max_missing, False
         changed = self.share(lambda t: t.changed, lambda t: True)
         yield "share with two verdicts in two calls", changed, bounds.max_changed, False

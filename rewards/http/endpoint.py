@@ -30,6 +30,11 @@ from rewards.http.usage import meters
 
 _AGAIN = (408, 409, 425, 429)  # and everything from 500
 _REFUSED = (401, 403)
+_TOO_LARGE = (400, 413, 422)  # where the server's words name the context, in one of these forms
+_CONTEXT = re.compile(
+    r"context[_ ](length|size|window)|(prompt|input|request)\W+(is |are )?too long|max_model_len",
+    re.IGNORECASE,
+)
 _EXCERPT = 200  # characters of a server's own words in a reason
 _LONGEST_PAUSE_S = 30.0
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
@@ -133,8 +138,9 @@ class EndpointSpec(Spec):
 class EndpointFailed(Exception):
     """No reply that can be used; the words are safe to show."""
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, words: str, *, too_long: bool = False) -> None:
         super().__init__(scrubbed(words))
+        self.too_long = too_long  # the model's context does not hold the request
 
 
 class _TryAgain(Exception):
@@ -215,7 +221,8 @@ class Endpoint:
         words = f"{status}: {' '.join(reply.text.split())[:_EXCERPT]}"
         if reply.status in _AGAIN or reply.status >= 500:
             raise _TryAgain(words, _seconds(reply.headers.get("retry-after", "")))
-        raise EndpointFailed(f"{self.spec.url}: {words}")
+        too_long = reply.status in _TOO_LARGE and _CONTEXT.search(reply.text) is not None
+        raise EndpointFailed(f"{self.spec.url}: {words}", too_long=too_long)
 
     async def _pace(self) -> None:
         """Wait until the limit of requests a second allows one more."""

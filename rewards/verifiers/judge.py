@@ -142,7 +142,9 @@ async def judge(
             reward, components, reason = await _compare(asking, shown, criteria)
         else:
             reward, components, reason = await _check(asking, shown, criteria, items)
-    except (EndpointFailed, NoAnswer) as error:
+    except EndpointFailed as error:
+        return Verdict.missing(f"judge: {error}", too_long=error.too_long)
+    except NoAnswer as error:
         return Verdict.missing(f"judge: {error}")
     reason = f"{endpoint.model}, {reason}"
     return Verdict.scored(reward, correct=reward >= threshold, components=components, reason=reason)

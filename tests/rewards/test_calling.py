@@ -1,6 +1,8 @@
 import asyncio
 
 from rewards.calling import call_verifier, call_verifiers
+from rewards.composition import missing_of
+from rewards.types import Verdict
 from tests.support.builders import problem
 from tests.support.verifiers import broken, pays, raises
 
@@ -29,3 +31,9 @@ def test_several_are_asked_by_name_and_none_spoils_another():
     assert list(verdicts) == ["a", "b"]
     assert verdicts["a"].reward == 0.5
     assert verdicts["b"].is_missing
+
+
+def test_a_composed_verdict_is_too_long_where_all_that_is_missing_is():
+    long, down = Verdict.missing("900 tokens", too_long=True), Verdict.missing("down")
+    assert missing_of({"a": long, "b": Verdict.binary(True)}).too_long
+    assert not missing_of({"a": long, "b": down}).too_long

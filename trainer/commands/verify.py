@@ -153,7 +153,17 @@ def _show(report: BenchReport, name: str, second: str, console: Console) -> None
     _list("gold answers that fail", report.gold_failures, console)
     _list("wrong answers accepted", report.accepted_wrong, console)
     _show_batches(report.batches, console)
-    reasons = Counter(t.verdict.reason for t in report.trials if t.verdict.is_missing)
+    beyond = [trial for trial in report.trials if trial.too_long]
+    if beyond:
+        kinds = Counter(trial.probe.kind for trial in beyond)
+        counts = ", ".join(f"{kind} {count}" for kind, count in kinds.items())
+        console.print(
+            Text(
+                f"longer than the verifier reads: {len(beyond)} probes ({counts}); the first: "
+                f"{beyond[0].verdict.reason:.200}; in a run such a response has no verdict"
+            )
+        )
+    reasons = Counter(t.verdict.reason for t in report.trials if t.missing)
     for reason, count in reasons.most_common(3):
         console.print(Text(f"missing, {count}x: {reason:.200}"))
 
@@ -225,7 +235,8 @@ def _plain(
         "disagreements": [trial.plain() for trial in report.disagreements],
         "gold_failures": [trial.plain() for trial in report.gold_failures],
         "accepted_wrong": [trial.plain() for trial in report.accepted_wrong],
-        "missing": [trial.plain() for trial in report.trials if trial.verdict.is_missing],
+        "missing": [trial.plain() for trial in report.trials if trial.missing],
+        "too_long": [trial.plain() for trial in report.trials if trial.too_long],
         "batch": [t.plain() for t in report.batches if t.depends_on_batch or t.depends_on_order],
         "changed": [trial.plain() for trial in report.trials if trial.changed],
         "given": [trial.plain() for trial in report.trials if trial.probe.kind == "given"],

@@ -77,6 +77,10 @@ class LocalModelSpec(Spec):
 class Unscored(Exception):
     """No reward for this conversation; says why."""
 
+    def __init__(self, words: str, *, too_long: bool = False) -> None:
+        super().__init__(words)
+        self.too_long = too_long
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewardOutput:
@@ -99,6 +103,8 @@ class RewardHost:
     def __init__(self, spec: LocalModelSpec) -> None:
         self.spec = spec
         self.model, self.tokenizer = load_reward_model(spec)
+        positions = self.model.config.get_text_config().to_dict().get("max_position_embeddings")
+        self.longest = min(spec.max_length, positions or spec.max_length)  # in tokens
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="reward-model", daemon=True)
         self._thread.start()
@@ -122,10 +128,9 @@ class RewardHost:
 
     def _asked(self, prompt: Sequence[Message], response: str, embed: bool) -> Future[RewardOutput]:
         ids = conversation_ids(self.tokenizer, prompt, response, plain=self.spec.plain)
-        if len(ids) > self.spec.max_length:
-            raise Unscored(
-                f"{len(ids)} tokens, and the reward model reads at most {self.spec.max_length}"
-            )
+        if len(ids) > self.longest:
+            words = f"{len(ids)} tokens, and the reward model reads at most {self.longest}"
+            raise Unscored(words, too_long=True)
         item = _Item(ids, embed)
         self._queue.put(item)
         return item.future

@@ -68,7 +68,7 @@ async def decomposed_reward(
     try:
         scored = await reward_host(local).score(problem.messages, response, embed=True)
     except Unscored as error:
-        return Verdict.missing(f"decomposed_reward: {error}")
+        return Verdict.missing(f"decomposed_reward: {error}", too_long=error.too_long)
     assert scored.embedding is not None, "asked for"
     reward = float(taste.rewards(decomposition.scores(scored.embedding[None]))[0])
     return Verdict.scored(

@@ -78,7 +78,7 @@ async def reward_model(
             messages = conversation(problem.messages, response)
             output = await pooled_score(endpoint, route, messages, meter=_METER)
     except (Unscored, EndpointFailed) as error:
-        return Verdict.missing(f"reward_model: {error}")
+        return Verdict.missing(f"reward_model: {error}", too_long=error.too_long)
     meters.observe(f"{_METER}/seconds", time.perf_counter() - start)
     reward = (output - mean) / std
     return Verdict.scored(

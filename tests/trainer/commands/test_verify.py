@@ -6,6 +6,7 @@ from rich.console import Console
 
 from recipes.errors import RecipeError
 from rewards.audit.verifier_bench import Bounds
+from tests.support.reward_models import tiny_reward_model
 from trainer.commands.verify import load_bench, run_verify
 
 STRANGERS = Path(__file__).parents[2] / "support" / "strangers.py"
@@ -143,3 +144,28 @@ def test_a_function_that_depends_on_other_responses_is_named_with_both_rewards(t
     assert "keep nothing between calls" in " ".join(shown.split())
     assert {entry["function"] for entry in found["batch"]} == {"against_the_longest"}
     assert "depends on other responses or their order" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # a tokenizer reads millions of characters
+def test_probes_beyond_a_reward_models_context_are_told_apart_from_failures(tmp_path, capsys):
+    local = f"{{path: {tiny_reward_model(tmp_path / 'model')}, batch_size: 1}}"
+    scores = f"{{name: reward_model, local: {local}}}"
+    _, shown, found = bench(tmp_path, scores, bounds=Bounds(max_missing=0.0), sample=1)
+    assert found["broken"] == []
+    assert found["missing"] == []
+    huge = next(kind for kind in found["kinds"] if kind["name"] == "huge")
+    assert (huge["too_long"], huge["missing"]) == (huge["count"], 0)
+    words = " ".join(shown.split())
+    assert "longer than the verifier reads: 8 probes (huge 6, unicode 1, adversarial 1); " in words
+    assert "tokens, and the reward model reads at most 512" in words
+
+
+@pytest.mark.slow
+def test_gold_answers_beyond_the_context_are_failures(tmp_path, capsys):
+    local = f"{{path: {tiny_reward_model(tmp_path / 'model')}, max_length: 4}}"
+    scores = f"{{name: reward_model, local: {local}}}"
+    bounds = Bounds(max_missing=0.0, max_gold_fail=0.0)
+    code, _, found = bench(tmp_path, scores, bounds=bounds, sample=1)
+    assert code == 1
+    assert len(found["gold_failures"]) == 1
+    assert len(found["broken"]) == 2

@@ -79,10 +79,31 @@ def test_a_reply_without_one_number_is_missing(raw):
 
 def test_what_cannot_be_scored_is_missing(tmp_path):
     long = score("x" * 600, local={"path": str(tiny_reward_model(tmp_path)), "max_length": 512})
-    assert long.is_missing and "reads at most 512" in long.reason
-    with serve(lambda request: Answer("too long for the model", status=400)) as server:
+    assert long.is_missing and long.too_long and "reads at most 512" in long.reason
+    with serve(lambda request: Answer("no such model", status=400)) as server:
         refused = score(endpoint=behind(server))
-    assert refused.is_missing and "too long for the model" in refused.reason
+    assert refused.is_missing and not refused.too_long and "no such model" in refused.reason
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "This model's maximum context length is 512 tokens. However, you requested 901",
+        "the request exceeds the available context size",
+        "Input is too long: 901 tokens",
+        '{"code": "context_length_exceeded"}',
+    ],
+)
+def test_a_server_whose_context_is_too_short_says_so(words):
+    with serve(lambda request: Answer(words, status=400)) as server:
+        refused = score(endpoint=behind(server))
+    assert refused.is_missing and refused.too_long
+
+
+def test_a_conversation_beyond_the_models_own_positions_is_missing_alone(tmp_path):
+    local = {"path": str(tiny_reward_model(tmp_path)), "max_length": 10_000}
+    verdict = score("x" * 600, local=local)
+    assert verdict.too_long and "reads at most 512" in verdict.reason
 
 
 @pytest.mark.parametrize(
