@@ -38,11 +38,11 @@ class Background:
         self._thread: threading.Thread | None = None
         self._opened: dict[tuple[type, Hashable], Closable] = {}
 
-    def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+    def submit(self, work: Coroutine[object, None, T]) -> "Future[T]":
         """Start `work` on the loop, from any other thread."""
         return asyncio.run_coroutine_threadsafe(work, self._running())
 
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+    async def run(self, work: Coroutine[object, None, T]) -> T:
         """Run `work` on the background loop and wait for it on the caller's."""
         return await asyncio.wrap_future(self.submit(work))
 
@@ -93,14 +93,14 @@ class LoopTasks:
     def __init__(self) -> None:
         self._futures: set[Future[Any]] = set()
 
-    def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+    def submit(self, work: Coroutine[object, None, T]) -> "Future[T]":
         """Start `work` on the loop, from any other thread."""
         future = background().submit(work)
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
         return future
 
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+    async def run(self, work: Coroutine[object, None, T]) -> T:
         """Run `work` on the background loop and wait for it on the caller's."""
         return await asyncio.wrap_future(self.submit(work))
 

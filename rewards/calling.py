@@ -49,7 +49,7 @@ class ResponseGroup:
         self.responses = tuple(responses)
         self._shared: dict[Hashable, asyncio.Task[Any]] = {}
 
-    async def once(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def once(self, key: Hashable, work: Callable[[], Coroutine[object, None, T]]) -> T:
         """What `work` gives, done once for the group though every member asks for it."""
         task: asyncio.Task[T] | None = self._shared.get(key)
         if task is None:

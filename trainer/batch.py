@@ -182,23 +182,15 @@ class TokenBatch:
         seq_ids = torch.repeat_interleave(torch.arange(len(chosen)), counts, output_size=total)
         offset = torch.arange(total) - (counts.cumsum(0) - counts)[seq_ids]
         tokens = starts[chosen][seq_ids] + offset
-        fields: dict[str, Any] = {"component_names": self.component_names}
-        for name in _PER_TOKEN:
-            value = self.__dict__[name]
-            fields[name] = value if value is ABSENT else value[tokens]
-        for name in _PER_SEQUENCE:
-            value = self.__dict__[name]
-            fields[name] = value if value is ABSENT else value[chosen]
-        fields["seq_ids"] = seq_ids
-        return TokenBatch(**fields)
+        fields = {
+            name: value[chosen if name in _PER_SEQUENCE else tokens]
+            for name, value in self.tensors().items()
+        }
+        return self.replace(**{**fields, "seq_ids": seq_ids})
 
     def to(self, device: torch.device | str) -> TokenBatch:
         """Every filled tensor on `device`."""
-        fields = {f.name: self.__dict__[f.name] for f in dataclasses.fields(self)}
-        moved: dict[str, Any] = {
-            k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in fields.items()
-        }
-        return TokenBatch(**moved)
+        return self.replace(**{name: value.to(device) for name, value in self.tensors().items()})
 
     def minibatches(self, count: int, *, seed: int) -> Iterator[TokenBatch]:
         """`count` parts of whole groups, shuffled by `seed`; one part is the batch as it is.

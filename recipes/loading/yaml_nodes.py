@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
@@ -57,7 +57,7 @@ class YamlNode:
     Example: `lr: 1e-5` on line 3 is YamlNode({"lr": YamlNode(1e-5, line 3)}, line 3).
     """
 
-    value: Any
+    value: JSON  # of YamlNodes
     source: Source
 
     def plain(self) -> JSON:
@@ -125,7 +125,7 @@ class _StrictLoader(yaml.SafeLoader):
 
     depth = 0
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         mark = event.start_mark
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
@@ -144,7 +144,7 @@ class _StrictLoader(yaml.SafeLoader):
 class _StrictDumper(yaml.SafeDumper):
     """Quotes every text that either YAML or our rules would read as something else."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         return True
 
 

@@ -1,6 +1,7 @@
 """SLOT verifier: `async (problem, response) -> Verdict`. One file per verifier."""
 
-from typing import Any, Protocol
+from collections.abc import Awaitable
+from typing import Protocol
 
 from recipes.slots.registry import Registry
 from rewards.types import Problem, Verdict
@@ -12,6 +13,6 @@ class Verifier(Protocol):
     async def __call__(self, problem: Problem, response: str) -> Verdict: ...
 
 
-verifier: Registry[Any, Any] = Registry(
+verifier: Registry[[Problem, str], Awaitable[Verdict]] = Registry(
     "verifier", params=("problem", "response"), packages=["rewards.verifiers"]
 )

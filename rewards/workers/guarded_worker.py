@@ -35,7 +35,7 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _REAP_S = 5.0  # for descendants that are being killed
 
 
-def frame(message: Any) -> bytes:
+def frame(message: object) -> bytes:
     """One message as it goes over the socket."""
     body = json.dumps(message).encode()
     if len(body) > LONGEST_FRAME:
@@ -167,18 +167,18 @@ class Server:
         finally:
             del self._calls[number]
 
-    def _send(self, message: Any) -> None:
+    def _send(self, message: object) -> None:
         self._writer.write(frame(message))
 
 
-def find(target: str) -> Callable[..., Any]:
+def find(target: str) -> Callable[..., object]:
     """The function that `module:name` names."""
     module, _, name = target.partition(":")
-    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    function: Callable[..., object] = getattr(importlib.import_module(module), name)
     return function
 
 
-async def _awaited(value: Any) -> Any:
+async def _awaited(value: object) -> object:
     return await value if inspect.isawaitable(value) else value
 
 

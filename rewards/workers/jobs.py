@@ -4,7 +4,6 @@ scorers of reasoning-gym, whose import takes a second."""
 import functools
 import re
 from collections.abc import Callable
-from typing import Any
 
 from rewards.types import JSON
 
@@ -29,10 +28,10 @@ def gym_score(task: str, entry: dict[str, JSON], answer: str) -> float:
 
 
 @functools.lru_cache(maxsize=256)
-def _scorer(task: str) -> Callable[[str, Any], float]:
+def _scorer(task: str) -> Callable[[str, JSON], float]:
     from reasoning_gym.factory import get_score_answer_fn
 
-    scorer: Callable[[str, Any], float] = get_score_answer_fn(task)
+    scorer: Callable[[str, JSON], float] = get_score_answer_fn(task)
     return scorer
 
 

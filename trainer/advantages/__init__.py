@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -17,6 +17,6 @@ class AdvantageEstimator(Protocol):
     def __call__(self, batch: TokenBatch) -> torch.Tensor: ...
 
 
-advantage: Registry[Any, Any] = Registry(
+advantage: Registry[[TokenBatch], torch.Tensor] = Registry(
     "advantage estimator", params=("batch",), packages=["trainer.advantages"], numbers=number
 )

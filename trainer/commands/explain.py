@@ -1,7 +1,6 @@
 """`temper explain`: what a recipe means, in full."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -81,7 +80,7 @@ def _flat(value: JSON, path: str) -> Iterator[tuple[str, JSON]]:
         yield path, value
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = str(to_plain(value))
     return text if len(text) <= 60 else text[:57] + "..."
 

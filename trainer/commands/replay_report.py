@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from recipes.slots.spec import JSON
 from trainer.commands.replay_step import Compared, Side
 
 Axes = Any  # matplotlib ships no types that mypy reads here
@@ -36,7 +37,7 @@ def report(
     console.print(f"picture: {folder / 'replay.png'}")
 
 
-def plain(found: Sequence[Compared], overrides: Sequence[str]) -> dict[str, Any]:
+def plain(found: Sequence[Compared], overrides: Sequence[str]) -> dict[str, JSON]:
     """Every number; null where there is none."""
     steps = []
     for step in found:
@@ -58,7 +59,7 @@ def plain(found: Sequence[Compared], overrides: Sequence[str]) -> dict[str, Any]
     return {"variant": list(overrides), "steps": steps}
 
 
-def _side(side: Side) -> dict[str, Any]:
+def _side(side: Side) -> dict[str, JSON]:
     return {
         "entropy_after": _number(side.entropy),
         "ledger": dict(side.ledger),

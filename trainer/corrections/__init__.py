@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -17,6 +17,6 @@ class CorrectionFunction(Protocol):
     def __call__(self, batch: TokenBatch) -> torch.Tensor: ...
 
 
-correction: Registry[Any, Any] = Registry(
+correction: Registry[[TokenBatch], torch.Tensor] = Registry(
     "correction", params=("batch",), packages=["trainer.corrections"], numbers=number
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from recipes.slots.registry import Registry
 from recipes.slots.spec import JSON
@@ -27,4 +27,6 @@ class Logger(Protocol):
     def close(self) -> None: ...
 
 
-logger: Registry[Any, Any] = Registry("logger", params=("context",), packages=["trainer.loggers"])
+logger: Registry[[LoggerContext], Logger] = Registry(
+    "logger", params=("context",), packages=["trainer.loggers"]
+)

@@ -1,6 +1,6 @@
 """SLOT loss: `(out, batch) -> LossOutput`, per token and not reduced. One file each."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from recipes.slots.registry import Registry
 from recipes.slots.schedules import number
@@ -13,7 +13,7 @@ class LossFunction(Protocol):
     def __call__(self, out: PolicyOutput, batch: TokenBatch) -> LossOutput: ...
 
 
-loss: Registry[Any, Any] = Registry(
+loss: Registry[[PolicyOutput, TokenBatch], LossOutput] = Registry(
     "loss",
     params=("out", "batch"),
     packages=["trainer.losses"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -17,6 +17,6 @@ class MaskFunction(Protocol):
     def __call__(self, batch: TokenBatch) -> torch.Tensor: ...
 
 
-mask: Registry[Any, Any] = Registry(
+mask: Registry[[TokenBatch], torch.Tensor] = Registry(
     "mask", params=("batch",), packages=["trainer.masks"], numbers=number
 )

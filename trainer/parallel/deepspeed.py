@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes.errors import RecipeError
+from recipes.slots.spec import JSON
 from trainer.models.logprob_model import LogprobModel
 from trainer.models.value_model import ValueModel
 from trainer.parallel.optimizer import Optimizers, reset_idle_steps, set_rates
@@ -80,9 +81,9 @@ def gathered(sharding: ShardingSpec, parameters: Sequence[nn.Parameter]) -> Iter
         yield
 
 
-def _config(sharding: ShardingSpec, dtype: torch.dtype, processes: Processes) -> dict[str, Any]:
+def _config(sharding: ShardingSpec, dtype: torch.dtype, processes: Processes) -> dict[str, JSON]:
     """DeepSpeed's settings but for what depends on the model and the optimizer."""
-    zero: dict[str, Any] = {
+    zero: dict[str, JSON] = {
         "stage": sharding.zero,
         "overlap_comm": sharding.zero == 3,
         "contiguous_gradients": True,
@@ -106,7 +107,7 @@ def _config(sharding: ShardingSpec, dtype: torch.dtype, processes: Processes) ->
     }
 
 
-def _sized(config: dict[str, Any], module: LogprobModel | ValueModel) -> dict[str, Any]:
+def _sized(config: dict[str, JSON], module: LogprobModel | ValueModel) -> dict[str, JSON]:
     """The settings with bucket sizes that fit the model; a tiny one needs no large buffers."""
     parameters: Iterator[Any] = module.parameters()  # whole, also where this rank holds a part
     total = sum(int(p.ds_numel if _is_partitioned(p) else p.numel()) for p in parameters)

@@ -43,7 +43,7 @@ class PlainCheckpointEngine(CheckpointEngine):  # type: ignore[misc]  # DeepSpee
     def commit(self, info: CheckpointCommitInfo) -> bool:
         return True
 
-    def save(self, state_dict: Mapping[str, Any], path: str) -> None:
+    def save(self, state_dict: Mapping[str, object], path: str) -> None:
         self._seals[Path(path)] = write_state(_plain(state_dict), Path(path))
 
     def load(self, path: str, map_location: object = None) -> Any:
@@ -55,7 +55,7 @@ class PlainCheckpointEngine(CheckpointEngine):  # type: ignore[misc]  # DeepSpee
         return state
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Tensors and plain containers; an object that is neither is our defect or DeepSpeed's news."""
     match value:
         case Mapping():

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +42,7 @@ class Optimizers:
 
 def _groups(
     spec: OptimizerSpec, parameters: Iterable[nn.Parameter], rank: Callable[[Tensor], int]
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     matrices: list[nn.Parameter] = []
     vectors: list[nn.Parameter] = []
     for parameter in parameters:

@@ -6,7 +6,7 @@ piece of work is announced: they receive its value, or stop with it.
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from rollout.types import Interrupted
 
@@ -19,7 +19,7 @@ class Ranks(Protocol):
 
     @property
     def is_main(self) -> bool: ...
-    def broadcast(self, value: Any) -> Any: ...
+    def broadcast(self, value: T) -> T: ...
 
 
 class MainRankFailed(Exception):
@@ -49,11 +49,11 @@ async def on_main(ranks: Ranks, work: Callable[[], Awaitable[T]]) -> T:
         except Exception as error:  # announced before it goes on its way
             failure = error
     kind = type(failure).__name__ if failure is not None else ""
-    heard: tuple[T, str] = ranks.broadcast((value, kind))
+    heard, failed = ranks.broadcast((value, kind))
     if failure is not None:
         raise failure
-    if heard[1] == Interrupted.__name__:
+    if failed == Interrupted.__name__:
         raise Interrupted
-    if heard[1]:
-        raise MainRankFailed(heard[1])
-    return heard[0]
+    if failed:
+        raise MainRankFailed(failed)
+    return cast(T, heard)  # nothing failed, so there is a value

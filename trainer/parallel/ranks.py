@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -41,7 +41,7 @@ class Update:
 class ParallelModule(Protocol):
     """A module over the ranks: its forward pass, its summed gradient, its update."""
 
-    def __call__(self, *args: Any) -> tuple[Tensor, ...]:
+    def __call__(self, *args: object) -> tuple[Tensor, ...]:
         """The module's forward pass; every rank must make the same number of calls."""
         ...
 

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
+T = TypeVar("T")
 _KEPT = 8  # adapter folders that stay; an engine may still be asked for older versions
 
 
@@ -239,7 +240,7 @@ class ProbePolicy(Protocol):
     def annotate(
         self, batch: TokenBatch, needs: frozenset[str], temperature: float
     ) -> TokenBatch: ...
-    def broadcast(self, value: Any) -> Any: ...
+    def broadcast(self, value: T) -> T: ...
 
 
 class Publisher:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -17,6 +17,6 @@ class ReductionFunction(Protocol):
     def __call__(self, batch: TokenBatch) -> torch.Tensor: ...
 
 
-reduction: Registry[Any, Any] = Registry(
+reduction: Registry[[TokenBatch], torch.Tensor] = Registry(
     "reduction", params=("batch",), packages=["trainer.reductions"], numbers=number
 )

@@ -1,11 +1,14 @@
 """A task and its response as the ids that a reward model reads; the same in training and use."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from recipes.errors import RecipeError
 from rewards.judging.quoting import defused
 from rewards.types import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 PAD = "<|pad|>"
 
@@ -17,7 +20,7 @@ def conversation(prompt: Sequence[Message], response: str) -> list[dict[str, str
 
 
 def conversation_ids(
-    tokenizer: Any, prompt: Sequence[Message], response: str, *, plain: bool
+    tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[Message], response: str, *, plain: bool
 ) -> list[int]:
     """Ids by the chat template; `plain`: texts joined by blank lines, then the end token."""
     messages = conversation(prompt, response)
@@ -29,7 +32,9 @@ def conversation_ids(
     return [int(i) for i in ids] + [i for i in end if ids[-1:] != [i]]
 
 
-def refuse_without_template(tokenizer: Any, path: str, *, plain: bool) -> None:
+def refuse_without_template(
+    tokenizer: "PreTrainedTokenizerBase", path: str, *, plain: bool
+) -> None:
     """Raise RecipeError when the template that is to be used does not exist."""
     if not plain and not tokenizer.chat_template:
         raise RecipeError.of(
@@ -38,7 +43,7 @@ def refuse_without_template(tokenizer: Any, path: str, *, plain: bool) -> None:
         )
 
 
-def own_pad_token(tokenizer: Any) -> bool:
+def own_pad_token(tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Give the tokenizer a pad token that no text ends with; whether its vocabulary grew.
 
     A sequence classifier reads the last token that is not the pad token. With the end token as pad

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -31,6 +31,9 @@ from recipes.errors import RecipeError
 from recipes.slots.spec import Count, HashFiles, NotHashed, Seconds, Spec, Tokens
 from rewards.types import Message
 from trainer.reward_models.conversation import conversation_ids, refuse_without_template
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class LocalModelSpec(Spec):
@@ -170,7 +173,7 @@ def _host(spec: LocalModelSpec) -> RewardHost:
     return RewardHost(spec)
 
 
-def load_reward_model(spec: LocalModelSpec) -> tuple[Any, Any]:
+def load_reward_model(spec: LocalModelSpec) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model in evaluation mode on its device, and its tokenizer. Raises RecipeError."""
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -185,8 +188,8 @@ def load_reward_model(spec: LocalModelSpec) -> tuple[Any, Any]:
                 path="local.path",
                 fix="name a sequence classifier with one output; `temper reward` trains one",
             )
-        tokenizer: Any = AutoTokenizer.from_pretrained(spec.path, **trust)
-        model: Any = AutoModelForSequenceClassification.from_pretrained(
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(spec.path, **trust)
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
             spec.path, dtype=spec.dtype, **trust
         )
     except RecipeError:
@@ -206,7 +209,9 @@ def load_reward_model(spec: LocalModelSpec) -> tuple[Any, Any]:
     return model.to(device).eval(), tokenizer
 
 
-def classify(model: Any, sequences: Sequence[Sequence[int]], *, embed: bool) -> list[RewardOutput]:
+def classify(
+    model: PreTrainedModel, sequences: Sequence[Sequence[int]], *, embed: bool
+) -> list[RewardOutput]:
     """Rewards of id sequences in one padded pass; with `embed` also what the head reads.
 
     The sequence is read at its last token that is not the pad token, as in training. A model

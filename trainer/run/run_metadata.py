@@ -5,12 +5,12 @@ import importlib.metadata
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from recipes.loading.recipe_tree import Loaded
 from recipes.slots.registry import relative, to_plain
+from recipes.slots.spec import JSON
 from rewards.audit.provenance import Provenance
 from trainer.recipe.config import Recipe
 
@@ -33,7 +33,7 @@ def write_origin(recipe: Recipe, loaded: Loaded, folder: Path, verifier: Provena
         text=True,
         check=False,
     )
-    facts: dict[str, Any] = {
+    facts: dict[str, JSON] = {
         "recipe": relative(str(loaded.root)),
         "revision": described.stdout.strip() or "unknown",
         "packages": packages,

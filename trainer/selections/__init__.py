@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import torch
 from pydantic import Field
@@ -22,7 +22,7 @@ Statistics = Annotated[
     Literal["all", "kept"],
     Field(description="Samples that the advantages compare: all of them, or the kept ones alone"),
 ]
-selection: Registry[Any, Any] = Registry(
+selection: Registry[[TokenBatch], torch.Tensor] = Registry(
     "selection",
     params=("batch",),
     packages=["trainer.selections"],

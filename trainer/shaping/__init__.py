@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -17,6 +17,6 @@ class ShapingFunction(Protocol):
     def __call__(self, batch: TokenBatch) -> torch.Tensor: ...
 
 
-shaping: Registry[Any, Any] = Registry(
+shaping: Registry[[TokenBatch], torch.Tensor] = Registry(
     "shaping function", params=("batch",), packages=["trainer.shaping"], numbers=number
 )

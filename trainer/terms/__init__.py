@@ -1,6 +1,6 @@
 """SLOT term: `(out, batch) -> LossOutput`, per token and not reduced. One file each."""
 
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ class TermFunction(Protocol):
     def __call__(self, out: PolicyOutput, batch: TokenBatch) -> LossOutput: ...
 
 
-term: Registry[Any, Any] = Registry(
+term: Registry[[PolicyOutput, TokenBatch], LossOutput] = Registry(
     "term",
     params=("out", "batch"),
     packages=["trainer.terms"],

@@ -7,13 +7,15 @@ the size of an answer agree by accident at all of them is nil for practical purp
 """
 
 import random
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import mpmath
 import sympy
 from mpmath import mp
 from sympy import Expr
+
+Number: TypeAlias = Any  # mpf or mpc; mpmath ships no types
 
 _LOW, _HIGH = 60, 300  # decimal digits
 _LOST = 40  # of the digits, that rounding may cost two equal constants
@@ -23,7 +25,7 @@ _MOST_NODES = 20_000
 _MOST = mpmath.mpf(10) ** 15  # of an exponent, or the argument of a function
 _HARMLESS = frozenset({"Abs", "log", "floor", "ceiling", "sign", "re", "im", "Max", "Min", "Mod"})
 _RANGES = ((0.1, 1.0), (1.0, 4.0), (-1.0, -0.1), (-4.0, -1.0), (4.0, 60.0), (-60.0, -4.0))
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
+_FUNCTIONS: dict[str, Callable[..., Number]] = {
     "sin": mpmath.sin, "cos": mpmath.cos, "tan": mpmath.tan, "cot": mpmath.cot,
     "sec": mpmath.sec, "csc": mpmath.csc, "asin": mpmath.asin, "acos": mpmath.acos,
     "atan": mpmath.atan, "acot": mpmath.acot, "asec": mpmath.asec, "acsc": mpmath.acsc,
@@ -63,7 +65,7 @@ def equal(left: Expr, right: Expr) -> bool:
     return agreed >= 2
 
 
-def value_of(expr: Expr, digits: int = 30) -> Any:
+def value_of(expr: Expr, digits: int = 30) -> Number:
     """A constant as an mpmath number; NotNumeric when it has no finite value."""
     with mp.workdps(digits):
         return _Evaluator({}).value(expr)
@@ -91,7 +93,7 @@ def within(exact: Expr, rounded: Expr, share: float) -> bool:
 def proportion(left: Expr, right: Expr) -> int:
     """The sign of the constant c with left = c * right everywhere; 0 when there is none."""
     symbols = sorted({s.name for s in left.free_symbols | right.free_symbols})
-    ratios: list[Any] = []
+    ratios: list[Number] = []
     with mp.workdps(_LOW):
         tiny = mpmath.mpf(10) ** (-_LOW // 2)
         for point in _points(symbols, left, right):
@@ -108,12 +110,12 @@ def proportion(left: Expr, right: Expr) -> int:
     return int(mpmath.sign(mpmath.re(ratios[0])))
 
 
-def _points(symbols: list[str], left: Expr, right: Expr) -> Any:
+def _points(symbols: list[str], left: Expr, right: Expr) -> Iterator[dict[str, Number]]:
     """Points at which both are defined; real values there unless an expression names i."""
     imaginary = left.has(sympy.I) or right.has(sympy.I)
     source = random.Random(20240229)
     for attempt in range(2 * _TRIES):
-        point: dict[str, Any] = {}
+        point: dict[str, Number] = {}
         for name in symbols:
             if name.startswith("#"):
                 point[name] = mpmath.mpf(source.randrange(5_000, 12_000)) / 10_000
@@ -134,9 +136,9 @@ def _points(symbols: list[str], left: Expr, right: Expr) -> Any:
             yield point
 
 
-def _close(left: Expr, right: Expr, point: Mapping[str, Any]) -> bool:
+def _close(left: Expr, right: Expr, point: Mapping[str, Number]) -> bool:
     """Whether the difference vanishes as the precision grows."""
-    gaps: list[Any] = []
+    gaps: list[Number] = []
     for digits in (_LOW // 2, _LOW, _HIGH):
         with mp.workdps(digits):
             try:
@@ -156,11 +158,11 @@ def _close(left: Expr, right: Expr, point: Mapping[str, Any]) -> bool:
 class _Evaluator:
     """Evaluates a sympy tree with mpmath at one point; equal subtrees once."""
 
-    def __init__(self, point: Mapping[str, Any]) -> None:
+    def __init__(self, point: Mapping[str, Number]) -> None:
         self.point = point
-        self.known: dict[Expr, Any] = {}
+        self.known: dict[Expr, Number] = {}
 
-    def value(self, expr: Expr) -> Any:
+    def value(self, expr: Expr) -> Number:
         found = self.known.get(expr)
         if found is None:
             if len(self.known) > _MOST_NODES:
@@ -171,7 +173,7 @@ class _Evaluator:
             self.known[expr] = found
         return found
 
-    def _compute(self, expr: Expr) -> Any:
+    def _compute(self, expr: Expr) -> Number:
         if expr.is_Rational:
             return mpmath.mpf(expr.p) / expr.q
         if expr.is_Symbol:
@@ -200,7 +202,7 @@ class _Evaluator:
             return mpmath.mpmathify(expr.evalf(mp.dps))
         raise NotNumeric(name)
 
-    def _power(self, base: Expr, exponent: Expr) -> Any:
+    def _power(self, base: Expr, exponent: Expr) -> Number:
         if base is sympy.E:
             above = self.value(exponent)
             if abs(above) > _MOST:

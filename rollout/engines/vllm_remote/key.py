@@ -8,7 +8,7 @@ weights, any method of its workers. This asks at every path.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from secrets import compare_digest
 from typing import Any
 
@@ -16,8 +16,10 @@ VARIABLE = "VLLM_API_KEY"
 MIDDLEWARE = f"{__name__}.RequireKey"
 _REFUSAL = b'{"error": "Unauthorized"}'
 
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Mapping[str, Any], Callable[..., Awaitable[Any]], Send], Awaitable[None]]
+Scope = Mapping[str, Any]  # of a request: values of many types, by the key
+Receive = Callable[[], Awaitable[object]]
+Send = Callable[[Mapping[str, object]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def header(key: str) -> dict[str, str]:
@@ -32,9 +34,7 @@ class RequireKey:
         self._app = app
         self._expected = header(os.environ[VARIABLE])["Authorization"].encode()
 
-    async def __call__(
-        self, scope: Mapping[str, Any], receive: Callable[..., Awaitable[Any]], send: Send
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
