@@ -39,12 +39,8 @@ async def length_aware(
     hard_from: Annotated[
         Signed, Field(description="Difficulty from which a problem is hard")
     ] = 5.0,
-    easy_words: Annotated[
-        Count, Field(description="Number of words allowed on an easy problem")
-    ] = 96,
-    hard_words: Annotated[
-        Count, Field(description="Number of words allowed on a hard problem")
-    ] = 256,
+    easy_words: Annotated[Count, Field(description="Words allowed on an easy problem")] = 96,
+    hard_words: Annotated[Count, Field(description="Words allowed on a hard problem")] = 256,
     slope: Annotated[
         Amount, Field(gt=0, description="Share of the reward lost per excess word")
     ] = (1 / 500),
@@ -58,9 +54,9 @@ async def length_aware(
     `easy_words`, a hard one `hard_words`, one in between any number. Unlike the shaping functions
     for lengths it is absolute and sees no group; unlike `think_modes` it asks how long, not whether
     to think. Departures: the paper allows a hard problem 25 words times the policy's uncertainty
-    more, which a verifier cannot see: that is the shaping function `uncertain_length`, which reads
-    `base` and `words_over`. A row without its difficulty is missing, where the paper takes it for
-    easy. A reward of 0 or less stays as it is: shortness never excuses, length never pardons.
+    more, which a verifier cannot see (the shaping function `uncertain_length` adds it). A row
+    without its difficulty is missing, where the paper takes it for easy. A reward of 0 or less
+    stays as it is.
 
     Returns a verdict in the range of the base verifier's, with its `correct`. Components:
     `base` and what it is made of, `words`, `length_score` (0 to 1), `difficulty`, and `words_over`
@@ -71,11 +67,10 @@ async def length_aware(
         return Verdict.missing(f"base: {verdict.reason}")
     rated = problem.columns.get(difficulty) if difficulty else hard_from
     if isinstance(rated, bool) or not isinstance(rated, int | float):
-        return Verdict.missing(
-            f"the row has no number in column '{difficulty}' (got {rated!r:.40})"
-        )
-    counted = response if inside == "response" else split_thinking(response).thought
-    words = len(counted.split())
+        reason = f"the row has no number in column '{difficulty}' (got {rated!r:.40})"
+        return Verdict.missing(reason)
+    text = response if inside == "response" else split_thinking(response).thought
+    words = len(text.split())
     components = {**values_of({"base": verdict}), "words": float(words), "difficulty": float(rated)}
     score = 1.0
     if not easy_below <= rated < hard_from:
