@@ -1,6 +1,7 @@
 """The page of all recipes and fragments: purpose, parents, papers, machine, size."""
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,19 @@ def _section(root: Path, name: str) -> str:
         "Machine": _machine(loaded.tree) if "problems" in loaded.tree else "",
         "Size": _size(loaded.tree),
     }
-    about = " ".join([*_texts(raw.get("description")), *_comments(path)])
-    lines = [f"### {name}", "", markdown(about), ""] if about else [f"### {name}", ""]
+    prose, lines = _texts(raw.get("description")), [f"### {name}", ""]
+    for is_command, block in groupby(_comments(path), lambda line: line.startswith("  ")):
+        if is_command:
+            lines += [markdown(" ".join(prose)), "", "```bash", *map(_outdented, block), "```", ""]
+            prose = []
+        else:
+            prose += [" ".join(line.split()) for line in block]
+    lines += [markdown(" ".join(prose)), ""] if prose else []
     return "\n".join([*lines, *(f"- {k}: {v}" for k, v in facts.items() if v), ""])
+
+
+def _outdented(line: str) -> str:
+    return line.removeprefix("  ")
 
 
 def _raw(path: Path) -> Mapping[str, Any]:
@@ -104,12 +115,12 @@ def _texts(value: JSON) -> list[str]:
 
 
 def _comments(path: Path) -> Iterator[str]:
-    """The comment lines at the head of the file, around its `description:`."""
+    """The comment lines at the head of the file, around its `description:`, commands indented."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith(EDITOR_LINE):
             continue
         if line.startswith("# "):
-            yield " ".join(line.removeprefix("#").split())
+            yield line.removeprefix("# ")
         elif line and not line.startswith("description:"):
             return
 

@@ -3,8 +3,8 @@
     post(route, body):  wait for a turn -> [ attempt -> pause -> attempt ... ] -> reply
                         not counted        at most `deadline_s` in all
 
-429, 408, 5xx, broken connections, time-outs and replies that are no JSON are tried again, after a
-pause that doubles, or as long as the server's Retry-After asks. Other statuses are final.
+408, 409, 425, 429, 5xx, broken connections, time-outs and replies that are no JSON are tried again,
+after a pause that doubles, or as long as the server's Retry-After asks. Other statuses are final.
 
 A key is named by its environment variable, read late and never shown. Workers and sandboxes do not
 inherit it: they see only variables that say where things lie. What this does not protect against:
@@ -58,7 +58,7 @@ class EndpointSpec(Spec):
         NotHashed(),
         Field(
             gt=0,
-            description="Timeout of one verdict in seconds, retries included; then it is missing",
+            description="Timeout of one question in seconds, retries included",
         ),
     ] = 120.0
     attempt_s: Annotated[

@@ -26,13 +26,17 @@ async def think_modes(
     base: Annotated[
         Component, Field(description="Verifier that decides whether the answer is correct")
     ],
-    think_correct: Annotated[Signed, Field(description="Reward of an answer after thinking")] = 1.0,
-    think_wrong: Annotated[Signed, Field(description="Reward of an answer after thinking")] = 0.0,
+    think_correct: Annotated[
+        Signed, Field(description="Reward of a correct answer after thinking")
+    ] = 1.0,
+    think_wrong: Annotated[
+        Signed, Field(description="Reward of a wrong answer after thinking")
+    ] = 0.0,
     direct_correct: Annotated[
-        Signed, Field(description="Reward of an answer without thinking")
+        Signed, Field(description="Reward of a correct answer without thinking")
     ] = 2.0,
     direct_wrong: Annotated[
-        Signed, Field(description="Reward of an answer without thinking")
+        Signed, Field(description="Reward of a wrong answer without thinking")
     ] = -1.0,
     repetition: Annotated[
         Signed, Field(description="Instead of a negative reward, if it loops")

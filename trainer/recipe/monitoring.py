@@ -81,10 +81,10 @@ class WatchBound(Spec):
 
     metric: Annotated[MetricName, Field(min_length=1, description="Name of the metric to bound")]
     max_fall: Annotated[
-        Amount | None, Field(description="Largest allowed change in the metric's unit")
+        Amount | None, Field(description="Largest allowed fall in the metric's unit")
     ] = None
     max_rise: Annotated[
-        Amount | None, Field(description="Largest allowed change in the metric's unit")
+        Amount | None, Field(description="Largest allowed rise in the metric's unit")
     ] = None
     max_growth: Annotated[
         Amount | None,
