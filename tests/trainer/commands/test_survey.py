@@ -62,7 +62,7 @@ def test_training_by_a_recipe_of_another_command_names_the_command() -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe("quickstart_sft", [])
     assert str(caught.value).endswith(
-        "quickstart_sft.yaml:4: a recipe for `temper sft`, and this is `temper train`; run temper "
+        "quickstart_sft.yaml:5: a recipe for `temper sft`, and this is `temper train`; run temper "
         "sft, or name another recipe"
     )
 
@@ -191,7 +191,7 @@ def test_a_plugin_is_not_run_and_named(tmp_path: Path) -> None:
 def test_a_cold_start_without_demonstrations_is_refused(tmp_path: Path) -> None:
     found = refused("quickstart_sft", of_file(data(tmp_path)))
     assert "demonstration: problem 1 has no demonstration in column 'solution'" in found
-    assert "quickstart_sft.yaml:7: " in found
+    assert "quickstart_sft.yaml:8: " in found
 
 
 def test_pairs_of_a_reward_model_are_read(tmp_path: Path) -> None:
