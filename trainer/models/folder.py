@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,9 @@ from recipes.slots.spec import JSON
 from trainer.recipe.sections import ModelSpec
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_POSITIONS = (
+    "max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length"
+)  # fmt: skip
 _OTHER_HEAD = re.compile(r"For(?!CausalLM$|ConditionalGeneration$)[A-Z]\w*$")  # of a class's name
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
@@ -74,13 +77,19 @@ def check_folder(folder: Path, context_length: int) -> None:
         raise RecipeError(faults)
     config = _json(folder / "config.json")
     text = config.get("text_config")
-    longest = (text if isinstance(text, dict) else config).get("max_position_embeddings")
-    if isinstance(longest, int) and context_length > longest:
+    longest = positions_of(text if isinstance(text, dict) else config)
+    if longest is not None and context_length > longest:
         raise RecipeError.of(
             f"context_length {context_length} is above the {longest} positions of {folder}",
             path="model.context_length",
             fix=f"set it to {longest} or less",
         )
+
+
+def positions_of(config: Mapping[str, JSON]) -> int | None:
+    """Positions that a config.json allows, under any of its names; None where it names none."""
+    found = (config.get(name) for name in _POSITIONS)
+    return next((number for number in found if isinstance(number, int) and number > 0), None)
 
 
 def check_language_model(folder: Path) -> None:

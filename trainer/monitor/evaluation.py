@@ -20,6 +20,7 @@ from eval.evaluate import EvalSpec, evaluate
 from eval.progress_bar import shown
 from eval.report import Report
 from eval.suite import Suite, load_suite
+from recipes.errors import RecipeError
 from recipes.loading.recipe_tree import parse_overrides
 from recipes.slots.registry import build, call_on_run_start, function_of, to_plain
 from recipes.slots.spec import JSON
@@ -31,9 +32,10 @@ from rollout.generation import Engine, EngineContext
 from rollout.problems import load_problems
 from rollout.render import Renderer
 from rollout.serialize import problem_to_dict
+from rollout.types import EngineDied
 from rollout.verification import VerifierRunner
-from trainer.models.folder import model_folder
-from trainer.models.load import load_model, load_tokenizer, readable_model
+from trainer.models.folder import check_language_model, model_folder, positions_of
+from trainer.models.load import language_model, load_model, load_tokenizer, readable_model
 from trainer.models.logprob_model import LogprobModel, check_logprobs
 from trainer.monitor.plots import picture
 from trainer.policy.weights import PolicyWeights, full_tensors
@@ -133,7 +135,13 @@ def run_evaluation(
     earlier = Report.read(against) if against is not None else None
     with readable_model(model):
         spec = spec_of(model)
-    report = asyncio.run(evaluate_folder(spec, chosen, engine_name))
+    try:
+        report = asyncio.run(evaluate_folder(spec, chosen, engine_name))
+    except EngineDied as error:
+        raise RecipeError.of(
+            f"engine {engine_name} stopped before the evaluation was done: {error}",
+            fix="use the other engine, or a model that this one can run",
+        ) from error
     console.print(report.table())
     if out is not None:
         report.write(out)
@@ -148,12 +156,20 @@ def spec_of(model: str) -> ModelSpec:
     from transformers import AutoConfig
 
     folder = model_folder(ModelSpec(path=model, context_length=1))
-    config = AutoConfig.from_pretrained(folder).get_text_config()
+    check_language_model(folder)
+    with language_model(model):
+        config = AutoConfig.from_pretrained(folder).get_text_config()
+    longest = positions_of(config.to_dict())
+    if longest is None:
+        raise RecipeError.of(
+            f"config.json of {model} (model type {config.model_type}) names no context length",
+            fix="add max_position_embeddings, the most tokens of prompt and response together",
+        )
     narrow = config.dtype in (torch.bfloat16, torch.float16)
     return ModelSpec(
         path=model,
         dtype="bfloat16" if narrow else "float32",
-        context_length=config.max_position_embeddings,
+        context_length=longest,
     )
 
 

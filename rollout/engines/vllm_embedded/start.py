@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from recipes.errors import RecipeError
+from recipes.errors import RecipeError, shortened
 from recipes.slots.spec import JSON
 from rollout.generation import EngineContext
 
@@ -60,7 +60,8 @@ def check_placement(placement: Placement) -> None:
 def start(context: EngineContext, placement: Placement) -> "LLMEngine":
     """A vLLM engine on the folder's own weights; about 20 s for the import, once a process.
 
-    Raises RecipeError where vLLM refuses the settings.
+    Raises RecipeError where vLLM refuses the settings, or cannot run the model on this machine: one
+    token is sampled before anything else is.
     """
     environment = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine core runs in this thread
@@ -72,18 +73,60 @@ def start(context: EngineContext, placement: Placement) -> "LLMEngine":
     for name, value in environment.items():
         os.environ.setdefault(name, value)
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    made_group = not torch.distributed.is_initialized()
     with _untouched_process(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own deprecations are not the user's
         from vllm import LLMEngine
 
         try:
-            return LLMEngine.from_engine_args(_arguments(context, placement))
+            llm = LLMEngine.from_engine_args(_arguments(context, placement))
         except ValueError as error:
             raise RecipeError.of(
                 f"vLLM refuses these settings: {error}",
                 path="engine",
                 fix="change them as it says, or use engine hf",
             ) from error
+        except Exception as error:  # a model's code in vLLM may raise anything
+            raise _cannot_run(context, error) from error
+        try:
+            _sample_one_token(llm)
+        except Exception as error:
+            head_size = llm.model_config.get_head_size()
+            stop(llm, made_group=made_group)
+            raise _cannot_run(context, error, head_size) from error
+        return llm
+
+
+def _sample_one_token(llm: "LLMEngine") -> None:
+    """Sample a token after token 0: kernels that this machine lacks fail here, before a run."""
+    from vllm import SamplingParams
+    from vllm.inputs.engine import tokens_input
+
+    llm.add_request("trial", tokens_input([0]), SamplingParams(max_tokens=1, detokenize=False))
+    while llm.has_unfinished_requests():
+        llm.step()
+
+
+def _cannot_run(context: EngineContext, error: Exception, head_size: int = 0) -> RecipeError:
+    """The refusal in vLLM's words, and the head sizes (0: unknown) that its CPU build has."""
+    from vllm.platforms import current_platform
+
+    fix = "use engine hf, or another model"
+    if head_size and current_platform.is_cpu():
+        from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+        sizes = CPUAttentionBackend.get_supported_head_sizes()
+        if head_size not in sizes:
+            fix += (
+                f"; its attention heads have a size (head_dim) of {head_size}, and vLLM's CPU "
+                f"build lists {', '.join(map(str, sizes))}"
+            )
+    return RecipeError.of(
+        f"vLLM cannot run the model {context.folder} here: {type(error).__name__}: "
+        f"{shortened(str(error).strip())}",
+        path="engine",
+        fix=fix,
+    )
 
 
 def stop(llm: "LLMEngine", *, made_group: bool) -> None:
@@ -116,6 +159,9 @@ def _arguments(context: EngineContext, placement: Placement) -> "EngineArgs":
         tensor_parallel_size=placement.tensor_parallel_size,
         enable_sleep_mode=placement.sleep,
         enable_prefix_caching=True,
+        # A seeded request whose prompt is computed in parts fails: the CPU's generators have no
+        # offset that vLLM could set back. None leaves the choice to vLLM.
+        enable_chunked_prefill=False if current_platform.is_cpu() else None,
         async_scheduling=False,  # a push must never meet a step under way
         logprobs_mode="processed_logprobs",  # under the sampling distribution
         skip_tokenizer_init=True,  # ids in, ids out

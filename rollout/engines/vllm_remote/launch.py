@@ -206,7 +206,7 @@ def serving(spec: LaunchSpec, context: EngineContext, backend: str, port: int) -
     if torch.cuda.is_available():
         command += ["--gpu-memory-utilization", str(spec.gpu_memory_utilization)]
     else:
-        command += ["--enforce-eager"]
+        command += ["--enforce-eager", "--no-enable-chunked-prefill"]  # see vllm_embedded/start.py
     if context.max_lora_rank:
         ranks = [rank for rank in ADAPTER_RANKS if rank >= context.max_lora_rank]
         command += ["--enable-lora", "--max-lora-rank", str(min(ranks, default=0))]

@@ -280,3 +280,33 @@ def test_a_sleeping_engine_gives_memory_back_and_takes_a_push(tmp_path):
     for completion in (*first, *second):
         assert gap(pushed, LONG, completion) < 1e-3
         assert completion.finish in (Finish.STOP, Finish.LENGTH)
+
+
+@pytest.mark.slow
+def test_more_seeded_prompts_than_fit_in_one_step_are_sampled(tmp_path):
+    """12,000 tokens of prompts: vLLM on a CPU fails where it computes a seeded one in parts."""
+    folder = folder_of(tmp_path)
+    prompts = [[3 + (i + k) % 37 for i in range(300)] for k in range(40)]
+
+    async def scenario(engine):
+        sampling = Sampling(max_tokens=4, seed=4)
+        return await asyncio.gather(*(engine.generate(prompt, sampling, 1) for prompt in prompts))
+
+    found = served(vllm(context(folder)), scenario)
+    worst = max(gap(model(), prompt, c) for prompt, (c,) in zip(prompts, found, strict=True))
+    assert worst < 1e-4
+
+
+@pytest.mark.slow
+def test_a_head_size_that_the_machine_has_no_kernel_for_is_refused_before_sampling(tmp_path):
+    folder = tiny_model(tmp_path / "model", "qwen2")  # head_dim 8
+
+    async def scenario(engine):
+        with pytest.raises(RecipeError) as refused:
+            await engine.generate(SHORT, Sampling(max_tokens=4, seed=4), 1)
+        return str(refused.value)
+
+    found = served(vllm(context(folder)), scenario)
+    assert found.startswith(f"engine: vLLM cannot run the model {folder} here: ")
+    assert "heads have a size (head_dim) of 8" in found and "lists 32, 64, 80" in found
+    assert "use engine hf" in found

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from recipes.errors import RecipeError
 from tests.support.models import random_model, tiny_model
 from tests.support.policies import model_folder as tiny_folder
-from trainer.models.folder import model_folder
+from trainer.models.folder import model_folder, positions_of
 from trainer.models.load import add_adapter, load_model, load_tokenizer
 from trainer.models.tiny import make_tokenizer
 from trainer.recipe.sections import LoraSpec, ModelSpec
@@ -94,6 +94,20 @@ def test_context_longer_than_the_model_is_refused(tmp_path):
     tiny_folder(tmp_path, max_position_embeddings=32)
     with pytest.raises(RecipeError, match="context_length 64 is above the 32 positions"):
         model_folder(spec(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("config", "positions"),
+    [
+        ({"max_position_embeddings": 64, "n_positions": 8}, 64),
+        ({"n_positions": 1024}, 1024),  # GPT-2
+        ({"max_seq_len": 2048}, 2048),  # MPT
+        ({"max_position_embeddings": None, "seq_length": 16}, 16),
+        ({"hidden_size": 32}, None),  # Mamba
+    ],
+)
+def test_the_context_length_is_found_under_any_name(config, positions):
+    assert positions_of(config) == positions
 
 
 def test_unknown_dtype_is_refused():
