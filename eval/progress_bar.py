@@ -26,13 +26,13 @@ def shown(title: str) -> Iterator[Progress]:
 
     console = get_console()
     if not console.is_terminal or console.is_dumb_terminal:
-        yield lambda done, total: _line(title, done, total)
+
+        def line(done: int, total: int) -> None:
+            if done * LINES // total > (done - 1) * LINES // total:
+                print(f"{title}: {done} of {total} problems", file=sys.stderr, flush=True)
+
+        yield line
         return
     with Bar(console=console, transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _line(title: str, done: int, total: int) -> None:
-    if done * LINES // total > (done - 1) * LINES // total:
-        print(f"{title}: {done} of {total} problems", file=sys.stderr, flush=True)

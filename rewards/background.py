@@ -40,7 +40,14 @@ class Background:
 
     def submit(self, work: Coroutine[object, None, T]) -> "Future[T]":
         """Start `work` on the loop, from any other thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._running())
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                run = self._loop.run_forever
+                self._thread = threading.Thread(target=run, name="background", daemon=True)
+                self._thread.start()
+            loop = self._loop
+        return asyncio.run_coroutine_threadsafe(work, loop)
 
     async def run(self, work: Coroutine[object, None, T]) -> T:
         """Run `work` on the background loop and wait for it on the caller's."""
@@ -61,30 +68,20 @@ class Background:
             self._loop = self._thread = None
         if loop is None or thread is None:
             return
-        asyncio.run_coroutine_threadsafe(self._wind_up(), loop).result(timeout=10)
+
+        async def wind_up() -> None:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            opened, self._opened = self._opened, {}
+            for thing in opened.values():
+                await thing.close()
+
+        asyncio.run_coroutine_threadsafe(wind_up(), loop).result(timeout=10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=10)
         loop.close()
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                name = "background"
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name=name, daemon=True
-                )
-                self._thread.start()
-            return self._loop
-
-    async def _wind_up(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        opened, self._opened = self._opened, {}
-        for thing in opened.values():
-            await thing.close()
 
 
 class LoopTasks:

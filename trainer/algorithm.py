@@ -47,7 +47,16 @@ class Algorithm:
             for path, bound in self._schedules.items()
             if "controller" in bound.entry.tags
         }
-        self.needs = _needs(slots, updates_per_step)
+        # What must be computed before the update: the union of what the slots declare. With one
+        # update per step the loss's `old_logprobs` are those of its own forward pass, so the extra
+        # pass is saved, unless a slot of the whole step (a correction, say) reads them too.
+        whole_step = [slots.advantage, slots.correction]
+        whole_step += [*slots.shaping, *slots.masks, *slots.selections]
+        needs = {need for bound in whole_step for need in bound.needs}
+        per_update = {need for b in [slots.loss, *slots.terms] for need in b.needs}
+        if updates_per_step == 1:
+            per_update -= {"old_logprobs"}
+        self.needs = frozenset(needs | per_update)
 
     def at(self, step: int) -> "StepAlgorithm":
         """Everything with this step's numbers filled in."""
@@ -240,26 +249,6 @@ class StepAlgorithm:
 def observation_mask(batch: TokenBatch) -> Tensor:
     """Tokens [T] the policy did not sample and that came after its first action."""
     return (batch.position_ids > batch.first_actions[batch.seq_ids]) & ~batch.action_mask
-
-
-def _needs(slots: Slots, updates_per_step: int) -> frozenset[str]:
-    """What must be computed before the update: the union of what the slots declare.
-
-    With one update per step the loss's `old_logprobs` are those of its own forward pass, so the
-    extra pass is saved, unless a slot of the whole step (a correction, say) reads them too.
-    """
-    whole_step = [
-        slots.advantage,
-        slots.correction,
-        *slots.shaping,
-        *slots.masks,
-        *slots.selections,
-    ]
-    needs = {need for bound in whole_step for need in bound.needs}
-    per_update = {need for b in [slots.loss, *slots.terms] for need in b.needs}
-    if updates_per_step == 1:
-        per_update -= {"old_logprobs"}
-    return frozenset(needs | per_update)
 
 
 @dataclass(frozen=True, kw_only=True)

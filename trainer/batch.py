@@ -20,6 +20,7 @@ Example, two samples of one problem, three and two sampled tokens after a prompt
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
@@ -28,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rollout.types import Group, Sample
+from rollout.types import Group
 from trainer.metrics import AnyMetric
 
 if TYPE_CHECKING:
@@ -249,6 +250,7 @@ def pack(groups: Sequence[Group]) -> TokenBatch:
     assert not any(s.verdict.is_missing for s in samples), "a missing verdict reached the batch"
     lengths = torch.tensor([len(s.token_ids) for s in samples])
     names = tuple(sorted({name for s in samples for name in s.verdict.components}))
+    components = [[s.verdict.components.get(name, math.nan) for name in names] for s in samples]
     batch = TokenBatch(
         token_ids=_tokens([s.token_ids for s in samples], torch.long),
         position_ids=torch.cat([torch.arange(n) for n in lengths.tolist()]),
@@ -262,7 +264,7 @@ def pack(groups: Sequence[Group]) -> TokenBatch:
         correct=torch.tensor([s.verdict.correct for s in samples]),
         lengths=lengths,
         status=torch.tensor([int(s.status) for s in samples]),
-        components=_components(samples, names),
+        components=torch.tensor(components, dtype=torch.float32).reshape(len(samples), len(names)),
         component_names=names,
         sample_ids=torch.tensor([g.sample_id(s) for g, s in pairs]),
         pass_rates=torch.tensor([group.pass_rate for group, _ in pairs], dtype=torch.float32),
@@ -276,11 +278,6 @@ def pack(groups: Sequence[Group]) -> TokenBatch:
 
 def _tokens(arrays: Sequence[npt.NDArray[np.generic]], dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(np.concatenate(arrays)).to(dtype)
-
-
-def _components(samples: Sequence[Sample], names: Sequence[str]) -> Tensor:
-    rows = [[s.verdict.components.get(name, float("nan")) for name in names] for s in samples]
-    return torch.tensor(rows, dtype=torch.float32).reshape(len(samples), len(names))
 
 
 def share_out(lengths: Sequence[int], max_tokens: int, ranks: int) -> list[list[list[int]]]:

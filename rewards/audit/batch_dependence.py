@@ -65,12 +65,10 @@ class BatchTrial:
             "id": self.problem.id,
             "response": self.response,
             "size": self.size,
-            **{name: reward_text(v) for name, v in self._verdicts()},
+            "alone": reward_text(self.alone),
+            "together": reward_text(self.together),
+            "reordered": reward_text(self.reordered),
         }
-
-    def _verdicts(self) -> Iterator[tuple[str, Verdict]]:
-        yield from (("alone", self.alone), ("together", self.together))
-        yield "reordered", self.reordered
 
 
 def reward_text(verdict: Verdict) -> str:

@@ -59,7 +59,9 @@ def verifier_files(file: Path) -> frozenset[Path]:
     """The file and what it imports of `rewards`, directly or not."""
 
     def counts(module: str) -> bool:
-        return module.startswith("rewards.") and not _is_machinery(module)
+        room = ".".join(module.split(".")[:2])
+        in_machinery = room in MACHINERY_ROOMS and not module.startswith(JOBS)
+        return module.startswith("rewards.") and not (module in MACHINERY or in_machinery)
 
     return _reached(file, counts)
 
@@ -100,11 +102,6 @@ def _reached(file: Path, counts: Callable[[str], bool]) -> frozenset[Path]:
                     whole = module.startswith(_WHOLE)
                     waiting += _WHOLE_ROOM.rglob("*.py") if whole else _source(current, module)
     return frozenset(found)
-
-
-def _is_machinery(module: str) -> bool:
-    room = ".".join(module.split(".")[:2])
-    return module in MACHINERY or (room in MACHINERY_ROOMS and not module.startswith(JOBS))
 
 
 def _source(importing: Path, module: str) -> list[Path]:

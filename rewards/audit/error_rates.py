@@ -59,16 +59,13 @@ class ErrorRates:
 
     def metrics(self) -> dict[str, float]:
         """Error rates with 95% intervals, of the verdicts that the run is trained on."""
-        found = {"verifier/double_checks": float(self._double_checks)} if self._seen else {}
+        seen = self._wrong.seen + self._correct.seen
+        found = {"verifier/double_checks": float(self._double_checks)} if seen else {}
         found |= rates(self._wrong, self._correct)
         self._double_checks = 0
         for counts in (self._wrong, self._correct):
             counts.fade(self._decay)
         return found
-
-    @property
-    def _seen(self) -> float:
-        return self._wrong.seen + self._correct.seen
 
     def state_dict(self) -> dict[str, JSON]:
         return {"wrong": asdict(self._wrong), "correct": asdict(self._correct)}

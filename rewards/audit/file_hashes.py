@@ -36,15 +36,13 @@ def hashes_of(path: str) -> dict[str, str]:
     """File to hash, of the file or of a folder's configuration and weights; empty without one."""
     place = Path(path).expanduser()
     place = place if place.exists() else _in_cache(path)
-    files = [place] if place.is_file() else sorted(p for p in place.glob("*") if _counts(p))
+    inside = (file for file in place.glob("*") if file.is_file() and file.suffix in _SUFFIXES)
+    files = [place] if place.is_file() else sorted(inside)
+    facts = [file.stat() for file in files]
+    sizes, times = [fact.st_size for fact in facts], [fact.st_mtime_ns for fact in facts]
     with ThreadPoolExecutor(_READERS) as readers:
-        return dict(
-            zip([relative(str(file)) for file in files], readers.map(_hash, files), strict=True)
-        )
-
-
-def _counts(file: Path) -> bool:
-    return file.is_file() and file.suffix in _SUFFIXES
+        hashes = readers.map(_hash_of, files, sizes, times)
+        return dict(zip([relative(str(file)) for file in files], hashes, strict=True))
 
 
 def _in_cache(name: str) -> Path:
@@ -57,11 +55,6 @@ def _in_cache(name: str) -> Path:
     except HFValidationError:
         found = None
     return Path(found).parent if isinstance(found, str) else Path(name)
-
-
-def _hash(file: Path) -> str:
-    facts = file.stat()
-    return _hash_of(file, facts.st_size, facts.st_mtime_ns)
 
 
 @functools.cache

@@ -71,20 +71,16 @@ def probes(
             response = gold_response.replace("{answer}", wrong)
             found.append(_wrong("other", f"{problem.id}: {wrong:.40}", problem, response))
     for problem in chosen[:FEW]:
-        found += _odd(problem, gold_response)
+        for kind, texts in _ODD.items():
+            for name, text in texts.items():
+                response = text.replace("{box}", gold_response.replace("{answer}", _BOXED[kind]))
+                found.append(_wrong(kind, f"{problem.id}: {name}", problem, response))
         found += _attacks(problem, answered, gold_response, rng)
     return found
 
 
 def _wrong(kind: str, name: str, problem: Problem, response: str) -> Probe:
     return Probe(kind=kind, name=name, problem=problem, response=response, expect=Expect.WRONG)
-
-
-def _odd(problem: Problem, gold_response: str) -> Iterator[Probe]:
-    for kind, texts in _ODD.items():
-        for name, text in texts.items():
-            response = text.replace("{box}", gold_response.replace("{answer}", _BOXED[kind]))
-            yield _wrong(kind, f"{problem.id}: {name}", problem, response)
 
 
 _ODD = {
@@ -129,16 +125,12 @@ def _attacks(
             prompt=problem.messages[-1].content if problem.messages else "",
             gold_response=gold_response,
         )
-        if "{gold}" not in template and (right in response or _says(template, problem.answer)):
+        numbers = {float(number) for number in _NUMBER.findall(template)}
+        if "{gold}" not in template and (right in response or _plain(problem.answer) in numbers):
             continue  # the attack happens to be this problem's answer
         if name == "longer than it" and "\n" in problem.answer:
             continue  # what follows a program's last line may never run
         yield _wrong("adversarial", f"{problem.id}: {name}", problem, response)
-
-
-def _says(template: str, answer: str) -> bool:
-    """Whether a number of the attack itself is the answer."""
-    return _plain(answer) in {float(number) for number in _NUMBER.findall(template)}
 
 
 def _other_answer(problem: Problem, problems: Sequence[Problem], rng: np.random.Generator) -> str:
@@ -166,32 +158,32 @@ def given(lines: Sequence[tuple[str, dict[str, JSON]]], problems: Sequence[Probl
     whose text names the place.
     """
     known = {problem.id: problem for problem in problems}
-    return [_given(place, line, known) for place, line in lines]
-
-
-def _given(place: str, line: dict[str, JSON], known: dict[str, Problem]) -> Probe:
-    response, expected = line.get("response"), line.get("expected")
-    if not isinstance(response, str):
-        raise ValueError(f"{place}: no text under 'response'")
-    if "id" in line and str(line["id"]) in known:
-        problem = known[str(line["id"])]
-    elif "answer" in line:
-        columns = {k: v for k, v in line.items() if k not in ("response", "expected", "answer")}
-        problem = Problem(id=place, messages=(), answer=str(line["answer"]), columns=columns)
-    else:
-        raise ValueError(f"{place}: neither an 'answer' nor the 'id' of a problem")
-    if isinstance(expected, bool):
-        expect = Expect.CORRECT if expected else Expect.WRONG
-    elif expected is None or isinstance(expected, int | float):
-        expect = Expect.ANYTHING
-    else:
-        raise ValueError(f"{place}: 'expected' is {expected!r}, not true, false or a number")
-    number = not isinstance(expected, bool) and isinstance(expected, int | float)
-    return Probe(
-        kind="given",
-        name=place,
-        problem=problem,
-        response=response,
-        expect=expect,
-        reward=float(expected) if number and expected is not None else None,
-    )
+    found: list[Probe] = []
+    for place, line in lines:
+        response, expected = line.get("response"), line.get("expected")
+        if not isinstance(response, str):
+            raise ValueError(f"{place}: no text under 'response'")
+        if "id" in line and str(line["id"]) in known:
+            problem = known[str(line["id"])]
+        elif "answer" in line:
+            columns = {k: v for k, v in line.items() if k not in ("response", "expected", "answer")}
+            problem = Problem(id=place, messages=(), answer=str(line["answer"]), columns=columns)
+        else:
+            raise ValueError(f"{place}: neither an 'answer' nor the 'id' of a problem")
+        if isinstance(expected, bool):
+            expect = Expect.CORRECT if expected else Expect.WRONG
+        elif expected is None or isinstance(expected, int | float):
+            expect = Expect.ANYTHING
+        else:
+            raise ValueError(f"{place}: 'expected' is {expected!r}, not true, false or a number")
+        number = not isinstance(expected, bool) and isinstance(expected, int | float)
+        probe = Probe(
+            kind="given",
+            name=place,
+            problem=problem,
+            response=response,
+            expect=expect,
+            reward=float(expected) if number and expected is not None else None,
+        )
+        found.append(probe)
+    return found

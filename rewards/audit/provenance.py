@@ -8,6 +8,7 @@ version, the model of a judge by its name, a model in this process by its files.
 change a verdict, such as deadlines and limits, do not count.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -64,11 +65,14 @@ def provenance_of(bound: SlotEntry) -> Provenance:
     """Of a verifier and of those inside it."""
     plugged = _plugged_in(bound)
     own = {file for inner in entries_of(bound) for file in verifier_files(Path(inner.entry.file))}
-    versions = {name: _version(name) for name in sorted(packages_of(own | plugged))}
+    versions: dict[str, str] = {}
+    for module in sorted(packages_of(own | plugged)):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[module] = importlib.metadata.version(module.replace("_", "-"))
     return Provenance(
         options=_deciding(bound),
         code=definitions(sorted(own | plugged)),
-        packages={name: version for name, version in versions.items() if version},
+        packages=versions,
         files={file: digest for path in _named(bound) for file, digest in hashes_of(path).items()},
     )
 
@@ -91,18 +95,16 @@ def changes(old: Mapping[str, JSON], bound: SlotEntry) -> tuple[list[str], str]:
             "compared, temper's own code is not"
         )
     else:
-        found += _code_changes(old["code"], new.code)
+        for name in sorted(old["code"].keys() | new.code.keys()):
+            before: Counter[str] = Counter(old["code"].get(name, ()))
+            after = Counter(new.code.get(name, ()))
+            if before != after:
+                was, now = (", ".join(side.elements()) for side in (before - after, after - before))
+                found.append(
+                    f"the code of {name} ({was or 'not used'} before, {now or 'not used'} now)"
+                )
     found += _differences(old["packages"], new.packages, "package ")
     return found + _differences(old["files"], new.files), unknown
-
-
-def _code_changes(old: Mapping[str, JSON], new: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    for name in sorted(old.keys() | new.keys()):
-        before: Counter[str] = Counter(old.get(name, ()))
-        after = Counter(new.get(name, ()))
-        if before != after:
-            was, now = (", ".join(side.elements()) for side in (before - after, after - before))
-            yield f"the code of {name} ({was or 'not used'} before, {now or 'not used'} now)"
 
 
 def _differences(old: Mapping[str, str], new: Mapping[str, str], noun: str = "") -> list[str]:
@@ -155,14 +157,6 @@ def _plugged_in(bound: SlotEntry) -> set[Path]:
                 found = inspect_plugin(spec, inner.options["environment"])
                 files |= plugin_files(Path(found.file)) if found.file else set()
     return files
-
-
-def _version(module: str) -> str:
-    """Of the distribution with the module's name; empty where there is none."""
-    try:
-        return importlib.metadata.version(module.replace("_", "-"))
-    except importlib.metadata.PackageNotFoundError:
-        return ""
 
 
 # -- options -------------------------------------------------------------------------------------

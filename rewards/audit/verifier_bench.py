@@ -150,21 +150,23 @@ class BenchReport:
     @cached_property
     def kinds(self) -> list[Kind]:
         """A line for each kind, in the order in which they were asked."""
-        return [self._kind(name) for name in dict.fromkeys(t.probe.kind for t in self.trials)]
-
-    def _kind(self, name: str) -> Kind:
-        chosen = [trial for trial in self.trials if trial.probe.kind == name]
-        return Kind(
-            name=name,
-            count=len(chosen),
-            accepted=sum(trial.verdict.correct for trial in chosen),
-            as_expected=sum(trial.expected is True for trial in chosen),
-            not_expected=sum(trial.expected is False for trial in chosen),
-            missing=sum(trial.missing for trial in chosen),
-            too_long=sum(trial.too_long for trial in chosen),
-            changed=sum(trial.changed for trial in chosen),
-            slowest_s=max(trial.seconds for trial in chosen),
-        )
+        trials: dict[str, list[Trial]] = {}
+        for trial in self.trials:
+            trials.setdefault(trial.probe.kind, []).append(trial)
+        return [
+            Kind(
+                name=name,
+                count=len(chosen),
+                accepted=sum(trial.verdict.correct for trial in chosen),
+                as_expected=sum(trial.expected is True for trial in chosen),
+                not_expected=sum(trial.expected is False for trial in chosen),
+                missing=sum(trial.missing for trial in chosen),
+                too_long=sum(trial.too_long for trial in chosen),
+                changed=sum(trial.changed for trial in chosen),
+                slowest_s=max(trial.seconds for trial in chosen),
+            )
+            for name, chosen in trials.items()
+        ]
 
     @cached_property
     def gold_failures(self) -> list[Trial]:

@@ -63,7 +63,13 @@ class JsonLines:
         self._file = path.open("ab", buffering=0)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        line = {"step": step, **{name: _jsonable(value) for name, value in metrics.items()}}
+        line = {
+            "step": step,
+            **{
+                name: value if math.isfinite(value) else json.dumps(value)
+                for name, value in metrics.items()
+            },
+        }
         rest = (json.dumps(line, allow_nan=False) + "\n").encode()
         try:
             while rest:
@@ -99,9 +105,3 @@ def _parse(line: bytes, path: Path, number: int) -> tuple[int, dict[str, float]]
             where=f"{path}:{number}",
             fix="move the file away, or start the run in another folder",
         ) from None
-
-
-def _jsonable(value: float) -> float | str:
-    if math.isfinite(value):
-        return float(value)
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

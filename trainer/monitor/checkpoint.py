@@ -98,9 +98,14 @@ class Checkpoints:
             with contextlib.suppress(OSError):
                 _remove_leftovers(self.folder)
         fix = "fix the cause, then run again with --resume; the older checkpoints are untouched"
+        full = (
+            failure.errno in (errno.ENOSPC, errno.EDQUOT)
+            if isinstance(failure, OSError)
+            else shutil.disk_usage(self.folder).free < _NEARLY_FULL
+        )
         if failure is None:
             what = f"checkpoint step {step} was given up: another rank could not write to it"
-        elif _is_full(failure, self.folder):
+        elif full:
             what = f"no space left on the disk for checkpoint step {step} in {self.folder}"
             fix = fix.replace("fix the cause", "free some space or set checkpoint.keep lower")
         else:
@@ -166,12 +171,6 @@ def _files(folder: Path) -> list[Path]:
 def _remove_leftovers(folder: Path) -> None:
     for leftover in folder.glob(".saving-*"):
         shutil.rmtree(leftover)
-
-
-def _is_full(error: OSError | RuntimeError, folder: Path) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return shutil.disk_usage(folder).free < _NEARLY_FULL
 
 
 def _sync_file(path: Path) -> None:

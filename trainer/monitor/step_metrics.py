@@ -10,7 +10,7 @@ from rewards.audit.error_rates import Z_95
 from rollout.collector.ledger import sample_buckets
 from rollout.types import Bucket, Group
 from trainer.batch import TokenBatch
-from trainer.metrics import AnyMetric, Max, Mean, Metrics, describe_masked
+from trainer.metrics import Max, Mean, Metrics, describe_masked
 from trainer.ops.segments import seq_count
 
 
@@ -45,7 +45,20 @@ def step_metrics(groups: Sequence[Group], batch: TokenBatch, version: int) -> Me
         known = component[~component.isnan()]  # of the samples that have it
         metrics += {f"reward/component/{name}": Mean.over(known)}
         metrics += {f"reward/component_std/{name}": Mean(_std(known), 1)}
-    metrics += _correction(batch)
+    # the raw gap between trainer and engine, before any clip, and what was made of it
+    mask = batch.train_mask
+    dropped = (batch.importance_weights == 0).float()
+    metrics += {"correction/weight_mean": Mean.over(batch.importance_weights, mask)}
+    metrics += {"correction/dropped_frac": Mean.over(dropped, mask)}
+    if batch.has("old_logprobs"):
+        gap = batch.old_logprobs - batch.behavior_logprobs
+        metrics += {"correction/log_ratio_mean": Mean.over(gap, mask)}
+        metrics += {"correction/log_ratio_max": Max.over(gap.abs(), mask)}
+        ratio = gap[mask].double().exp()
+        squares = float((ratio**2).sum())
+        if squares > 0:
+            size = float(ratio.sum()) ** 2 / squares / max(len(ratio), 1)
+            metrics += {"correction/effective_frac": Mean(size, 1)}
     stale = (version - batch.policy_version)[batch.action_mask]
     metrics += {"sync/staleness_mean": Mean.over(stale), "sync/staleness_max": Max.over(stale)}
     metrics += {"mask/kept_frac": Mean.over(batch.train_mask.float(), batch.action_mask)}
@@ -62,25 +75,6 @@ def step_metrics(groups: Sequence[Group], batch: TokenBatch, version: int) -> Me
 
 def _std(values: Tensor) -> float:
     return float(values.std()) if len(values) > 1 else 0.0
-
-
-def _correction(batch: TokenBatch) -> dict[str, AnyMetric]:
-    """The raw gap between trainer and engine, before any clip, and what was made of it."""
-    mask = batch.train_mask
-    metrics: dict[str, AnyMetric] = {
-        "correction/weight_mean": Mean.over(batch.importance_weights, mask),
-        "correction/dropped_frac": Mean.over((batch.importance_weights == 0).float(), mask),
-    }
-    if batch.has("old_logprobs"):
-        gap = batch.old_logprobs - batch.behavior_logprobs
-        metrics["correction/log_ratio_mean"] = Mean.over(gap, mask)
-        metrics["correction/log_ratio_max"] = Max.over(gap.abs(), mask)
-        ratio = gap[mask].double().exp()
-        squares = float((ratio**2).sum())
-        if squares > 0:
-            size = float(ratio.sum()) ** 2 / squares / max(len(ratio), 1)
-            metrics["correction/effective_frac"] = Mean(size, 1)
-    return metrics
 
 
 def outcomes(

@@ -66,7 +66,9 @@ class Heartbeat:
             last = time.monotonic()
             try:
                 self._store.set(self._names[self._rank], str(beats))
-                found = self._missing(heard) if self._rank == 0 else self._told()
+                found = (
+                    self._missing(heard) if self._rank == 0 else self._store.get("missing").decode()
+                )
             except RuntimeError:
                 found = "rank 0"
             self._answered = time.monotonic()
@@ -94,18 +96,15 @@ class Heartbeat:
         late = [rank for rank, (_, since) in heard.items() if now - since > self._limit_s]
         if not late:
             return ""
-        found = " and ".join(f"rank {rank} ({self._place(rank)})" for rank in late)
+        places = []
+        for rank in late:
+            name = f"place{rank}"
+            place = self._store.get(name).decode() if self._store.check([name]) else "place unknown"
+            places.append(f"rank {rank} ({place})")
+        found = " and ".join(places)
         self._store.set("missing", found)
         self._done.wait(2 * self._period_s)  # the other ranks read it here
         return found
-
-    def _place(self, rank: int) -> str:
-        name = f"place{rank}"
-        return self._store.get(name).decode() if self._store.check([name]) else "place unknown"
-
-    def _told(self) -> str:
-        """On the other ranks: what rank 0 found."""
-        return str(self._store.get("missing").decode())
 
     def _end(self, missing: str) -> None:
         """Say it and end: the main thread waits inside an operation that will not return."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import queue
 import threading
 from collections.abc import Sequence
@@ -160,17 +159,15 @@ class RewardHost:
 
 
 _lock = threading.Lock()
+_hosts: dict[LocalModelSpec, RewardHost] = {}
 
 
 def reward_host(spec: LocalModelSpec) -> RewardHost:
     """The one host with these settings; the first call loads the model. Raises RecipeError."""
     with _lock:
-        return _host(spec)
-
-
-@functools.cache
-def _host(spec: LocalModelSpec) -> RewardHost:
-    return RewardHost(spec)
+        if spec not in _hosts:
+            _hosts[spec] = RewardHost(spec)
+        return _hosts[spec]
 
 
 def load_reward_model(spec: LocalModelSpec) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
