@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from recipes.slots.spec import JSON, Count, NotHashed
+from recipes.slots.spec import JSON, Count, NotHashed, Signed
 from rewards.http.chat import AskSpec, Question, Reply, ask
 from rewards.http.endpoint import EndpointSpec
 from rewards.http.usage import meters
@@ -47,51 +48,58 @@ Cache = Annotated[
     NotHashed(),
     Field(description="Folder of cached answers; '' = the run's own folder"),
 ]
-
-
 Reference = Annotated[
     str,
     Field(description="Reference shown beside the response: answer, a column, or '' for none"),
 ]
 
 
+Threshold = Annotated[Signed, Field(description="Reward from which a response counts as correct")]
+
+
+def key_is_set(*, endpoint: EndpointSpec, **others: object) -> None:
+    """Raise RecipeError, when a run begins, where the variable of the key is not set."""
+    endpoint.refuse_without_key()
+
+
 class NoAnswer(Exception):
     """Nothing that can be read as an answer, or nothing to ask about."""
 
 
-async def answered(
-    endpoint: EndpointSpec,
-    prompt: Prompt,
-    read: Callable[[Reply], T],
-    *,
-    sampling: AskSpec,
-    form: str,
-    attempts: int,
-    meter: str,
-    cache: str,
-    logprobs: bool = False,
-    vote: int = 0,
-) -> T:
-    """What `read` makes of the first readable answer; raises NoAnswer or EndpointFailed."""
-    question = Question(
-        messages=prompt.messages,
-        prompt=prompt.version,
-        ask=sampling,
-        response_format=_response_format(prompt, form),
-        logprobs=logprobs,
-    )
-    fault = ""
-    for attempt in range(attempts):
-        number = vote * attempts + attempt
-        reply = await ask(
-            endpoint, dataclasses.replace(question, number=number), meter=meter, cache=cache
+@dataclass(frozen=True)
+class Asking:
+    """Where and how a verifier asks its model."""
+
+    meter: str  # under which questions are counted
+    endpoint: EndpointSpec
+    sampling: AskSpec
+    form: str
+    attempts: int
+    cache: str
+
+    async def answer(
+        self, prompt: Prompt, read: Callable[[Reply], T], *, logprobs: bool = False, vote: int = 0
+    ) -> T:
+        """What `read` makes of the first readable answer; raises NoAnswer or EndpointFailed."""
+        question = Question(
+            messages=prompt.messages,
+            prompt=prompt.version,
+            ask=self.sampling,
+            response_format=_response_format(prompt, self.form),
+            logprobs=logprobs,
         )
-        try:
-            return read(reply)
-        except Unreadable as error:
-            meters.add(f"{meter}/unreadable")
-            fault = str(error)
-    raise NoAnswer(f"{endpoint.model}: no readable answer in {attempts}; the last: {fault}")
+        fault = ""
+        for attempt in range(self.attempts):
+            numbered = dataclasses.replace(question, number=vote * self.attempts + attempt)
+            reply = await ask(self.endpoint, numbered, meter=self.meter, cache=self.cache)
+            try:
+                return read(reply)
+            except Unreadable as error:
+                meters.add(f"{self.meter}/unreadable")
+                fault = str(error)
+        raise NoAnswer(
+            f"{self.endpoint.model}: no readable answer in {self.attempts}; the last: {fault}"
+        )
 
 
 def _response_format(prompt: Prompt, form: str) -> JSON:

@@ -44,31 +44,19 @@ async def code_tests(
     ] = "auto",
     reward: Annotated[
         Literal["all", "share"],
-        Field(
-            description="Reward rule; all: 1 if every test passes, else 0; share: the share "
-            "that passes"
-        ),
+        Field(description="Reward rule: 1 if all tests pass and else 0, or the share that passes"),
     ] = "all",
     test_s: Annotated[
-        Seconds,
-        Field(
-            gt=0,
-            description="Processor time limit of one test in seconds; three times that waiting",
-        ),
+        Seconds, Field(gt=0, description="Processor seconds for one test; three times that to wait")
     ] = 6.0,
     total_s: Annotated[
-        Seconds,
-        Field(
-            gt=0,
-            description="Processor time limit of all tests in seconds; as much for waiting",
-        ),
+        Seconds, Field(gt=0, description="Processor seconds for all tests; as many to wait")
     ] = 60.0,
     memory_mb: Annotated[
         Megabytes, Field(ge=64, description="Memory limit of one program in MiB")
     ] = 1024,
     programs: Annotated[
-        Parallel,
-        Field(description="Number of programs tested in parallel; 0 = one per processor core"),
+        Parallel, Field(description="Number of programs tested in parallel; 0 = one per core")
     ] = 0,
     site_packages: Annotated[
         bool, Field(description="Whether programs and tests may import the packages installed here")

@@ -5,12 +5,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from recipes.slots.spec import Count, Signed
+from recipes.slots.spec import Count
 from rewards.http.chat import AskSpec
-from rewards.http.endpoint import EndpointFailed, EndpointSpec
+from rewards.http.endpoint import EndpointFailed
 from rewards.http.usage import meters
 from rewards.judging import parse_reply, prompts
+from rewards.judging.prompts import Material
 from rewards.judging.questions import (
+    Asking,
     Attempts,
     Cache,
     ChatEndpoint,
@@ -19,7 +21,8 @@ from rewards.judging.questions import (
     MaxChars,
     NoAnswer,
     Reference,
-    answered,
+    Threshold,
+    key_is_set,
     reference_of,
 )
 from rewards.types import Problem, Verdict
@@ -29,12 +32,8 @@ _METER = "generative_verifier"
 _ASK = AskSpec(max_tokens=2048)
 
 
-def _key_is_set(*, endpoint: EndpointSpec, **others: object) -> None:
-    endpoint.refuse_without_key()
-
-
 @verifier.register(
-    tags=("model",), on_run_start=_key_is_set, paper="https://arxiv.org/abs/2408.15240"
+    tags=("model",), on_run_start=key_is_set, paper="https://arxiv.org/abs/2408.15240"
 )
 async def generative_verifier(
     problem: Problem,
@@ -44,18 +43,12 @@ async def generative_verifier(
     criteria: Criteria = "",
     reference: Reference = "",
     votes: Annotated[
-        Count,
-        Field(
-            gt=0, description="Number of checks to average; above 1 requires a temperature above 0"
-        ),
+        Count, Field(gt=0, description="Number of checks to average; above 1 needs a temperature")
     ] = 1,
     logprobs: Annotated[
-        bool,
-        Field(description="Whether to use the probability of yes where the endpoint returns it"),
+        bool, Field(description="Whether to use the probability of yes where it is returned")
     ] = True,
-    threshold: Annotated[
-        Signed, Field(description="Reward from which a response counts as correct")
-    ] = 0.5,
+    threshold: Threshold = 0.5,
     sampling: Drawing = _ASK,
     attempts: Attempts = 3,
     max_chars: MaxChars = 20000,
@@ -72,40 +65,25 @@ async def generative_verifier(
     Returns a verdict with reward 0 to 1; `threshold` decides what counts as correct.
     """
     try:
-        prompt = prompts.generative(
-            prompts.Material(
-                problem=problem,
-                response=response,
-                reference=reference_of(problem, reference),
-                max_chars=max_chars,
-            ),
-            criteria,
-        )
+        shown = reference_of(problem, reference)
     except NoAnswer as error:
         return Verdict.missing(f"generative_verifier: {error}")
-
-    async def check(vote: int) -> tuple[float, bool]:
-        return await answered(
-            endpoint,
-            prompt,
-            parse_reply.verdict,
-            sampling=sampling,
-            form="words",
-            attempts=attempts,
-            meter=_METER,
-            cache=cache,
-            logprobs=logprobs,
-            vote=vote,
-        )
-
-    said = await asyncio.gather(*map(check, range(votes)), return_exceptions=True)
+    material = Material(problem=problem, response=response, reference=shown, max_chars=max_chars)
+    prompt = prompts.generative(material, criteria)
+    asking = Asking(_METER, endpoint, sampling, "words", attempts, cache)
+    checks = (
+        asking.answer(prompt, parse_reply.verdict, logprobs=logprobs, vote=vote)
+        for vote in range(votes)
+    )
+    said = await asyncio.gather(*checks, return_exceptions=True)
     found = [one for one in said if not isinstance(one, BaseException)]
-    failed = [one for one in said if isinstance(one, BaseException)]
-    for failure in failed:
-        if not isinstance(failure, EndpointFailed | NoAnswer):
+    failed = [one for one in said if isinstance(one, EndpointFailed | NoAnswer)]
+    for failure in said:
+        if isinstance(failure, BaseException) and failure not in failed:
             raise failure
     if 2 * len(found) <= votes:
-        return Verdict.missing(f"generative_verifier: {failed[0]}")
+        too_long = any(isinstance(one, EndpointFailed) and one.too_long for one in failed)
+        return Verdict.missing(f"generative_verifier: {failed[0]}", too_long=too_long)
     reward = sum(probability for probability, _ in found) / len(found)
     told = sum(by_logprobs for _, by_logprobs in found)
     meters.observe(f"{_METER}/logprobs_frac", told / len(found))

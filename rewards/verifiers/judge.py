@@ -1,20 +1,19 @@
 """A model reads the response and says how good it is."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
 from recipes.errors import RecipeError
 from recipes.slots.spec import Signed, Spec
-from rewards.http.chat import AskSpec, Reply
-from rewards.http.endpoint import EndpointFailed, EndpointSpec
+from rewards.http.chat import AskSpec
+from rewards.http.endpoint import EndpointFailed
 from rewards.http.usage import meters
 from rewards.judging import parse_reply, prompts
-from rewards.judging.prompts import Material, Prompt
+from rewards.judging.prompts import Material
 from rewards.judging.questions import (
+    Asking,
     Attempts,
     Cache,
     ChatEndpoint,
@@ -24,7 +23,8 @@ from rewards.judging.questions import (
     MaxChars,
     NoAnswer,
     Reference,
-    answered,
+    Threshold,
+    key_is_set,
     reference_of,
 )
 from rewards.types import Problem, Verdict
@@ -77,14 +77,10 @@ def _options_agree(
         )
 
 
-def _key_is_set(*, endpoint: EndpointSpec, **others: object) -> None:
-    endpoint.refuse_without_key()
-
-
 @verifier.register(
     tags=("model",),
     validate=_options_agree,
-    on_run_start=_key_is_set,
+    on_run_start=key_is_set,
     paper="https://arxiv.org/abs/2306.05685",
 )
 async def judge(
@@ -94,10 +90,7 @@ async def judge(
     endpoint: ChatEndpoint,
     mode: Annotated[
         Literal["graded", "pairwise", "rubric"],
-        Field(
-            description="Kind of judgment: a grade, a comparison, or the weighted share of "
-            "rubric items"
-        ),
+        Field(description="Kind of judgment: a grade, a comparison, or a share of rubric items"),
     ] = "graded",
     criteria: Criteria = "",
     scale: Annotated[
@@ -105,9 +98,7 @@ async def judge(
     ] = _TEN,
     items: Annotated[list[RubricItem], Field(description="Items of mode rubric")] = _NO_ITEMS,
     reference: Reference = "answer",
-    threshold: Annotated[
-        Signed, Field(description="Reward from which a response counts as correct")
-    ] = 0.5,
+    threshold: Threshold = 0.5,
     sampling: Drawing = _ASK,
     form: Form = "json_schema",
     attempts: Attempts = 3,
@@ -128,7 +119,7 @@ async def judge(
     Returns a verdict whose components are the items of a rubric, or `shown_first` and
     `shown_second`.
     """
-    asking = _Asking(endpoint, sampling, form, attempts, cache)
+    asking = Asking(_METER, endpoint, sampling, form, attempts, cache)
     try:
         shown = Material(
             problem=problem,
@@ -153,32 +144,9 @@ async def judge(
 _Found = tuple[float, dict[str, float], str]  # reward, components, reason
 
 
-@dataclass(frozen=True)
-class _Asking:
-    """Where and how to ask."""
-
-    endpoint: EndpointSpec
-    sampling: AskSpec
-    form: str
-    attempts: int
-    cache: str
-
-    async def ask(self, prompt: Prompt, read: Callable[[Reply], T]) -> T:
-        return await answered(
-            self.endpoint,
-            prompt,
-            read,
-            sampling=self.sampling,
-            form=self.form,
-            attempts=self.attempts,
-            meter=_METER,
-            cache=self.cache,
-        )
-
-
-async def _grade(asking: _Asking, shown: Material, criteria: str, low: int, high: int) -> _Found:
+async def _grade(asking: Asking, shown: Material, criteria: str, low: int, high: int) -> _Found:
     prompt = prompts.graded(shown, criteria, low, high)
-    score, reason = await asking.ask(
+    score, reason = await asking.answer(
         prompt, lambda reply: (parse_reply.score(reply, low, high), parse_reply.reason(reply))
     )
     words = f"{prompt.version}: {score:g} on a scale from {low} to {high}. {reason}".strip()
@@ -188,14 +156,14 @@ async def _grade(asking: _Asking, shown: Material, criteria: str, low: int, high
 _WORTH = {"A": 1.0, "tie": 0.5, "B": 0.0}  # to the response that is shown as A
 
 
-async def _compare(asking: _Asking, shown: Material, criteria: str) -> _Found:
+async def _compare(asking: Asking, shown: Material, criteria: str) -> _Found:
     if not shown.reference:
         raise NoAnswer("the row has no answer to compare with")
     first, second = (
         prompts.pairwise(shown, criteria, response_first=first) for first in (True, False)
     )
     said = await asyncio.gather(
-        asking.ask(first, parse_reply.better), asking.ask(second, parse_reply.better)
+        asking.answer(first, parse_reply.better), asking.answer(second, parse_reply.better)
     )
     as_first, as_second = _WORTH[said[0]], 1 - _WORTH[said[1]]
     meters.observe(f"{_METER}/disagreement_frac", float(as_first != as_second))
@@ -204,12 +172,10 @@ async def _compare(asking: _Asking, shown: Material, criteria: str) -> _Found:
     return (as_first + as_second) / 2, components, words
 
 
-async def _check(
-    asking: _Asking, shown: Material, criteria: str, items: list[RubricItem]
-) -> _Found:
+async def _check(asking: Asking, shown: Material, criteria: str, items: list[RubricItem]) -> _Found:
     names = [item.name for item in items]
     prompt = prompts.rubric(shown, criteria, [(item.name, item.question) for item in items])
-    said = await asking.ask(prompt, lambda reply: parse_reply.yes_or_no(reply, names))
+    said = await asking.answer(prompt, lambda reply: parse_reply.yes_or_no(reply, names))
     earned = sum(item.weight for item in items if said[item.name])
     most = sum(item.weight for item in items if item.weight > 0)
     yes = ", ".join(name for name in names if said[name]) or "nothing"

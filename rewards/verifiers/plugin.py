@@ -24,14 +24,87 @@ from rewards.plugins.source import look_at_source
 from rewards.types import JSON, Problem, Verdict
 from rewards.verifiers import verifier
 
-_NO_OPTIONS: dict[str, JSON] = {}
-_NO_WEIGHTS: list[float] = []
-_NO_VARIABLES: list[str] = []
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-
+# Defaults that a caller must not change; a list or a dict in a signature is shared by all calls.
+_NO_OPTIONS: dict[str, JSON] = {}
 _NO_ARGUMENTS: dict[str, str] = {}
+_NO_WEIGHTS: list[float] = []
 _NO_NAMES: list[str] = []
+
+# The options of `plugin`, in their order.
+Functions = Annotated[
+    str | list[str],
+    Field(
+        min_length=1,
+        description="Function or class: path/to/file.py:name, package.module:name, or an "
+        "entry point of the group temper.verifiers; of a list, the rewards are added",
+    ),
+]
+Kind = Annotated[
+    Literal["auto", "temper", "group", "trl", "verl", "class"],
+    Field(description="Signature style; auto infers it from the parameter names"),
+]
+Options = Annotated[
+    dict[str, JSON], Field(description="Keyword arguments of the function or the class")
+]
+Arguments = Annotated[
+    dict[str, str],
+    Field(
+        description="Parameters with other names, and what each gets: response, "
+        "responses, answer, prompt, problem, or a column as `reward_model.ground_truth`"
+    ),
+]
+Weights = Annotated[list[Signed], Field(description="Weights of the functions; [] = 1 each")]
+Deciding = Annotated[
+    str | list[str],
+    Field(
+        description="Function that decides whether the answer is correct, of several the first "
+        "that is for the sample; required for more than one function"
+    ),
+]
+CorrectAt = Annotated[
+    Signed, Field(description="Smallest reward of that function that counts as correct")
+]
+CallDeadline = Annotated[
+    Seconds,
+    NotHashed(),
+    Field(gt=0, description="Time limit of one call in seconds, for each response in it"),
+]
+SetupLimit = Annotated[
+    Seconds,
+    NotHashed(),
+    Field(gt=0, description="Time limit for import and set-up in each process, in seconds"),
+]
+Processes = Annotated[
+    Parallel,
+    NotHashed(),
+    Field(ge=0, description="Number of worker processes; 0 = one per core, 4 at most"),
+]
+Concurrent = Annotated[
+    Parallel,
+    NotHashed(),
+    Field(gt=0, description="Concurrent calls of an async function in one process"),
+]
+Memory = Annotated[
+    Megabytes,
+    NotHashed(),
+    Field(ge=0, description="Memory that one process may allocate in MiB; 0 = unlimited"),
+]
+Variables = Annotated[
+    list[str], Field(description="Names of environment variables that the function may read")
+]
+AnswerColumn = Annotated[
+    str, Field(description="Keyword under which a TRL function receives the gold answer")
+]
+CompletionFormat = Annotated[
+    Literal["text", "messages"],
+    Field(description="Format of prompts and completions for a TRL function"),
+]
+TokenizerName = Annotated[
+    str,
+    Field(description="Tokenizer folder or hub name, which gives TRL functions `completion_ids`"),
+]
 
 
 def _fits_together(
@@ -112,83 +185,22 @@ async def plugin(
     problem: Problem,
     response: str,
     *,
-    function: Annotated[
-        str | list[str],
-        Field(
-            min_length=1,
-            description="Function or class: path/to/file.py:name, package.module:name, or an "
-            "entry point of the group "
-            "temper.verifiers; of a list, the rewards are added",
-        ),
-    ],
-    kind: Annotated[
-        Literal["auto", "temper", "group", "trl", "verl", "class"],
-        Field(description="Signature style; auto infers it from the parameter names"),
-    ] = "auto",
-    options: Annotated[
-        dict[str, JSON], Field(description="Keyword arguments of the function or the class")
-    ] = _NO_OPTIONS,
-    arguments: Annotated[
-        dict[str, str],
-        Field(
-            description="Parameters with other names, and what each gets: response, "
-            "responses, answer, prompt, problem, or a column as `reward_model.ground_truth`"
-        ),
-    ] = _NO_ARGUMENTS,
-    weights: Annotated[list[Signed], Field(description="Weights of the functions; [] = 1 each")] = (
-        _NO_WEIGHTS
-    ),
-    correct: Annotated[
-        str | list[str],
-        Field(
-            description="Function that decides whether the answer is correct, of several the first "
-            "that is for the sample; required for more than one function"
-        ),
-    ] = _NO_NAMES,
-    correct_at: Annotated[
-        Signed, Field(description="Smallest reward of that function that counts as correct")
-    ] = 1.0,
-    deadline_s: Annotated[
-        Seconds,
-        NotHashed(),
-        Field(gt=0, description="Time limit of one call in seconds, for each response in it"),
-    ] = 10.0,
-    setup_s: Annotated[
-        Seconds,
-        NotHashed(),
-        Field(gt=0, description="Time limit for import and set-up in each process, in seconds"),
-    ] = 120.0,
-    workers: Annotated[
-        Parallel,
-        NotHashed(),
-        Field(ge=0, description="Number of worker processes; 0 = one per core, 4 at most"),
-    ] = 0,
-    concurrent: Annotated[
-        Parallel,
-        NotHashed(),
-        Field(gt=0, description="Concurrent calls of an async function in one process"),
-    ] = 16,
-    memory_mb: Annotated[
-        Megabytes,
-        NotHashed(),
-        Field(ge=0, description="Memory that one process may allocate in MiB; 0 = unlimited"),
-    ] = 4096,
-    environment: Annotated[
-        list[str], Field(description="Names of environment variables that the function may read")
-    ] = _NO_VARIABLES,
-    answer_column: Annotated[
-        str, Field(description="Keyword under which a TRL function receives the gold answer")
-    ] = "answer",
-    completions: Annotated[
-        Literal["text", "messages"],
-        Field(description="Format of prompts and completions for a TRL function"),
-    ] = "text",
-    tokenizer: Annotated[
-        str,
-        Field(
-            description="Tokenizer folder or hub name, which gives TRL functions `completion_ids`"
-        ),
-    ] = "",
+    function: Functions,
+    kind: Kind = "auto",
+    options: Options = _NO_OPTIONS,
+    arguments: Arguments = _NO_ARGUMENTS,
+    weights: Weights = _NO_WEIGHTS,
+    correct: Deciding = _NO_NAMES,
+    correct_at: CorrectAt = 1.0,
+    deadline_s: CallDeadline = 10.0,
+    setup_s: SetupLimit = 120.0,
+    workers: Processes = 0,
+    concurrent: Concurrent = 16,
+    memory_mb: Memory = 4096,
+    environment: Variables = _NO_NAMES,
+    answer_column: AnswerColumn = "answer",
+    completions: CompletionFormat = "text",
+    tokenizer: TokenizerName = "",
 ) -> Verdict:
     """What a function, an async function or a class says of the response, in a killable worker.
 
@@ -212,18 +224,9 @@ async def plugin(
         environment=tuple(environment),
     )
     specs = _specs(function, kind, options, arguments, answer_column, completions, tokenizer)
-    group, index = group_of(problem, response)
-
-    async def ask(spec: PluginSpec) -> PluginAnswer:
-        if not plugin_facts(spec, pool.environment).takes_group:
-            [answer] = await score(spec, pool, problem, [response], deadline_s=deadline_s)
-            return answer
-        answers = await group.once(
-            spec, lambda: score(spec, pool, problem, group.responses, deadline_s=deadline_s)
-        )
-        return answers[index]
-
-    answers = await asyncio.gather(*(ask(spec) for spec in specs))
+    answers = await asyncio.gather(
+        *(_answer(spec, pool, problem, response, deadline_s) for spec in specs)
+    )
     deciding = [correct] if isinstance(correct, str) and correct else list(correct)
     return _verdict(
         {spec.name: answer for spec, answer in zip(specs, answers, strict=True)},
@@ -231,6 +234,20 @@ async def plugin(
         deciding or [specs[0].name],
         correct_at,
     )
+
+
+async def _answer(
+    spec: PluginSpec, pool: Pool, problem: Problem, response: str, deadline_s: float
+) -> PluginAnswer:
+    """From a call with the response, or from the one call with all of its group."""
+    if not plugin_facts(spec, pool.environment).takes_group:
+        [answer] = await score(spec, pool, problem, [response], deadline_s=deadline_s)
+        return answer
+    group, index = group_of(problem, response)
+    answers = await group.once(
+        spec, lambda: score(spec, pool, problem, group.responses, deadline_s=deadline_s)
+    )
+    return answers[index]
 
 
 def specs_of(options: Mapping[str, JSON]) -> list[PluginSpec]:

@@ -89,3 +89,10 @@ def test_an_endpoint_that_is_down_is_missing(tmp_path):
     assert verdict.is_missing and "cannot be reached" in verdict.reason
     column = check(server, tmp_path, reference="gone")
     assert column.is_missing and "column 'gone'" in column.reason
+
+
+def test_a_solution_beyond_the_context_is_missing_for_its_length(tmp_path):
+    words = "This model's maximum context length is 4096 tokens."
+    with serve(lambda request: Answer(words, status=400)) as server:
+        verdict = check(server, tmp_path, votes=2, max_chars=0)
+    assert verdict.is_missing and verdict.too_long and "maximum context length" in verdict.reason

@@ -222,3 +222,11 @@ def test_the_key_is_not_in_the_written_recipe_or_in_a_reason(tmp_path, monkeypat
     assert verdict.is_missing and "sk-very-secret" not in verdict.reason
     written = json.dumps(to_plain(bound(endpoint=key)))
     assert "sk-very-secret" not in written and "TEMPER_TEST_KEY" in written
+
+
+def test_a_response_beyond_the_context_is_missing_for_its_length(tmp_path):
+    words = "This model's maximum context length is 4096 tokens."
+    with serve(lambda request: Answer(words, status=400)) as server:
+        assert judge(server, tmp_path).too_long
+    with serve(lambda request: "no grade") as server:
+        assert not judge(server, tmp_path, attempts=1).too_long
