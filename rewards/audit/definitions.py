@@ -18,11 +18,12 @@ import hashlib
 import re
 import site
 import sys
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from rewards.plugins.source import parse_python
 
 _ROOT = Path(__file__).resolve().parents[2]
 _OURS = frozenset({"recipes", "rewards", "rollout", "eval", "trainer"})
@@ -37,9 +38,6 @@ MACHINERY = frozenset(
 ) | {f"rewards.http.{name}" for name in ("usage", "client", "endpoint", "reply_cache")}
 MACHINERY_ROOMS = ("rewards.audit", "rewards.plugins", "rewards.workers")
 JOBS = "rewards.workers.jobs"  # the exception there: what verifiers have done in a worker
-
-# Two threads that build trees at once fail with SystemError in CPython 3.11.
-_PARSING = threading.Lock()
 
 
 def definitions(files: Iterable[Path]) -> dict[str, tuple[str, ...]]:
@@ -79,8 +77,7 @@ def packages_of(files: Iterable[Path]) -> set[str]:
 
 def whole_hash(file: Path) -> str:
     """Of a file as one text, the form in which older checkpoints have it."""
-    with _PARSING:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = parse_python(file.read_bytes())
     for node in ast.walk(tree):
         _drop_docstring(node)
     return _hash(ast.unparse(tree))
@@ -145,8 +142,7 @@ def _parsed(file: Path) -> _ParsedFile:
 @functools.cache
 def _parse(file: Path, changed: int) -> _ParsedFile:
     """`changed` keys the cache."""
-    with _PARSING:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = parse_python(file.read_bytes())
     normal = _Normalizer(file, tree)
     normal.visit(tree)
     return _ParsedFile(

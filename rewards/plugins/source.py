@@ -1,11 +1,13 @@
 """What the text of a plug-in's file shows without running it: is it Python, is the name there?"""
 
 import ast
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from recipes.errors import RecipeError, did_you_mean
 
+PARSING = threading.Lock()  # two threads that build trees at once: SystemError in CPython 3.11
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
@@ -28,6 +30,12 @@ def look_at_source(function: str) -> None:
         )
 
 
+def parse_python(source: bytes) -> ast.Module:
+    """The tree of a Python file; one thread at a time. Raises what `ast.parse` raises."""
+    with PARSING:
+        return ast.parse(source)
+
+
 def _parsed(where: str, file: Path) -> ast.Module:
     if not file.is_file():
         raise RecipeError.of(
@@ -36,7 +44,7 @@ def _parsed(where: str, file: Path) -> ast.Module:
         )
     fix = "correct the file"
     try:
-        return ast.parse(file.read_bytes())
+        return parse_python(file.read_bytes())
     except SyntaxError as error:
         what = f"{where} does not parse: SyntaxError: {error.msg} ({file.name}:{error.lineno})"
     except (ValueError, RecursionError, MemoryError) as error:

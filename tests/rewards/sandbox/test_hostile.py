@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import pwd
 import socket
 import tempfile
 import time
@@ -91,6 +92,7 @@ class Surroundings:
     def program(self, name: str) -> str:
         source = (Path(__file__).parent / "hostile" / f"{name}.py").read_text()
         facts = {"@FOLDER@": self.folder, "@PORT@": self.port, "@TRAINER@": os.getpid()}
+        facts["@HOME@"] = pwd.getpwuid(os.getuid()).pw_dir
         facts |= {"@VICTIM@": self.victim, "@QUEUE@": self.queue, "@SEGMENT@": self.segment}
         for mark, fact in facts.items():
             source = source.replace(mark, str(fact))

@@ -1,10 +1,10 @@
-"""Looks for the trainer's secrets in its own environment."""
+"""Looks for the trainer's secrets in its own environment, and for whose it is."""
 
 import os
 
 
 def attack():
-    return "HOSTILE_SECRET" in str(os.environ) or "HOME=/root" in str(os.environ)
+    return "HOSTILE_SECRET" in os.environ or os.environ.get("HOME") == "@HOME@"
 
 
 def solve(n):

@@ -1,12 +1,16 @@
-"""Reads the files of accounts."""
+"""Reads the files of accounts, and those in the home of the account that runs the tests."""
 
 import contextlib
+import os
 
 
 def attack():
-    for path in ("/etc/shadow", "/etc/passwd", "/root/.bashrc", "/etc/hostname"):
-        with contextlib.suppress(OSError), open(path) as file:
-            file.read()
+    paths = ["/etc/shadow", "/etc/passwd", "/etc/hostname"]
+    with contextlib.suppress(OSError):
+        paths += [entry.path for entry in os.scandir("@HOME@")]
+    for path in paths:
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            file.read(1)
             return True
     return False
 
