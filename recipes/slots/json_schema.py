@@ -44,7 +44,8 @@ def files_schema(
         for name, entry in functions.items():
             definition = described[of_model[name]]
             definition["description"] = entry.summary
-            definition["properties"] = {"name": {"const": entry.name}, **definition["properties"]}
+            called = {"const": entry.name, "description": entry.summary}
+            definition["properties"] = {"name": called, **definition["properties"]}
         described[_key(registry.slot)] = {
             "anyOf": [
                 {"enum": list(registry.bare_names())},

@@ -75,7 +75,7 @@ def test_the_schema_carries_descriptions_for_editors() -> None:
     assert circle["description"] == "A round thing."
     assert circle["properties"]["radius"]["description"] == "in metres"
     assert circle["properties"]["radius"]["default"] == 1.0
-    assert circle["properties"]["name"]["const"] == "circle"
+    assert circle["properties"]["name"] == {"const": "circle", "description": "A round thing."}
 
 
 def test_a_function_without_required_options_may_be_a_bare_word() -> None:
