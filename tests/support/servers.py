@@ -35,3 +35,12 @@ def shared_server() -> tuple[str, Path]:
     atexit.register(children.close)
     os.environ[KEY] = children.key
     return children.urls[0], folder
+
+
+def running(number: int) -> bool:
+    """Whether the process still does something; a zombie does not."""
+    stat = Path(f"/proc/{number}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -4,10 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -18,16 +14,13 @@ from peft import LoraConfig, get_peft_model
 
 from recipes.errors import RecipeError
 from rollout.engines import engine
-from rollout.engines.vllm_remote import guard
-from rollout.engines.vllm_remote.flight import Flight
-from rollout.engines.vllm_remote.http import Servers
 from rollout.engines.vllm_remote.launch import LaunchSpec, environment
 from rollout.engines.vllm_server import vllm_server
 from rollout.generation import EngineContext
 from rollout.types import EngineDied, EngineError, Sampling
 from tests.support.engines import gap, served
 from tests.support.models import END, VOCABULARY, WIDE, Source, random_model, tiny_model
-from tests.support.servers import KEY, shared_server
+from tests.support.servers import KEY, running, shared_server
 
 SHORT = [5, 6, 7, 8]
 LONG = [3 + i % 37 for i in range(300)]  # two whole blocks of the prefix cache, and more
@@ -321,86 +314,6 @@ def test_a_server_hears_nothing_of_the_trainers_ranks(tmp_path, monkeypatch):
     assert told.keys().isdisjoint({"RANK", "WORLD_SIZE", "MASTER_PORT", "TORCHELASTIC_RUN_ID"})
     assert (told["CUDA_VISIBLE_DEVICES"], told["OF_THE_USER"]) == ("6,7", "1")
     assert told["TMPDIR"] == told["VLLM_RPC_BASE_PATH"] == str(tmp_path)
-
-
-class Recording(Servers):
-    """Servers that answer each request with one end token once `opened`, and note who was asked."""
-
-    def __init__(self):
-        none = {"request_s": 1, "control_s": 1, "silence_s": 1}
-        super().__init__(["a", "b"], end=str, words=str, key="", **none)
-        self.asked = []
-        self.opened = asyncio.Event()
-
-    async def sample(self, url, body):
-        self.asked.append(url)
-        await self.opened.wait()
-        logprobs = {"content": [{"logprob": -1.0}]}
-        return {"token_ids": [END], "logprobs": logprobs, "finish_reason": "stop"}
-
-
-def flying(count):
-    from rollout.engines.vllm_embedded.samples import FlyingSample
-
-    return [
-        FlyingSample(prompt=SHORT, sampling=Sampling(max_tokens=4), index=i, limit=4, stops=None)
-        for i in range(count)
-    ]
-
-
-def test_a_call_goes_whole_to_the_server_with_least_to_do():
-    async def run():
-        servers = Recording()
-        flight = Flight(servers, (END,), 64)
-        flight.open(1, None)
-        calls = []
-        for count in (3, 1, 1, 2):  # a: 3; b: 1, 2, 4
-            calls.append(asyncio.create_task(flight.fly(flying(count))))
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        servers.opened.set()
-        await asyncio.gather(*calls)
-        return servers.asked
-
-    assert asyncio.run(run()) == [*"aaa", "b", "b", *"bb"]
-
-
-def test_a_server_goes_with_a_trainer_that_was_killed(tmp_path):
-    """The parent is killed by force; guard, server and their folder are gone soon after."""
-    folder = tmp_path / "servers"
-    folder.mkdir()
-    note = tmp_path / "pid"
-    server = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    guarded = [sys.executable, guard.__file__]
-    parent = (
-        "import os, subprocess, sys, time; "
-        f"subprocess.Popen([*{guarded!r}, str(os.getpid()), {str(folder)!r}, "
-        f"sys.executable, '-c', {server!r}], "
-        "start_new_session=True); time.sleep(600)"
-    )
-    trainer = subprocess.Popen([sys.executable, "-c", parent])
-    until(lambda: note.exists() and note.read_text())
-    number = int(note.read_text())
-    trainer.kill()
-    trainer.wait()
-    until(lambda: not running(number))
-    until(lambda: not folder.exists())
-
-
-def running(number):
-    """Whether the process still does something; a zombie does not."""
-    stat = Path(f"/proc/{number}/stat")
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def until(true, seconds=60):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 @pytest.mark.gpu
