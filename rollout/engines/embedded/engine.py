@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from recipes.errors import RecipeError
-from rollout.attention import ATTENTION, Layout, supports
+from rollout.attention import ATTENTION, Layout, packing_of, supports
 from rollout.engines.embedded.decode_batch import Batch, DecodeRequest
+from rollout.engines.embedded.kv_cache import KVRecording, SlotCache
 from rollout.generation import NO_ROOM, EngineContext, WeightSource, check_prompt
 from rollout.types import Completion, EngineDied, Sampling
 
@@ -136,8 +137,32 @@ class HfEngine:
             )
         self._model, self._modules = model, list(model.modules())
         if self._batch is None:
+            with self._sampling():
+                self._try_decoding(model)
             self._batch = Batch(
                 stop_ids=self._context.stop_ids, max_slots=self._max_batch, device=model.device
+            )
+
+    def _try_decoding(self, model: "PreTrainedModel") -> None:
+        """Refuse a model whose third token has other log-probs with the cache than without.
+
+        The cache has room for one key of each layer and token; some models compute more.
+        """
+        ids, places = torch.arange(1, 4, device=model.device), torch.arange(3, device=model.device)
+        whole = self._forward(ids, places, packing_of([3], model.device), places[2:])
+        recording = KVRecording(packing=packing_of([2], model.device))
+        self._forward(ids[:2], places[:2], recording, places[1:2])
+        cache = SlotCache()
+        cache.fill(recording, [0], 0)
+        layout = cache.decoding(np.array([2]), model.device)
+        decoded = self._forward(ids[2:], layout.lengths, layout, None)
+        gap = float((decoded.log_softmax(-1) - whole.log_softmax(-1)).abs().mean())
+        if gap > (1e-3 if model.dtype == torch.float32 else 0.1):
+            raise RecipeError.of(
+                f"engine hf cannot decode a {type(model).__name__}: its log-probs with a cache are "
+                f"{gap:.2g} nats from those without",
+                path="engine",
+                fix="use engine vllm",
             )
 
     async def _drive(self, batch: Batch) -> None:

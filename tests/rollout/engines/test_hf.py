@@ -301,3 +301,8 @@ def test_models_without_the_attention_interface_are_refused(tmp_path):
     source = shared(random_model("mamba"), tmp_path)
     with pytest.raises(RecipeError, match="use engine vllm"):
         asyncio.run(engine.load_weights(source, 1))
+
+
+def test_a_model_that_computes_a_layers_attention_twice_is_refused_before_sampling(tmp_path):
+    with pytest.raises(RecipeError, match=r"engine: .* DiffLlamaForCausalLM: its log-probs with a"):
+        answers(random_model("diffllama", attention=ATTENTION), tmp_path, calls())
