@@ -83,6 +83,13 @@ class NotHashed:
     """Marks an option that says how fast or how dear, and cannot change what a function says."""
 
 
+Duration = Annotated[Seconds, NotHashed(), Field(gt=0)]
+"""A time limit or a pause that cannot change what a function says."""
+
+AtOnce = Annotated[Parallel, NotHashed(), Field(gt=0)]
+"""Of requests or calls at the same time, which cannot change what a function says."""
+
+
 class HashFiles:
     """Marks an option that is a path, and stands for what lies there."""
 

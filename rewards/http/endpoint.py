@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import JSON, Amount, Count, NotHashed, Parallel, Seconds, Spec
+from recipes.slots.spec import JSON, Amount, AtOnce, Count, Duration, NotHashed, Spec
 from rewards.background import background
 from rewards.http.client import HttpClient, HttpTimeout, HttpUnreachable
 from rewards.http.usage import meters
@@ -54,47 +54,27 @@ class EndpointSpec(Spec):
         Field(description="Name of the environment variable with the API key, such as JUDGE_KEY"),
     ] = ""
     deadline_s: Annotated[
-        Seconds,
-        NotHashed(),
-        Field(
-            gt=0,
-            description="Timeout of one question in seconds, retries included",
-        ),
+        Duration, Field(description="Timeout of one question in seconds, retries included")
     ] = 120.0
     attempt_s: Annotated[
-        Seconds,
-        NotHashed(),
-        Field(gt=0, description="Timeout of one request in seconds, after which it is retried"),
+        Duration, Field(description="Timeout of one request in seconds, after which it is retried")
     ] = 60.0
-    retries: Annotated[
-        Count,
-        NotHashed(),
-        Field(ge=0, description="Maximum number of retries"),
-    ] = 4
+    retries: Annotated[Count, NotHashed(), Field(description="Maximum number of retries")] = 4
     backoff_s: Annotated[
-        Seconds,
-        NotHashed(),
-        Field(gt=0, description="Pause before the first retry in seconds; doubles with each retry"),
+        Duration,
+        Field(description="Pause before the first retry in seconds; doubles with each retry"),
     ] = 0.5
-    concurrent: Annotated[
-        Parallel,
-        NotHashed(),
-        Field(gt=0, description="Maximum number of concurrent requests"),
-    ] = 32
+    concurrent: Annotated[AtOnce, Field(description="Maximum number of concurrent requests")] = 32
     requests_per_s: Annotated[
-        Amount,
-        NotHashed(),
-        Field(ge=0, description="Maximum requests per second; 0 = unlimited"),
+        Amount, NotHashed(), Field(description="Maximum requests per second; 0 = unlimited")
     ] = 0.0
     price_in: Annotated[
         Amount,
         NotHashed(),
-        Field(ge=0, description="Price of a million prompt tokens, for the metric `cost`"),
+        Field(description="Price of a million prompt tokens, for the metric `cost`"),
     ] = 0.0
     price_out: Annotated[
-        Amount,
-        NotHashed(),
-        Field(ge=0, description="Price of a million sampled tokens"),
+        Amount, NotHashed(), Field(description="Price of a million sampled tokens")
     ] = 0.0
 
     @field_validator("url")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from recipes.errors import Fault, RecipeError, did_you_mean
-from recipes.slots.spec import Megabytes, NotHashed, Parallel, Seconds, Signed
+from recipes.slots.spec import AtOnce, Duration, Megabytes, NotHashed, Parallel, Signed
 from rewards.calling import group_of
 from rewards.plugins.functions import (
     PluginAnswer,
@@ -67,29 +67,23 @@ CorrectAt = Annotated[
     Signed, Field(description="Smallest reward of that function that counts as correct")
 ]
 CallDeadline = Annotated[
-    Seconds,
-    NotHashed(),
-    Field(gt=0, description="Time limit of one call in seconds, for each response in it"),
+    Duration, Field(description="Time limit of one call in seconds, for each response in it")
 ]
 SetupLimit = Annotated[
-    Seconds,
-    NotHashed(),
-    Field(gt=0, description="Time limit for import and set-up in each process, in seconds"),
+    Duration, Field(description="Time limit for import and set-up in each process, in seconds")
 ]
 Processes = Annotated[
     Parallel,
     NotHashed(),
-    Field(ge=0, description="Number of worker processes; 0 = one per core, 4 at most"),
+    Field(description="Number of worker processes; 0 = one per core, 4 at most"),
 ]
 Concurrent = Annotated[
-    Parallel,
-    NotHashed(),
-    Field(gt=0, description="Concurrent calls of an async function in one process"),
+    AtOnce, Field(description="Concurrent calls of an async function in one process")
 ]
 Memory = Annotated[
     Megabytes,
     NotHashed(),
-    Field(ge=0, description="Memory that one process may allocate in MiB; 0 = unlimited"),
+    Field(description="Memory that one process may allocate in MiB; 0 = unlimited"),
 ]
 Variables = Annotated[
     list[str], Field(description="Names of environment variables that the function may read")

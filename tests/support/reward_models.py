@@ -8,33 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, Qwen3Config
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers import Qwen3ForSequenceClassification as Classifier
 
-from trainer.models.tiny import make_tokenizer
-from trainer.recipe.kinds import ALPHABET
+from trainer.models.tiny import make_tokenizer, tiny_config
+from trainer.recipe.kinds import TinySpec
 from trainer.reward_models.conversation import own_pad_token
+
+TINY = TinySpec(hidden=64, layers=2, heads=2, kv_heads=1, intermediate=64, context_length=512)
 
 
 def tiny_reward_model(folder: Path, *, seed: int = 0, scale: float = 50.0, labels: int = 1) -> Path:
     """A random Qwen3 classifier with the character tokenizer; head_dim 32, which vLLM can serve."""
-    tokenizer = make_tokenizer(ALPHABET, 512)
+    tokenizer = make_tokenizer(TINY.alphabet, TINY.context_length)
     own_pad_token(tokenizer)
     torch.manual_seed(seed)
-    config = Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=32,
-        intermediate_size=64,
-        max_position_embeddings=512,
-        num_labels=labels,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    config = tiny_config(TINY, tokenizer)
+    config.num_labels, config.tie_word_embeddings = labels, False
     model = Classifier(config)
     with torch.no_grad():
         model.score.weight.mul_(scale)

@@ -5,11 +5,14 @@ template writes `<|role|>text<|end|>` and opens the assistant's turn for generat
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from trainer.recipe.kinds import TinySpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, Qwen3Config
 
 END, USER, ASSISTANT, SYSTEM = "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"
 
@@ -45,27 +48,32 @@ def make_tokenizer(alphabet: str, context_length: int) -> Any:
     return tokenizer
 
 
+def tiny_config(spec: TinySpec, tokenizer: "PreTrainedTokenizerBase") -> "Qwen3Config":
+    """The shape of the model, for the tokenizer's vocabulary."""
+    from transformers import Qwen3Config
+
+    return Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=spec.hidden,
+        num_hidden_layers=spec.layers,
+        num_attention_heads=spec.heads,
+        num_key_value_heads=spec.kv_heads,
+        head_dim=spec.hidden // spec.heads,
+        intermediate_size=spec.intermediate,
+        max_position_embeddings=spec.context_length,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
 def make_tiny(spec: TinySpec, folder: Path, *, seed: int) -> None:
     """Write a randomly initialised model and its tokenizer to `folder`."""
-    from transformers import Qwen3Config, Qwen3ForCausalLM
+    from transformers import Qwen3ForCausalLM
 
     tokenizer = make_tokenizer(spec.alphabet, spec.context_length)
     torch.manual_seed(seed)
-    model = Qwen3ForCausalLM(
-        Qwen3Config(
-            vocab_size=len(tokenizer),
-            hidden_size=spec.hidden,
-            num_hidden_layers=spec.layers,
-            num_attention_heads=spec.heads,
-            num_key_value_heads=spec.kv_heads,
-            head_dim=spec.hidden // spec.heads,
-            intermediate_size=spec.intermediate,
-            max_position_embeddings=spec.context_length,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    model = Qwen3ForCausalLM(tiny_config(spec, tokenizer))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

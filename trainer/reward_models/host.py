@@ -27,7 +27,7 @@ import torch
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.spec import Count, HashFiles, NotHashed, Seconds, Spec, Tokens
+from recipes.slots.spec import Count, Duration, HashFiles, NotHashed, Seconds, Spec, Tokens
 from rewards.types import Message
 from trainer.reward_models.conversation import conversation_ids, refuse_without_template
 
@@ -55,18 +55,15 @@ class LocalModelSpec(Spec):
     max_wait_s: Annotated[
         Seconds,
         NotHashed(),
-        Field(
-            ge=0, description="Longest wait of an incomplete batch for another request, in seconds"
-        ),
+        Field(description="Longest wait of an incomplete batch for another request, in seconds"),
     ] = 0.01
     max_length: Annotated[
         Tokens,
         Field(gt=0, description="Maximum tokens of task and response; longer ones are missing"),
     ] = 4096
     deadline_s: Annotated[
-        Seconds,
-        NotHashed(),
-        Field(gt=0, description="Time limit of one reward in seconds, time in the queue included"),
+        Duration,
+        Field(description="Time limit of one reward in seconds, time in the queue included"),
     ] = 300.0
     plain: Annotated[
         bool, Field(description="Whether to skip the chat template and use the texts alone")
