@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from recipes.errors import RecipeError
 from recipes.loading.recipe_tree import load
 from recipes.loading.validate import validate
-from recipes.slots.registry import SlotEntry, did_you_mean
+from recipes.slots.registry import SlotEntry, choose_from
 from recipes.slots.spec import JSON, Count, Seed, Spec, Tokens
 from rewards.verifiers import verifier
 from rollout.environments import environment
@@ -105,11 +105,13 @@ def load_suite(name: str, changes: Mapping[str, JSON] | None = None) -> Suite:
     """
     changes = changes or {}
     shipped, own = SHIPPED / f"{name}.yaml", Path(name)
+    if not own.is_file():
+        own = Path(f"{name}.yaml")
     if not shipped.is_file() and not own.is_file():
         names = suite_names()
         raise RecipeError.of(
             f"no suite called '{name}', and no such file",
-            fix=f"{did_you_mean(name, names)}(shipped: {', '.join(names)}; or give a .yaml file)",
+            fix=f"{choose_from(names, name, label='shipped')}; or give the name of a YAML file",
         )
     file = shipped if shipped.is_file() else own.resolve()
     loaded = load(file, [f"{path}={json.dumps(value)}" for path, value in _leaves(changes)])

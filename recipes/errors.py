@@ -82,6 +82,16 @@ def shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
+def choose_from(known: Iterable[str], word: str, *, label: str = "known") -> str:
+    """A fix: `did you mean 'grpo'? (known: grpo, rloo)`, or `use one of: grpo, rloo`."""
+    names = list(known)
+    if not names:
+        return "take it out"
+    near = did_you_mean(word, names)
+    listed = ", ".join(names)
+    return f"{near}({label}: {listed})" if near else f"use one of: {listed}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean 'grpo'? `, or nothing when no name is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

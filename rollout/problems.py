@@ -233,10 +233,11 @@ class GoldReport:
     def report(self) -> str:
         """One line for the user."""
         without = f", {self.skipped} rows have none" if self.skipped else ""
-        return (
-            f"gold answers: {self.checked} checked{without}; {len(self.failures)} fail in the "
-            f"gold response, {self.bare_failed} fail as the bare answer"
-        )
+        wrong = f"{len(self.failures)} are not accepted" if self.failures else "all are accepted"
+        bare = ""
+        if not self.failures and self.bare_failed:
+            bare = f" ({self.bare_failed} only in the form that gold_response gives them)"
+        return f"gold answers: {self.checked} checked{without}; {wrong}{bare}"
 
     def refuse_above(self, max_fail_frac: float) -> None:
         """Raise RecipeError with examples when more than this share fails."""

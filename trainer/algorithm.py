@@ -23,9 +23,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recipes.errors import RecipeError
 from recipes.slots.registry import SlotEntry, function_of, options_for
 from recipes.slots.schedules import Controller
-from recipes.slots.spec import JSON
+from recipes.slots.spec import JSON, ReadMetric
 from rollout.types import Sampling
 from trainer.batch import PolicyOutput, TokenBatch
 from trainer.losses import LossFunction
@@ -34,6 +35,7 @@ from trainer.recipe.sections import Setting, Slots
 from trainer.terms import TermFunction
 
 BatchFunction = Callable[[TokenBatch], Tensor]
+_STEPS_WITHOUT_A_METRIC = 20  # that a controller reads, before the run ends
 
 
 class Algorithm:
@@ -57,6 +59,11 @@ class Algorithm:
         if updates_per_step == 1:
             per_update -= {"old_logprobs"}
         self.needs = frozenset(needs | per_update)
+        self._unheard = {  # a controller's metric that was not logged yet -> steps without it
+            (path, option): 0
+            for path in self._controllers
+            for option in self._schedules[path].options_marked(ReadMetric)
+        }
 
     def at(self, step: int) -> "StepAlgorithm":
         """Everything with this step's numbers filled in."""
@@ -136,9 +143,23 @@ class Algorithm:
         return options
 
     def observe(self, metrics: Mapping[str, float]) -> None:
-        """Show every controller the step's metrics."""
+        """Show every controller the step's metrics.
+
+        Raises RecipeError when a metric that one of them reads is not logged for many steps.
+        """
         for controller in self._controllers.values():
             controller.observe(metrics)
+        for path, option in list(self._unheard):
+            name = self._schedules[path].options[option]
+            self._unheard[path, option] += 1
+            if name in metrics:
+                del self._unheard[path, option]
+            elif self._unheard[path, option] >= _STEPS_WITHOUT_A_METRIC:
+                raise RecipeError.of(
+                    f"no metric called '{name}' was logged in {_STEPS_WITHOUT_A_METRIC} steps",
+                    path=f"{path}.{option}",
+                    fix="take a name from the run's metrics.jsonl, or from docs/metrics.md",
+                )
 
     def state_dict(self) -> dict[str, JSON]:
         return {path: c.state_dict() for path, c in self._controllers.items()}

@@ -4,10 +4,9 @@ from typing import TypeVar, get_args
 
 from pydantic import ValidationError
 
-from recipes.errors import Fault, RecipeError, shown
+from recipes.errors import Fault, RecipeError, choose_from, shown
 from recipes.loading.recipe_tree import Loaded, add_locations
 from recipes.slots.options import option_path, renamed_fault
-from recipes.slots.registry import did_you_mean
 from recipes.slots.spec import Spec
 
 S = TypeVar("S", bound=Spec)
@@ -41,7 +40,7 @@ def faults_of(error: ValidationError, root: type[Spec]) -> list[Fault]:
                 continue
             known = sorted(model.model_fields)
             what = f"{section or 'the file'} has no such option"
-            fix = f"{did_you_mean(word, known)}(options: {', '.join(known)})"
+            fix = choose_from(known, word, label="options")
             faults[path] = Fault(path=path, what=what, fix=fix)
         elif problem["type"] == "missing":
             faults[path] = Fault(path=path, what="this setting is required", fix="set it")

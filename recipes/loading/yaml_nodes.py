@@ -217,6 +217,15 @@ def dump(tree: JSON) -> str:
     return dumped
 
 
+def dump_inline(value: JSON) -> str:
+    """The value on one line, as a recipe would have it: `{path: data.jsonl, subset: null}`."""
+    dumped: str = yaml.dump(
+        [value], Dumper=_StrictDumper, sort_keys=False, allow_unicode=True, width=10**6,
+        default_flow_style=True,
+    )  # fmt: skip
+    return dumped.strip()[1:-1]
+
+
 def _located(node: yaml.Node, key_line: int | None, origin: _Origin) -> YamlNode:
     line = node.start_mark.line + 1 if key_line is None else key_line
     source = origin.source(line)

@@ -75,6 +75,11 @@ class SlotEntry:
     def name(self) -> str:
         return self.entry.name
 
+    def options_marked(self, mark: type) -> list[str]:
+        """The options whose annotation holds a `mark`."""
+        fields = self.entry.schema.model_fields
+        return [n for n, f in fields.items() if any(isinstance(m, mark) for m in f.metadata)]
+
     @property
     def needs(self) -> tuple[str, ...]:
         """Batch fields that somebody must compute first, given these options."""

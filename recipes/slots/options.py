@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import create_model as build_model
 from pydantic_core import core_schema
 
-from recipes.errors import Fault, RecipeError, did_you_mean, shown
+from recipes.errors import Fault, RecipeError, choose_from, shown
 from recipes.slots.entry import Registered, SlotEntry, to_plain
 from recipes.slots.spec import ENTRY_OF, JSON, ScheduledMarker
 
@@ -174,7 +174,7 @@ def option_faults(entry: Registered, error: ValidationError) -> list[Fault]:
             faults[path] = Fault(
                 path=path,
                 what=f"{entry.name} has no such option",
-                fix=f"{did_you_mean(path, options)}(options: {', '.join(options) or 'none'})",
+                fix=choose_from(options, path, label="options"),
             )
         elif problem["type"] == "missing":
             what = f"{entry.name} needs this option"

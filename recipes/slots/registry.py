@@ -18,7 +18,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from pydantic import ValidationError
 
-from recipes.errors import RecipeError, did_you_mean, relative, shown
+from recipes.errors import RecipeError, choose_from, did_you_mean, relative, shown
 from recipes.slots.entry import (
     Registered,
     SlotEntry,
@@ -41,7 +41,8 @@ from recipes.slots.spec import JSON, Requires
 
 __all__ = [
     "Registry", "Registered", "SlotEntry", "build", "function_of", "to_plain", "entries_of",
-    "call_on_run_start", "options_for", "tags_of", "did_you_mean", "option_path", "relative",
+    "call_on_run_start", "options_for", "tags_of", "choose_from", "did_you_mean", "option_path",
+    "relative",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -202,7 +203,7 @@ class Registry(Generic[P, R]):
         if entry is None:
             raise RecipeError.of(
                 f"no {self.slot} called '{name}'",
-                fix=f"{did_you_mean(name, self._entries)}(known: {', '.join(self.names())})",
+                fix=choose_from(self.names(), name),
             )
         return entry
 

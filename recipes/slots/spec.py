@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from recipes.errors import RecipeError
+from recipes.errors import RecipeError, choose_from
 
 JSON: TypeAlias = Any  # str | int | float | bool | None | list[JSON] | dict[str, JSON]
 
@@ -29,15 +29,32 @@ _RENAMED_METRICS = {
 }
 
 
-def _refuse_old_metric(name: str) -> str:
+_AREAS = (  # what a metric's name begins with; those of docs/metrics.md
+    "advantage", "control", "correction", "critic", "eval", "generative_verifier", "judge",
+    "ledger", "loss", "mask", "optim", "policy", "probe", "progress", "reward", "reward_model",
+    "rollout", "sync", "term", "throughput", "time", "verifier", "watch",
+)  # fmt: skip
+
+
+class ReadMetric:
+    """Marks an option that is the name of a metric; one that is never logged ends the run."""
+
+
+def _check_metric(name: str) -> str:
     for old, now in _RENAMED_METRICS.items():
         if name.startswith(old):
             current = now + name.removeprefix(old)
             raise RecipeError.of(f"the metric `{name}` is now `{current}`", fix="rename it")
+    area, slash, _ = name.partition("/")
+    if area not in _AREAS or not slash:
+        raise RecipeError.of(
+            f"no metric is called `{name}`: no area of metrics is called '{area}'",
+            fix=f"{choose_from(_AREAS, area, label='areas')}; docs/metrics.md has their metrics",
+        )
     return name
 
 
-MetricName = Annotated[str, AfterValidator(_refuse_old_metric)]
+MetricName = Annotated[str, AfterValidator(_check_metric), ReadMetric()]
 """A metric that an option reads, as it is logged."""
 
 

@@ -49,8 +49,11 @@ _OPERAND = re.compile(
 )
 _OPERATES = re.compile(
     r"\s*(?:[+/^<>](?!/|\s*\{?\\?circ)|\\(?:cdot|times|div|pm|sqrt|frac|neq?|[lg]eq?|[lg]t)\b"
-    r"|[a-z\d]\s*\$|[)\]|]+\s*(?:\^|[-+*/]\s*\d)|\$?\s*(?:times|more than|less than)\s+\$?[\d\\])"
+    r"|[a-z\d]\s*\$|!\s*\$|[)\]|]+\s*(?:\^|[-+*/]\s*\d)"
+    r"|\$?\s*(?:times|more than|less than)\s+\$?[\d\\])"
 )
+_WRAPPED = re.compile(r"\\([A-Za-z]+)\s*(?:\[[^\]]*\])?\s*(?:\{[^{}]*\}\s*)*[({]\s*$")
+_STYLES = ("text", "math", "color", "left", "big", "display", "bold", "underline", "fcolorbox")
 _TAG = re.compile(r"<answer>|</answer>", re.IGNORECASE)
 _MARK = re.compile(r"####[ \t]*([^\n]*)")
 _MARKED = re.compile(r"[\s$\\*({\[+-]*[\d.]|[\s*]*[$\\(\[{]|\s*-?[A-Za-z]\b")
@@ -60,6 +63,12 @@ _PHRASE = re.compile(
     r"|(?: \(?(?:to|for|of|in)\b[^\n.:=?!,]{0,60}?)?[*_\s)]*[:=])[*_\s]*"
     r"|^[ \t#*_]*(?:final[ \t]+)?answer[ \t#*_:]*$",
     re.IGNORECASE | re.MULTILINE,
+)
+_PHRASE_ABROAD = re.compile(
+    r"(?:\b(?:respuesta|resposta|antwort|r\u00e9ponse|risposta|\u043e\u0442\u0432\u0435\u0442)"
+    r"(?: final\w*)?(?:\s(?:es|\u00e9|ist|lautet|est|\u00e8)\b|(?=[*_\s]*:))"
+    r"|\u7b54\u6848[\u662f\u4e3a\u70ba]?)[*_\s]*[:\uff1a]?[*_\s]*",
+    re.IGNORECASE,
 )
 _IS_ANSWER = re.compile(
     r"\bis (?:therefore |thus |then )?(?:the|our|my) (?:final |correct |right )?answer\b",
@@ -219,12 +228,16 @@ def _boxed(text: str) -> tuple[str, ...] | None:
     content, start, end = box
     before = text[max(0, start - _BESIDE) : start]
     after = re.split(r"\.(?!\d)|[;\n]", text[end : end + _BESIDE])[0]
-    if _OPERAND.search(before) or _OPERATES.match(after):
+    wrapped = _WRAPPED.search(before)
+    in_formula = wrapped is not None and not wrapped[1].lower().startswith(_STYLES)
+    if in_formula or _OPERAND.search(before) or _OPERATES.match(after):
         raise Unread("the box is a part of a formula")
+    if re.match(r"[\s$.*]*\?", text[end:]):
+        raise Refused("a question")
     said = words_of(_COMMAND.sub(" ", re.split(r"[.!?;:,=\n]", before)[-1]))
     said = [word for word in said if word not in ("at-least", "at-most")]
     refuse(said[-1:], "computes")
-    refuse(said[-3:])
+    refuse(said[-3:], "hedges")
     if said[-1:] == ["than"] or (said[-1:] == ["of"] and not has("".join(said[-2:-1]), "measures")):
         raise Unread(f"{' '.join(said[-2:])!r} before the box")
     following = words_of(_COMMAND.sub(" ", after.lstrip(" $,").split(",")[0]))
@@ -241,6 +254,8 @@ def _boxed(text: str) -> tuple[str, ...] | None:
         refuse(
             words_of(text[max(0, previous[1] - _BESIDE) : previous[1]])[-1:]
         )  # `Either [6], [7]`
+    if following[:2] == ["or", "equivalently"]:
+        following = []
     if following and (following[0] == "or" or following[0] in FACTORS):
         return (content + after.replace("$", " "),)
     percent = content and "%" not in content and _PERCENT.match(after)
@@ -261,13 +276,15 @@ def _mark(text: str) -> tuple[str, ...] | None:
     if not lines:
         return None
     rest = lines[-1].group(1)
+    refuse_retraction("\n" + text[lines[-1].end() :][:_SHORT])
     if rest.strip() and not _MARKED.match(rest) and text[lines[-1].end() :].strip():
         return None  # a heading, with the answer somewhere below
     return (unmarked(rest),)
 
 
 def _phrase(text: str) -> tuple[str, ...] | None:
-    phrase = max(_PHRASE.finditer(text), key=lambda match: match.end(), default=None)
+    found = (match for pattern in (_PHRASE, _PHRASE_ABROAD) for match in pattern.finditer(text))
+    phrase = max(found, key=lambda match: match.end(), default=None)
     end = phrase.end() if phrase else -1
     option = max(_RIGHT_OPTION.finditer(text), key=lambda match: match.end(), default=None)
     if option is not None and option.end() >= end:
@@ -277,8 +294,9 @@ def _phrase(text: str) -> tuple[str, ...] | None:
         return (stated(text[:before]),)
     if phrase is None:
         return None
-    lead = _CLAUSE_START.split(text[max(0, phrase.start() - _SHORT) : phrase.start()])[-1]
-    check_introduction(f"{lead} answer {phrase['middle'] or ''}", adjacent=False)
+    if phrase.re is _PHRASE:
+        lead = _CLAUSE_START.split(text[max(0, phrase.start() - _SHORT) : phrase.start()])[-1]
+        check_introduction(f"{lead} answer {phrase['middle'] or ''}", adjacent=False)
     rest = clause(text[end : end + _MOST])
     if not rest:
         return ()

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from recipes.errors import RecipeError
-from recipes.slots.registry import did_you_mean
+from recipes.slots.registry import choose_from
 from recipes.slots.spec import JSON, Count, Seed
 from rollout.data.train_test_split import SHARE, TrainTestSplit, is_held_out
 from rollout.sources import source
@@ -89,7 +89,7 @@ def _generate(
             raise RecipeError.of(
                 f"the task {task} has no such option",
                 path=f"config.{option}",
-                fix=f"{did_you_mean(option, known)}(options of {task}: {', '.join(known)})",
+                fix=choose_from(known, option, label=f"options of {task}"),
             )
     try:
         return list(create_dataset(task, size=size, seed=seed, **config))

@@ -138,3 +138,9 @@ def test_an_unknown_verifier_is_named(tmp_path):
 def test_settings_that_contradict_each_other_are_refused(tmp_path, changes, message):
     with pytest.raises(RecipeError, match=message):
         load_suite(mine(tmp_path), changes)
+
+
+def test_a_file_of_ones_own_may_be_named_without_its_suffix(tmp_path, monkeypatch):
+    mine(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert load_suite("mine") == load_suite("mine.yaml")

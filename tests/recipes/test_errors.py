@@ -48,7 +48,7 @@ def rloo(batch: float) -> float:
             "advantage: {name: grpo, eps: 0, std: 1}\n",
             "grpo.yaml:1: advantage.eps: Input should be greater than 0 (got 0)\n"
             "grpo.yaml:1: advantage.std: grpo has no such option; "
-            "(options: std_normalize, eps)",
+            "use one of: std_normalize, eps",
         ),
     ],
 )

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from recipes.errors import RecipeError
 from recipes.slots.registry import SlotEntry
 from recipes.slots.schedules import number
 from tests.support.builders import annotated, batch, output
@@ -238,3 +239,22 @@ def test_what_schedules_and_controllers_gave_is_told_by_path():
 
 def test_plain_numbers_are_no_controls():
     assert algorithm(lr=0.1).at(0).controls == {}
+
+
+def test_a_metric_that_is_never_logged_ends_the_run_in_words():
+    average = {"name": "ema_baseline", "metric": "reward/nope"}
+    bonus = term.bind({"name": "entropy_bonus", "coef": average})
+    lasting = algorithm(terms=(bonus,))
+    for _ in range(19):
+        lasting.observe({"reward/mean": 1.0})
+    with pytest.raises(RecipeError, match=r"terms.0.coef.metric: no metric called 'reward/nope'"):
+        lasting.observe({"reward/mean": 1.0})
+
+
+def test_a_metric_that_was_logged_once_may_be_absent_later():
+    average = {"name": "ema_baseline", "metric": "reward/mean"}
+    lasting = algorithm(terms=(term.bind({"name": "entropy_bonus", "coef": average}),))
+    lasting.observe({"reward/mean": 1.0})
+    for _ in range(40):
+        lasting.observe({})
+    assert lasting.at(1).controls["terms.0.coef"] == 1.0

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from eval.suite import Suite
 from recipes.loading.recipe_tree import Loaded
+from recipes.loading.yaml_nodes import dump_inline
 from recipes.slots.registry import SlotEntry, relative, to_plain
 from recipes.slots.spec import JSON
 from trainer.commands.survey import arithmetic
@@ -81,7 +82,7 @@ def _flat(value: JSON, path: str) -> Iterator[tuple[str, JSON]]:
 
 
 def _short(value: object) -> str:
-    text = str(to_plain(value))
+    text = dump_inline(to_plain(value))
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import BaseModel
 from rich.console import Console
 
 from eval.suite import Suite
-from recipes.errors import Fault, RecipeError, relative, shown
+from recipes.errors import Fault, RecipeError, relative
 from recipes.loading.recipe_tree import Loaded, with_source_location
-from recipes.slots.registry import SlotEntry, entries_of, function_of, to_plain
+from recipes.loading.yaml_nodes import dump_inline
+from recipes.slots.registry import SlotEntry, build, entries_of, function_of, to_plain
 from rewards.audit.preflight import preflight_verifier
 from rewards.types import Problem
 from rollout.data.pairs import load_pairs
@@ -49,7 +51,7 @@ def check_recipe(name: str, overrides: Sequence[str], console: Console) -> None:
                 _model(recipe.critic.path, "critic.path", length, survey, speaks=False)
             if recipe.teacher is not None:
                 _model(recipe.teacher.path, "teacher.path", length, survey)
-            _verified(recipe.problems, recipe.verifier, "problems", survey)
+            _verified(recipe.problems, recipe.verifier, "problems", survey, recipe.sampler)
             for name, entry in recipe.watch.verifiers.items():
                 _unopened(entry, f"watch.verifiers.{name}", survey)
             for index, spec in enumerate(recipe.evaluate):
@@ -156,20 +158,35 @@ def _problems(
     return found
 
 
-def _verified(spec: ProblemsSpec, verifier: SlotEntry, prefix: str, survey: Survey) -> None:
-    """Are the gold answers accepted, as a run asks before it begins?"""
+def _verified(
+    spec: ProblemsSpec,
+    verifier: SlotEntry,
+    prefix: str,
+    survey: Survey,
+    sampler: SlotEntry | None = None,
+) -> None:
+    """Are the gold answers accepted, and the sampler built, as when a run begins?"""
     problems = _problems(spec, verifier, prefix, survey)
+    if sampler is not None and problems:
+        with survey.section():
+            build(sampler, problems, spec.seed)
     if survey.faults or _unopened(verifier, "verifier", survey):
         return
     function = function_of(verifier)
     gold = spec.gold_response
-    if not problems:  # the verifier can still show that it works, or what it lacks
+    is_given = bool(problems)
+    if not is_given:  # the verifier can still show that it works, or what it lacks
         problems = [Problem(id="a made-up problem", messages=(), answer="42")]
         tried = preflight_verifier(function, verifier.name, problems, gold, refuse=False)
     else:
         tried = preflight_verifier(function, verifier.name, problems, gold)
     with survey.section():
         verdict = asyncio.run(tried)[0]
+        if verdict.is_missing and not is_given:
+            survey.unopened.append(
+                f"{prefix}: {verifier.name} needs the columns of the data; no answer was scored"
+            )
+            return
         said = "missing" if verdict.is_missing else f"reward {verdict.reward:g}"
         response = gold.replace("{answer}", problems[0].answer)
         survey.facts.append(
@@ -187,6 +204,12 @@ def _unopened(verifier: SlotEntry, prefix: str, survey: Survey) -> bool:
     """Whether the verifier opens something when a run begins: a key, a model, a plug-in."""
     closed = [entry for entry in entries_of(verifier) if entry.entry.on_run_start is not None]
     for entry in closed:
-        given = {name: to_plain(entry.options[name]) for name in sorted(entry.given)}
-        survey.unopened.append(f"{prefix}: {entry.name} {shown(given)}; no answer was scored")
+        options = {name: entry.options[name] for name in sorted(entry.given)}
+        given = {
+            name: to_plain(v)
+            if not isinstance(v, BaseModel)
+            else v.model_dump(mode="json", exclude_unset=True)
+            for name, v in options.items()
+        }
+        survey.unopened.append(f"{prefix}: {entry.name} {dump_inline(given)}; no answer was scored")
     return bool(closed)

@@ -15,7 +15,7 @@ from rich.text import Text
 from eval.progress_bar import shown
 from eval.suite import load_suite, suite_names
 from recipes.errors import RecipeError
-from recipes.loading.recipe_tree import find, load, parse_overrides
+from recipes.loading.recipe_tree import find, load, parse_overrides, with_source_location
 from recipes.loading.validate import validate
 from recipes.slots.registry import SlotEntry, call_on_run_start, function_of, to_plain
 from recipes.slots.spec import JSON, Spec
@@ -60,8 +60,8 @@ def run_verify(
             raise RecipeError(
                 [dataclasses.replace(fault, where=f"--second {second}") for fault in error.faults]
             ) from None
-    for bound in filter(None, (bench.verifier, other)):
-        call_on_run_start(bound)
+    if other is not None:
+        call_on_run_start(other)
     problems = load_problems(bench.problems, bench.verifier)
     asked = _asked(problems, bench.problems, responses, sample)
     batches = asyncio.run(batch_trials(bench.verifier, asked))  # before they know the odd ones
@@ -87,13 +87,20 @@ def run_verify(
 
 
 def load_bench(name: str, overrides: Sequence[str]) -> Bench:
-    """Problems and verifier of a recipe, of a suite, or of a file with nothing else in it."""
+    """Problems and verifier of a recipe, of a suite, or of a file with nothing else in it.
+
+    The verifier has opened what a run opens when it begins.
+    """
     if name in suite_names():
         suite = load_suite(name, parse_overrides(overrides))
+        call_on_run_start(suite.verifier)
         return Bench(problems=suite.problems, verifier=suite.verifier)
     loaded = load(find(name), overrides)
     tree = {key: loaded.tree[key] for key in Bench.model_fields if key in loaded.tree}
-    return validate(Bench, dataclasses.replace(loaded, tree=tree))
+    bench = validate(Bench, dataclasses.replace(loaded, tree=tree))
+    with with_source_location(loaded, "verifier"):
+        call_on_run_start(bench.verifier)
+    return bench
 
 
 def _asked(

@@ -15,7 +15,7 @@ from recipes.slots.spec import JSON, MetricName, Signed
 def entropy_law(
     *,
     reward: Annotated[MetricName, Field(description="Metric of the reward R")] = "reward/correct",
-    entropy: Annotated[str, Field(description="Metric of the entropy H")] = "policy/entropy",
+    entropy: Annotated[MetricName, Field(description="Metric of the entropy H")] = "policy/entropy",
     default: Annotated[Signed, Field(description="Value before two different entropies")] = 1.0,
 ) -> Controller:
     """Ceiling b - a of the reward under R = -a e^H + b, by least squares over the steps so far.

@@ -32,12 +32,12 @@ _POLL_S = 0.5
 def locked(folder: Path, *, lease_s: float = LEASE_S) -> Iterator[None]:
     """Within it no other process writes to the folder. Raises RecipeError where one does.
 
-    A folder that it made and in which nothing was written is removed at the end.
+    Folders that it made and in which nothing was written are removed at the end.
     """
     if not launched_as_main():
         yield
         return
-    is_new = not folder.exists()
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     lease = SoftFileLease(
         folder / FILE, lease_duration=lease_s, on_compromise=_give_up, thread_local=False
@@ -69,8 +69,10 @@ def locked(folder: Path, *, lease_s: float = LEASE_S) -> Iterator[None]:
         yield
     finally:
         lease.release()
-        if is_new and not any(folder.iterdir()):  # what did not start leaves nothing behind
-            folder.rmdir()
+        for path in made:  # what did not start leaves nothing behind
+            if any(path.iterdir()):
+                break
+            path.rmdir()
 
 
 def _renewed(folder: Path) -> float:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from recipes.errors import RecipeError
-from recipes.slots.registry import did_you_mean
+from recipes.slots.registry import choose_from
 from recipes.slots.spec import (
     Amount,
     Count,
@@ -154,7 +154,7 @@ class WatchSpec(Spec):
                 raise RecipeError.of(
                     f"no verifier of the watch gives {bound.metric}",
                     path=f"bounds.{index}.metric",
-                    fix=f"{did_you_mean(bound.metric, ours)}(known: {', '.join(ours)})",
+                    fix=choose_from(ours, bound.metric),
                 )
         return self
 

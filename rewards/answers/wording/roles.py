@@ -17,6 +17,8 @@ _TABLE = """
 denies     fails refuse nobody nothing hardly barely scarcely not never neither nor cannot either
 denies     unsure unknown wrong incorrect false untrue perhaps maybe possibly doubt deny guess
 denies     something anything whatever mistake wait candidates at-least at-most
+hedges     no probably likely presumably nicht kein keine pas n\u00e3o nunca jam\u00e1s \u043d\u0435
+hedges     mindestens h\u00f6chstens menos moins
 retracts   wait actually scratch correction oops sorry hmm disregard ignore
 errs       wrong incorrect mistaken
 refers     answer box result value this that it above
@@ -222,7 +224,8 @@ def states_a_number(text: str, *, emphasised: bool = False) -> bool:
         if emphasised and words and not is_known(word):
             inflected = len(word) > 4 and word.endswith(("s", "ed")) and not word.endswith("ss")
             after_modal = has(words[-1], "modals") and not word.endswith("ly")
-            return (inflected and not has(words[-1], "opens")) or after_modal
+            after_pronoun = words[-1] in ("they", "we", "i", "you")
+            return (inflected and not has(words[-1], "opens")) or after_modal or after_pronoun
         if word == "of" or (word == "at" and words):
             return bool(words) and has(words[-1], "measures", "states")
         if not has(word, "leads", "particles") or (has(word, "particles") and not words):

@@ -148,6 +148,8 @@ def _label(after: str, *, more: bool, money: bool) -> str:
     words = words_of(clause_after)
     size = label_size(words)
     following = words_of(after)[size : size + 1]
+    if size and following == ["per"]:  # `60 miles per hour`
+        size = min(size + 2, len(words))
     if following and has(following[0], "divides"):
         raise Refused(f"{following[0]!r} after a number")
     if more and size == len(words):

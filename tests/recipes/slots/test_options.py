@@ -49,7 +49,7 @@ def test_what_yaml_cannot_say_is_read_from_what_it_can() -> None:
     ("value", "message"),
     [
         ("crcle", "no shape called 'crcle'; did you mean 'circle'? (known: box, circle, pile)"),
-        ("zzz", "no shape called 'zzz'; (known: box, circle, pile)"),
+        ("zzz", "no shape called 'zzz'; use one of: box, circle, pile"),
         (3, "expected a shape, `{name: ..., options}`, got 3; known: box, circle, pile"),
         ({"radius": 1}, "expected a shape, `{name: ..., options}`, got {'radius': 1}; known: "
          "box, circle, pile"),

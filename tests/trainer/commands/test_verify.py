@@ -169,3 +169,12 @@ def test_gold_answers_beyond_the_context_are_failures(tmp_path, capsys):
     assert code == 1
     assert len(found["gold_failures"]) == 1
     assert len(found["broken"]) == 2
+
+
+def test_a_function_of_no_known_kind_is_named_with_its_place(tmp_path):
+    (tmp_path / "strange.py").write_text("def strange(a, b):\n    return 1.0\n")
+    entry = f"{{name: plugin, function: '{tmp_path}/strange.py:strange'}}"
+    with pytest.raises(RecipeError) as caught:
+        bench(tmp_path, entry)
+    assert f"{tmp_path}/mine.yaml:2: verifier.function: " in str(caught.value)
+    assert "strange(a, b) has a signature of no known kind" in str(caught.value)

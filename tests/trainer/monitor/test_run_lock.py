@@ -155,3 +155,10 @@ def test_a_command_that_writes_takes_the_lock_before_it_writes(tmp_path, command
         with pytest.raises(RecipeError, match="is in use by process"):
             COMMANDS[command](folder)
         assert names(folder) == [FILE]
+
+
+def test_what_did_not_start_leaves_no_folder_above_either(tmp_path):
+    (tmp_path / "runs").mkdir()
+    with locked(tmp_path / "runs" / "a" / "b"):
+        pass
+    assert names(tmp_path) == ["runs"] and names(tmp_path / "runs") == []
