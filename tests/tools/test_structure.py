@@ -85,7 +85,7 @@ def test_the_table_has_a_row_per_figure(checkout: Path) -> None:
 
 def test_the_engine_the_verifier_the_model_and_its_parallelism_are_read_as_one_file_each() -> None:
     step = [
-        "trainer/loop.py", "rollout/engines/hf.py", "rollout/engines/stopping.py",
+        "trainer/loop.py", "rollout/engines/hf.py", "rollout/generation.py",
         "rewards/types.py", "rewards/calling.py", "rewards/verifiers/format.py",
         "trainer/metrics.py", "trainer/models/backbone.py", "trainer/parallel/ranks.py",
     ]  # fmt: skip
