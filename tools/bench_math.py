@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rewards.types import JSON
-from rewards.workers.pool import CallResult, Workers
+from rewards.workers.pool import Workers
+from rewards.workers.process import CallResult
 
 _BEGIN, _END = "<!-- measured -->", "<!-- end -->"
 _KILL_S = 20.0  # no verdict by then counts as wrong

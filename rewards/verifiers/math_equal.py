@@ -9,7 +9,8 @@ from recipes.slots.spec import Seconds
 from rewards.answers.extract import Where
 from rewards.types import Problem, Verdict
 from rewards.verifiers import verifier
-from rewards.workers.pool import CallResult, Failure, shared
+from rewards.workers.pool import shared
+from rewards.workers.process import CallResult, Failure
 
 _JUDGE = "rewards.math.verdict:judge"
 _OF_THE_MACHINE = (Failure.START, Failure.CLOSED)  # neither the response nor the gold caused them

@@ -1,4 +1,4 @@
-"""The processes at the other end of `rewards.workers.pool`: a guard, and below it the worker.
+"""The processes at the other end of `rewards.workers.process`: a guard, and below it the worker.
 
     trainer --socket--> worker: imports a function, calls it, replies
        |                  ^

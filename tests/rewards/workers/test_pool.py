@@ -3,7 +3,8 @@ from contextlib import closing
 
 import pytest
 
-from rewards.workers.pool import Failure, Workers, clean_environment
+from rewards.workers.pool import Workers
+from rewards.workers.process import Failure, clean_environment
 
 pytestmark = pytest.mark.slow
 JOBS = "tests.support.worker_jobs"

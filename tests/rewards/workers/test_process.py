@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rewards.workers.pool import Failure, Workers
+from rewards.workers.pool import Workers
+from rewards.workers.process import Failure
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
