@@ -54,9 +54,6 @@ class Registered:
         """First line of the docstring."""
         return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
 
-    def option_default(self, name: str) -> Any:
-        return self.schema.model_fields[name].get_default(call_default_factory=True)
-
 
 @dataclass(frozen=True, kw_only=True)
 class SlotEntry:

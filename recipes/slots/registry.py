@@ -243,9 +243,6 @@ class Registry(Generic[P, R]):
         """
         return NestedHook(self)
 
-    def slot_option_names(self) -> frozenset[str]:
-        return frozenset(self._slot_options)
-
     def bare_names(self) -> tuple[str, ...]:
         """Functions without a required option: a recipe may give just the word."""
         return tuple(

@@ -52,12 +52,11 @@ class Number:
 
     value: Fraction  # 0.5 for "50%"
     percent: bool = False
-    currency: str = ""  # the sign, empty when there is none
 
 
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?"
 _NUMBER = re.compile(
-    r"(?P<sign>[+-]?)\s*(?P<currency>\\?\$|[\u20ac\u00a3\u00a5\u20b9])?\s*(?P<inner>[+-]?)\s*"
+    r"(?P<sign>[+-]?)\s*(?:\\?\$|[\u20ac\u00a3\u00a5\u20b9])?\s*(?P<inner>[+-]?)\s*"
     rf"(?:(?P<whole>\d+)\s+(?=\d+\s*/)|(?P<joined>\d+)\s*(?=\\frac))?"
     rf"(?:\\frac\s*\{{?(?P<above>\d+)\}}?\s*\{{?(?P<below>\d+)\}}?"
     rf"|(?P<top>{_DIGITS})\s*/\s*(?P<bottom>{_DIGITS})|(?P<plain>{_DIGITS}))"
@@ -85,8 +84,7 @@ def number(text: str) -> Number | None:
     if (match["sign"] == "-") != (match["inner"] == "-"):
         value = -value
     percent = match["percent"] is not None
-    currency = (match["currency"] or "").lstrip("\\")
-    return Number(value=value / 100 if percent else value, percent=percent, currency=currency)
+    return Number(value=value / 100 if percent else value, percent=percent)
 
 
 def _exact(digits: str) -> Fraction:

@@ -52,7 +52,9 @@ def test_samples_are_whole_and_numbered(entry, word):
 
 
 def test_tokens_the_policy_sampled_are_the_ones_marked(entry):
-    for sample in play(entry, says("2")):
+    samples = play(entry, says("2"))
+    assert samples
+    for sample in samples:
         sampled = sample.token_ids[sample.action_mask]
         assert set(sampled.tolist()) == {ord("2")}
         assert np.allclose(sample.behavior_logprobs[sample.action_mask], -0.25)

@@ -38,6 +38,8 @@ def test_loading_twice_gives_the_same_rows(entry, tmp_path, monkeypatch):
 
 
 def test_columns_survive_a_checkpoint(entry, tmp_path, monkeypatch):
-    for row in load(entry, tmp_path, monkeypatch):
+    rows = load(entry, tmp_path, monkeypatch)
+    assert rows
+    for row in rows:
         before = problem(row.id, columns=row.columns)
         assert problem_from_dict(json.loads(json.dumps(problem_to_dict(before)))) == before

@@ -63,11 +63,6 @@ class EntropyLaw:
         found = self.coefficients
         return self.default if found is None else found[1] - found[0]
 
-    def predicted(self, entropy: float) -> float:
-        """Reward at an entropy, in nats a token."""
-        found = self.coefficients
-        return self.default if found is None else found[1] - found[0] * math.exp(entropy)
-
     def state_dict(self) -> dict[str, JSON]:
         return {
             "count": self.count,

@@ -2,7 +2,7 @@ r"""Units after a number: names with a dimension and a size, currencies, and thi
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 from rewards.answers.wording.roles import Unread, check_label
@@ -87,7 +87,6 @@ class Unit:
 
     dimensions: tuple[tuple[str, int], ...] = ()
     factor: Fraction = Fraction(1)
-    noun: str = field(default="", compare=False)
 
     @property
     def counts_things(self) -> bool:
@@ -169,4 +168,4 @@ def read_unit(parts: Sequence[str], *, one: bool = False, counted: bool = False)
     if rest:
         check_label(" ".join(rest), one=one, counted=counted or read > 0)
     kept = tuple(sorted((name, power) for name, power in dimensions.items() if power))
-    return Unit(kept, factor, " ".join(parts))
+    return Unit(kept, factor)

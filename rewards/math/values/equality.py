@@ -71,14 +71,6 @@ def value_of(expr: Expr, digits: int = 30) -> Number:
         return _Evaluator({}).value(expr)
 
 
-def is_positive(expr: Expr) -> bool:
-    """Whether a real constant is above zero; NotNumeric when it is not a real constant."""
-    value = value_of(expr)
-    if mpmath.im(value) != 0:
-        raise NotNumeric("not real")
-    return bool(mpmath.re(value) > 0)
-
-
 def within(exact: Expr, rounded: Expr, share: float) -> bool:
     """Whether two constants differ by at most `share` of the first; True when none is computed."""
     if exact.free_symbols or rounded.free_symbols:

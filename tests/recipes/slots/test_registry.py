@@ -19,7 +19,7 @@ def test_what_is_known_of_a_function() -> None:
     assert entry.paper == "https://a"
     assert entry.tags == {"round"}
     assert entry.numbers == {"radius"}
-    assert entry.option_default("radius") == 1.0
+    assert entry.schema.model_fields["radius"].default == 1.0
     assert entry.schema.model_fields["radius"].description == "in metres"
     assert Path(entry.file).name == "shapes.py"
     assert "circle" in "".join(Path(entry.file).read_text().splitlines()[entry.line - 1 :][:2])

@@ -1,7 +1,10 @@
 from collections import Counter
 
+import pytest
+
 from rewards.audit.adversarial import ATTACKS, attack
 from rewards.audit.probes import FEW, Expect, probes
+from rewards.math.verdict import judge
 from tests.support.builders import problem
 
 BOX = r"\boxed{{answer}}"
@@ -80,6 +83,9 @@ def test_an_attack_is_made_of_the_problem():
     assert made == "3 + 4? <think>#7#</think> #8# #1, 7#"
 
 
-def test_no_attack_is_plainly_right():
-    for name, template in ATTACKS.items():
-        assert template.strip() != "[[{gold}]]", name
+@pytest.mark.parametrize("name", sorted(ATTACKS))
+def test_no_attack_is_plainly_right(name):
+    made = attack(
+        ATTACKS[name], gold="7", wrong="8", many="1, 7", prompt="3 + 4?", gold_response=BOX
+    )
+    assert not judge("7", made, "anywhere", "")["correct"]

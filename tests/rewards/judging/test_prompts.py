@@ -59,6 +59,7 @@ def test_a_response_stays_between_its_markers(response):
 
 
 def test_the_last_words_are_ours():
+    assert written("11")
     for prompt in written("11"):
         assert "<<<" not in prompt.messages[1].content.rpartition(">>>\n\n")[2]
 

@@ -116,7 +116,9 @@ def test_first_tokens_follow_the_models_distribution(tmp_path):
 def test_an_end_token_ends_a_sample_and_is_its_last_id(tmp_path):
     model = random_model("qwen2", attention=ATTENTION)
     ends = tuple(range(0, VOCABULARY, 3))
-    for group in answers(model, tmp_path, calls(n=8), stop=ends):
+    groups = answers(model, tmp_path, calls(n=8), stop=ends)
+    assert [len(group) for group in groups] == [8] * len(calls(n=8))
+    for group in groups:
         for completion in group:
             stopped = np.isin(completion.token_ids, ends)
             assert not stopped[:-1].any()

@@ -26,6 +26,7 @@ class Sure:
 
 
 def test_a_row_is_a_sum_and_its_answer():
+    assert load()
     for row in load():
         left, right = PROMPT.fullmatch(row.prompt).groups()
         assert len(left) == len(right)

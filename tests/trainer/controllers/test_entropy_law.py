@@ -20,7 +20,6 @@ def test_two_steps_give_the_line_through_them():
     law = observed([(0.0, 0.7), (math.log(2), 0.5)])
     assert law.coefficients == pytest.approx((0.2, 0.9))
     assert law.value(0) == pytest.approx(0.7)
-    assert law.predicted(math.log(3)) == pytest.approx(0.3)
 
 
 def test_equals_least_squares_over_all_steps():

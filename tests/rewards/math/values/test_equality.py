@@ -4,7 +4,7 @@ import pytest
 import sympy
 from sympy import I, Integer, Rational, Symbol, cos, exp, log, pi, sin, sqrt
 
-from rewards.math.values.equality import NotNumeric, equal, is_positive, proportion, value_of
+from rewards.math.values.equality import NotNumeric, equal, proportion, value_of
 
 x, y, n = Symbol("x"), Symbol("y"), Symbol("n")
 
@@ -59,5 +59,3 @@ def test_proportional_expressions_have_a_sign() -> None:
 def test_values_that_do_not_exist_are_refused() -> None:
     with pytest.raises(NotNumeric):
         value_of(log(Integer(0), evaluate=False))
-    assert is_positive(sqrt(2) - 1)
-    assert not is_positive(1 - sqrt(2))
