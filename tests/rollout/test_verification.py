@@ -62,6 +62,8 @@ def test_metrics_count_calls_since_the_last_reading():
     assert metrics["verifier/missing_frac"] == 0.25
     assert metrics["verifier/seconds"] >= 0
     assert scorer.metrics() == {}
+    ask(scorer, response="d")
+    assert scorer.metrics()["verifier/missing_frac"] == 0
 
 
 def test_a_cancelled_verification_stays_cancelled():

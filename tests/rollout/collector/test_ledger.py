@@ -51,7 +51,8 @@ def test_metrics_count_since_the_last_reading():
     ledger = Ledger()
     ledger.issue(8)
     ledger.settle(Bucket.TRAINED, 8)
-    ledger.metrics()
+    first = ledger.metrics()
+    assert first["ledger/issued"] == first["ledger/trained"] == 8
     ledger.issue(4)
     ledger.settle(Bucket.MASKED, 4)
     metrics = ledger.metrics()

@@ -71,3 +71,7 @@ def test_missing_verdicts_are_not_wrong_answers():
 def test_bands_that_cannot_be_are_refused(options, what):
     with pytest.raises(RecipeError, match=what):
         filter_.bind({"name": "pass_rate_band", **options})
+
+
+def test_a_band_of_one_pass_rate_is_a_band_where_both_ends_belong_to_it():
+    assert filter_.bind({"name": "pass_rate_band", "low": 0.5, "high": 0.5, "closed": "both"})

@@ -54,3 +54,8 @@ def test_without_an_outside_every_draw_is_from_the_band():
 def test_a_band_that_cannot_be_is_refused():
     with pytest.raises(RecipeError, match=r"no pass rate lies between 0\.8 and 0\.2"):
         sampler.bind({"name": "difficulty_band", "low": 0.8, "high": 0.2})
+
+
+def test_a_band_of_one_pass_rate_is_a_band():
+    bound = sampler.bind({"name": "difficulty_band", "low": 0.5, "high": 0.5})
+    assert bound.options["low"] == bound.options["high"] == 0.5

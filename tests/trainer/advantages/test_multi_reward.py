@@ -60,3 +60,10 @@ def test_a_sample_without_any_component_gets_zero_and_moves_nobody():
     more = batch([[0] * 4], [[1] * 4], components={"answer": [[3, 1, 1, NAN]]})
     expected = multi_reward(full, weights={"answer": 1.0})[full.action_mask].tolist()
     assert multi_reward(more, weights={"answer": 1.0})[more.action_mask].tolist() == [*expected, 0]
+
+
+def test_the_constant_is_added_to_both_deviations():
+    of = batch([[0, 0]], [[1, 1]], components={"answer": [[2, 0]]})
+    found = multi_reward(of, weights={"answer": 1.0}, eps=1.0)[of.action_mask].tolist()
+    # +-1 / (sqrt 2 + 1) = +-0.41421, whose deviation is 0.58579: 0.41421 / 1.58579
+    assert found == pytest.approx([0.26120, -0.26120], abs=1e-5)

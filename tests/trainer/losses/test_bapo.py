@@ -29,8 +29,9 @@ def bounds(ratios, advantages, **changes):
     return [round(value, 4) for value in found[0].tolist()]
 
 
-def test_a_balanced_minibatch_keeps_its_start_bounds():
-    assert bounds([1.0, 1.0], [1.0, -1.0]) == [0.6, 1.2, 0.5]
+@pytest.mark.parametrize("order", ["upper_first", "lower_first"])
+def test_a_balanced_minibatch_keeps_its_start_bounds(order):
+    assert bounds([1.0, 1.0], [1.0, -1.0], order=order) == [0.6, 1.2, 0.5]
 
 
 def test_the_upper_bound_is_raised_until_the_share_is_met():
@@ -97,3 +98,5 @@ def test_the_loss_is_ppo_with_the_bounds_it_was_given():
 def test_a_range_without_a_step_is_refused():
     with pytest.raises(RecipeError, match=r"low: a range from 0.9 to 0.6 .* goes nowhere"):
         loss.bind({"name": "bapo", "low": [0.9, 0.6, 0.1]})
+    with pytest.raises(RecipeError, match=r"high: a range from 1.2 to 3 in steps of 0 goes"):
+        loss.bind({"name": "bapo", "high": [1.2, 3.0, 0.0]})

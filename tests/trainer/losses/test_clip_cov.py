@@ -83,3 +83,9 @@ def test_only_trained_tokens_are_silenced():
     of = of.replace(train_mask=of.train_mask & (of.position_ids > 3))  # three of the six
     silent = silenced_stats(of, frac=1.0, **{**BAND, "low": -99.0, "high": 99.0})[:, 0].bool()
     assert torch.equal(silent, of.train_mask)
+
+
+def test_a_token_inside_the_clip_bounds_stays_a_candidate():
+    of, _ = tokens()  # every ratio is 1
+    expected = [False, True, False, True, False, False]
+    assert dropped(of, 1.0, clip_low=0.2, clip_high=0.2) == expected

@@ -32,3 +32,13 @@ def test_masses_sum_to_one_up_to_the_edges(sigma):
     targets = torch.tensor([0.0, 0.2, 0.5, 1.0])
     torch.testing.assert_close(hl_gauss(targets, 0.0, 1.0, 7, sigma).sum(1), torch.ones(4))
     torch.testing.assert_close(two_hot(targets, 0.0, 1.0, 7).sum(1), torch.ones(4))
+
+
+def test_bins_are_as_wide_as_the_range_says():
+    # four bins of width 1 from -2 to 2; 0.25 is a quarter below the centre 0.5
+    mass = two_hot(torch.tensor([0.25]), -2.0, 2.0, 4)
+    torch.testing.assert_close(mass, torch.tensor([[0, 0.25, 0.75, 0]]))
+    # a Gaussian of one bin's width around 0: 0.3413 and 0.1359 of 0.9545 on each side
+    spread = hl_gauss(torch.tensor([0.0]), -2.0, 2.0, 4, sigma=1.0)
+    expected = torch.tensor([[0.14238, 0.35762, 0.35762, 0.14238]])
+    torch.testing.assert_close(spread, expected, rtol=0, atol=1e-4)

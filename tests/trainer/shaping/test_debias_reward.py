@@ -48,3 +48,8 @@ def test_a_groups_mean_turns_forward_into_nothing_and_backward_into_a_rate():
 def test_a_verifier_worse_than_chance_is_refused():
     with pytest.raises(RecipeError, match=r"false_negative: error rates 0\.6 and 0\.5 add up"):
         shaping.bind({"name": "debias_reward", "false_positive": 0.6, "false_negative": 0.5})
+
+
+def test_a_verifier_that_tells_nothing_is_refused():
+    with pytest.raises(RecipeError, match="error rates 0.5 and 0.5 add up to 1 or more"):
+        shaping.bind({"name": "debias_reward", "false_positive": 0.5, "false_negative": 0.5})

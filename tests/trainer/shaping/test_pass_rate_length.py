@@ -62,3 +62,9 @@ def test_a_threshold_takes_every_problem_above_it():
 def test_of_equal_pass_rates_the_problem_drawn_first():
     of = batch([[1, 1], [1, 1]], [[2, 4], [2, 4]])
     assert pass_rate_length(of, frac=0.5).tolist()[2:] == [1, 1]
+
+
+def test_lengths_count_in_deviations_however_small_these_are():
+    of = batch([[1, 1]], [[2, 3]])  # mean 2.5, deviation 0.5: one deviation below and above
+    shaped = pass_rate_length(of, frac=1.0, alpha=0.2).tolist()
+    assert shaped == pytest.approx([1 - 0.2 * sigmoid(-1), 1 - 0.2 * sigmoid(1)])

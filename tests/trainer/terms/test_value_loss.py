@@ -47,3 +47,13 @@ def test_the_targets_decay_is_its_own():
     out, of = at([0.25, 0.75], [0.0, 0.0], 1.0)
     values = value_loss(out, of, clip=0.0, lam=0.0).values.tolist()
     assert values == pytest.approx([0, 0.75**2 / 2, 0.5])
+
+
+def test_a_value_that_fell_beyond_the_clip_has_no_gradient():
+    # now -0.5 with old 0.5 and clip 0.2: the clipped 0.3 is farther from -2
+    out, of = at([0.5], [-0.5], -2.0)
+    result = value_loss(out, of, clip=0.2)
+    result.values.sum().backward()
+    assert result.values.tolist() == pytest.approx([0, 2.3**2 / 2])
+    assert not out.values.grad.any()
+    assert result.metrics["value_clip_frac"].value == 1.0
