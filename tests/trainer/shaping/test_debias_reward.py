@@ -51,5 +51,5 @@ def test_a_verifier_worse_than_chance_is_refused():
 
 
 def test_a_verifier_that_tells_nothing_is_refused():
-    with pytest.raises(RecipeError, match="error rates 0.5 and 0.5 add up to 1 or more"):
+    with pytest.raises(RecipeError, match=r"error rates 0\.5 and 0\.5 add up to 1 or more"):
         shaping.bind({"name": "debias_reward", "false_positive": 0.5, "false_negative": 0.5})
