@@ -173,7 +173,7 @@ def verify(
     ] = 0.0,
     max_missing: Annotated[float, typer.Option(help="Share that may have no verdict.")] = 0.0,
     max_changed: Annotated[
-        float, typer.Option(help="Share that may get two verdicts in two calls.")
+        float, typer.Option(help="Share that may get two verdicts in two calls or batches.")
     ] = 0.0,
     max_p99_s: Annotated[
         float | None, typer.Option(help="Seconds that 99 of 100 calls may take.")
