@@ -65,16 +65,13 @@ number = ScheduleRegistry("schedule", params=("step",), packages=["recipes.slots
 Steps = Annotated[Count, Field(gt=0, description="Length in training steps")]
 
 
-Level = Annotated[float, Field(ge=-(10**9), le=10**9)]
-"""The option that is given the schedule has its own, narrower bounds."""
-
-Start = Annotated[Level, Field(description="Value at step 0")]
-End = Annotated[Level, Field(description="Value after the last step of the schedule")]
+Start = Annotated[Signed, Field(description="Value at step 0")]
+End = Annotated[Signed, Field(description="Value after the last step of the schedule")]
 
 
 @number.register()
 def constant(
-    step: int, *, value: Annotated[Level, Field(description="Value at every step")]
+    step: int, *, value: Annotated[Signed, Field(description="Value at every step")]
 ) -> float:
     """The same number at every step."""
     return value
@@ -105,7 +102,7 @@ def _decay_follows_warmup(*, warmup_steps: int, steps: int, **_: float) -> None:
 def warmup(
     step: int,
     *,
-    peak: Annotated[Level, Field(description="Value at the end of the warmup")],
+    peak: Annotated[Signed, Field(description="Value at the end of the warmup")],
     warmup_steps: Annotated[
         Count, Field(gt=0, description="Length of the warmup in training steps")
     ],
@@ -135,7 +132,7 @@ def _pieces_agree(*, values: list[float], until: list[int]) -> None:
 def piecewise(
     step: int,
     *,
-    values: Annotated[list[Level], Field(description="Values, one more than ends")],
+    values: Annotated[list[Signed], Field(description="Values, one more than ends")],
     until: Annotated[list[Count], Field(description="Steps at which each value but the last ends")],
 ) -> float:
     """`values[i]` before step `until[i]`; the last value, which has no end, from there on."""

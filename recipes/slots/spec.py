@@ -69,10 +69,10 @@ Temperature = Annotated[float, Field(ge=0, le=100)]
 
 LearningRate = Annotated[float, Field(ge=0, le=10)]
 
-Amount = Annotated[float, Field(ge=0, le=10**6)]
-"""A weight, width, threshold or coefficient."""
+Amount = Annotated[float, Field(ge=0, le=10**9)]
+"""A weight, width, threshold or coefficient; 1e9 is as good as no limit to a ratio or a norm."""
 
-Signed = Annotated[float, Field(ge=-(10**6), le=10**6)]
+Signed = Annotated[float, Field(ge=-(10**9), le=10**9)]
 """A reward, a score, or another amount that may be negative."""
 
 Epsilon = Annotated[float, Field(ge=0, le=1)]

@@ -110,8 +110,8 @@ def test_a_docstring_is_told_apart_by_its_sentences() -> None:
 
 def test_option_types_are_words() -> None:
     options = loss.get("bapo").schema.model_fields
-    assert type_words(options["low"]) == "list of float >= 0 and <= 10^6"
-    assert type_words(options["target"]) == "float > 0 and <= 10^6, or a schedule"
+    assert type_words(options["low"]) == "list of float >= 0 and <= 10^9"
+    assert type_words(options["target"]) == "float > 0 and <= 10^9, or a schedule"
     assert type_words(options["order"]) == "`upper_first` or `lower_first`"
 
 
