@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tools import mutate
-from tools.mutate import mutants, near_tests, survives
+from tools.mutate import baseline_s, mutants, near_tests, survives
 
 SOURCE = '''"""A docstring with 1 number."""
 
@@ -56,6 +56,16 @@ def test_a_mutant_survives_what_no_test_looks_at(checkout: Path, line: str, live
     [mutant] = [m for m in mutants(Path("pkg/clip.py")) if m.after == line]
     assert survives(mutant, checkout, ["test_clip.py"]) == lives
     assert (checkout / "pkg" / "clip.py").read_text() == SOURCE
+
+
+@pytest.mark.slow
+def test_nothing_is_measured_where_a_test_fails_without_a_mutant(checkout: Path):
+    test = checkout / "test_clip.py"
+    test.write_text("def test_that_passes():\n    assert True\n")
+    assert baseline_s(checkout, ["test_clip.py"]) > 0
+    test.write_text("def test_that_fails():\n    assert False\n")
+    with pytest.raises(SystemExit, match=r"without any mutant(.|\n)*test_that_fails"):
+        baseline_s(checkout, ["test_clip.py"])
 
 
 @pytest.mark.parametrize(
