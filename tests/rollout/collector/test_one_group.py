@@ -106,6 +106,13 @@ def test_too_few_verdicts_drop_the_group_and_say_why():
     assert result.reason == "too few samples with a verdict (verifier_error)"
 
 
+def test_of_two_causes_the_more_frequent_one_is_named():
+    statuses = [Status.COMPLETED, Status.ERROR_ENGINE, Status.COMPLETED, Status.COMPLETED]
+    result = filter_group(group([1] * 4, statuses=statuses, missing=[1, 2, 3]), [], min_scored=2)
+    assert result.ended == Counter(verifier_error=2, engine_error=1, filtered=1)
+    assert result.reason == "too few samples with a verdict (verifier_error)"
+
+
 def test_every_sample_of_a_dropped_group_ends_in_the_filters_bucket():
     result = filter_group(group([1, 1, 1], missing=[0]), [drop_uniform], min_scored=2)
     assert result.kept is None

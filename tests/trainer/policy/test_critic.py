@@ -125,6 +125,18 @@ def test_in_pretraining_only_the_critic_moves(tmp_path, kind, lora):
 
 
 @every_kind
+def test_a_dropped_gradient_leaves_nothing_behind(tmp_path, kind):
+    ours, again = made(model_folder(tmp_path), kind), made(tmp_path, kind)
+    accumulate(ours, ready(1))
+    ours.zero_grad()
+    update(ours, ready(0))
+    update(again, ready(0))
+    assert torch.equal(head(ours).weight, head(again).weight)
+    for name, tensor in tensors(again).items():
+        assert torch.equal(tensor, tensors(ours)[name]), name
+
+
+@every_kind
 def test_a_resumed_critic_takes_the_same_next_step(tmp_path, kind):
     folder = model_folder(tmp_path / "model")
     ours = made(folder, kind)
