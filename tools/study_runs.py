@@ -129,7 +129,7 @@ def launch(plan: Plan, arm: Arm, seed: int) -> Done:
         raise RecipeError.of(
             f"the run ended with exit code {process.returncode}: {said[-2000:]}",
             where=str(log),
-            fix="mend it and call the study again; runs that are done are kept",
+            fix="fix it and run the study again; runs that are done are kept",
         )
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return Done(

@@ -16,7 +16,7 @@ _DEADLINE_S = 2.0
 
 def _asks_for_something(*, pattern: str, tags: tuple[str, ...], boxed: bool) -> None:
     if not (pattern or tags or boxed):
-        raise RecipeError.of("format asks for nothing", fix="set pattern, tags or boxed")
+        raise RecipeError.of("format has no requirement", fix="set pattern, tags or boxed")
     try:
         re.compile(pattern)
     except re.error as error:

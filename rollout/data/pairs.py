@@ -158,7 +158,7 @@ def read_pairs(spec: PairsSpec) -> list[Pair | None]:
             column,
             path=f"pairs.columns.{role}",
             name=spec.path,
-            advice="say which column it is"
+            advice="name its column"
             + ("; '' where the pair holds whole conversations " if role == "prompt" else " "),
         )
         for role, column in spec.columns.model_dump(include=set(wanted)).items()

@@ -111,7 +111,7 @@ def drop_rows(lines: Sequence[Line], where: Mapping[str, Sequence[JSON]]) -> lis
 
 def _check_columns(lines: Sequence[Line], columns: Columns, name: str) -> bool:
     """Refuse a column that no line has; returns whether the lines have ids."""
-    say = "say which column is the {part}, `columns: {{{part}: ...}}` "
+    say = "name the column of the {part}, `columns: {{{part}: ...}}` "
     wanted = [
         ("prompt", columns.prompt, say.format(part="prompt")),
         ("answer", columns.answer, say.format(part="answer")),

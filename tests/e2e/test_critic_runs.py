@@ -40,8 +40,8 @@ def test_ppo_learns_values_and_resumes_to_the_bit(tmp_path):
     other = {**PPO, "critic": "{optimizer: {lr: 5e-3}, pretrain_steps: 1}"}
     refused = launch(smoke(base, parts, steps=6, **other), resume=True)
     assert refused.returncode == 1
-    for changed in ("optimizer.lr: the run was started with 0.01, and this is 0.005",
-                    "pretrain_steps: the run was started with 0, and this is 1"):  # fmt: skip
+    for changed in ("optimizer.lr: was 0.01 when the run started, and is now 0.005",
+                    "pretrain_steps: was 0 when the run started, and is now 1"):  # fmt: skip
         assert f"critic.{changed}" in refused.stderr
     again = launch(smoke(base, parts, steps=6, **PPO), resume=True)
     assert again.returncode == 0, again.stderr

@@ -107,5 +107,5 @@ def test_a_changed_plugin_is_refused_on_a_resume_unless_allowed(tmp_path):
     allow = {"limits__allow_change": "[verifier]"}
     allowed = launch(settings(base, run, plugin, steps=3, **allow), resume=True)
     assert allowed.returncode == 0, allowed.stderr
-    assert "the verifier is another one than before" in allowed.stderr
+    assert "the verifier changed since the checkpoint" in allowed.stderr
     assert [step for step, _ in numbers(run)][-1] == 3

@@ -55,7 +55,7 @@ def beta_norm(
     named = [component(batch, name) for name in components] or [batch.rewards]
     if any((values < low).any() or (values > high).any() for values in named):
         raise RecipeError.of(
-            f"beta_norm was told of rewards from {low:g} to {high:g}, and this step has others",
+            f"beta_norm expects rewards from {low:g} to {high:g}, and this step has others",
             fix="set low and high to the smallest and largest reward that can occur",
         )
     each = [_normalized((values - low) / (high - low), batch) for values in named]

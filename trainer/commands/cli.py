@@ -46,7 +46,7 @@ def train(
         bool, typer.Option("--resume", help="Go on from the newest checkpoint of this run.")
     ] = False,
 ) -> None:
-    """Train a model as RECIPE says."""
+    """Train a model with RECIPE."""
     with ended_by_signals(RESUME_ME):
         from trainer.commands.train import run_training
 
@@ -91,7 +91,7 @@ def reward(
     overrides: SetOption = [],  # noqa: B006
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Train a reward model on preference pairs, and say how often it agrees with unseen ones."""
+    """Train a reward model on preference pairs, and report its accuracy on held-out ones."""
     from trainer.reward_models.training import run_reward_training
 
     run_reward_training(recipe, overrides, Console(), overwrite=overwrite)
@@ -144,7 +144,7 @@ def replay(
         list[int], typer.Option("--step", help="One recorded step; may be repeated.")
     ] = [],  # noqa: B006
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for JSON and picture; RUN/replay.")
+        Path | None, typer.Option("--out", help="Folder for JSON and plot; RUN/replay.")
     ] = None,
 ) -> None:
     """Run the recorded steps of RUN again under other settings, and compare the updates."""
@@ -188,7 +188,7 @@ def verify(
         Path | None, typer.Option("--json", help="Write everything to this file.")
     ] = None,
 ) -> None:
-    """Try the verifier of RECIPE on right, wrong, odd and hostile answers; exit 1 on a bad one."""
+    """Test the verifier of RECIPE on right, wrong, malformed and hostile answers; 1 on a bad one."""
     from rewards.audit.verifier_bench import Bounds
     from trainer.commands.verify import run_verify
 

@@ -71,7 +71,7 @@ def variant_of(run: Path, overrides: Sequence[str], recipe: Recipe) -> tuple[Rec
     faults = [
         Fault(
             path=path,
-            what="the recorded samples were drawn, or the weights moved, under another value",
+            what="this setting affects sampling or earlier updates, so recorded samples do not fit",
             fix=f"train another run; replay can change {', '.join(UPDATE)}",
         )
         for path in differences(to_plain(recipe), to_plain(variant))

@@ -79,7 +79,7 @@ class JsonLines:
             raise RecipeError.of(
                 f"step {step} cannot be logged: {error.strerror}",
                 where=str(self._path),
-                fix="free some space or fix what the disk has, then go on with --resume",
+                fix="free some space or repair the disk, then go on with --resume",
             ) from error
 
     def close(self) -> None:

@@ -65,7 +65,7 @@ def _ranges(*, low: list[float], high: list[float], **_: object) -> None:
     for name, (start, end, step) in (("low", low), ("high", high)):
         if end < start or step <= 0:
             raise RecipeError.of(
-                f"a range from {start:g} to {end:g} in steps of {step:g} goes nowhere",
+                f"a range from {start:g} to {end:g} in steps of {step:g} is an empty range",
                 path=name,
                 fix="write [start, end, step] with a step above 0",
             )

@@ -147,7 +147,7 @@ def same_vocabulary(spec: ModelSpec, other: ModelSpec) -> None:
             f"{other.path} and {spec.path} give {len(differ)} tokens different ids, "
             f"{differ[0]!r} for one",
             path="model.path",
-            fix="use a model of the same family: it is asked about the policy's own token ids",
+            fix="use a model of the same family: it scores the policy's token ids",
         )
 
 

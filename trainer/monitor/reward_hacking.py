@@ -1,4 +1,4 @@
-"""Is the reward being gamed? It rises, and what it does not see says otherwise.
+"""Detects reward hacking: the reward rises while held-out metrics get worse.
 
     every step: a line of metrics -> the last `window` of them -> alarms -> after `patience`, a stop
 

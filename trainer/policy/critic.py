@@ -59,7 +59,7 @@ class Critic:
             )
         if spec.optimizer is None and self._values.fresh:
             raise RecipeError.of(
-                f"{path} has no trained value head: frozen, it would say 0 of every state",
+                f"{path} has no trained value head: a frozen critic would predict 0",
                 path="critic.path",
                 fix="name a critic that `temper export --critic` wrote or a reward model, or give "
                 "critic.optimizer",

@@ -95,7 +95,7 @@ class WatchBound(Spec):
     def _bounds_something(self) -> Self:
         if self.max_fall is self.max_rise is self.max_growth is None:
             raise RecipeError.of(
-                f"nothing is bounded of {self.metric}",
+                f"the bound on {self.metric} has no limit",
                 fix="set max_fall, max_rise or max_growth",
             )
         return self

@@ -80,7 +80,7 @@ def decompose(chosen: torch.Tensor, rejected: torch.Tensor, heads: int) -> Decom
     kept = min(heads, real, max(len(centred) - 1, 0))
     if not kept:
         raise RecipeError.of(
-            f"{len(centred)} pairs differ in no direction",
+            f"{len(centred)} pairs have the same features on both sides",
             path="heads",
             fix="use more pairs, or leave heads out",
         )

@@ -62,7 +62,7 @@ def refuse_another_recipe(
     faults = [
         Fault(
             path=path,
-            what=f"the run was started with {_at(then, path)!r:.200}, and this is "
+            what=f"was {_at(then, path)!r:.200} when the run started, and is now "
             f"{_at(now, path)!r:.200}",
             fix=f"resume {checkpoint.parent.parent} with the settings it was started with "
             "(recipe.yaml beside it), or start another run in another folder",

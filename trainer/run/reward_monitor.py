@@ -99,7 +99,7 @@ def refuse_another_verifier(recipe: Recipe, saved: Mapping[str, JSON]) -> str:
     if not found:
         return unknown
     if "verifier" in recipe.limits.allow_change:
-        told = f"the verifier is another one than before: {'; '.join(found)}"
+        told = f"the verifier changed since the checkpoint: {'; '.join(found)}"
         return f"{told}; {unknown}" if unknown else told
     raise RecipeError(
         [

@@ -51,7 +51,7 @@ def check_placement(placement: Placement) -> None:
         )
     if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
         raise RecipeError.of(
-            "engine vllm lives in the trainer's process, which must be the only one",
+            "engine vllm runs inside the trainer's process and supports one process only",
             path="engine",
             fix="with several trainer processes, use engine vllm_server",
         )
@@ -84,7 +84,7 @@ def start(context: EngineContext, placement: Placement) -> "LLMEngine":
             raise RecipeError.of(
                 f"vLLM refuses these settings: {error}",
                 path="engine",
-                fix="change them as it says, or use engine hf",
+                fix="change the settings that vLLM names, or use engine hf",
             ) from error
         except Exception as error:  # a model's code in vLLM may raise anything
             raise _cannot_run(context, error) from error

@@ -273,7 +273,7 @@ async def _answering(children: list[Child], timeout_s: float, key: str) -> None:
                 raise RecipeError.of(
                     f"vLLM did not start: {child.end}",
                     path="engine.launch",
-                    fix="change what it complains of",
+                    fix="fix the first error in its log, quoted above",
                 )
             if time.monotonic() > deadline:
                 raise RecipeError.of(

@@ -61,7 +61,7 @@ def test_a_pattern_that_backtracks_for_ever_is_killed() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({}, "asks for nothing"), ({"pattern": "("}, "not a regular expression")],
+    [({}, "has no requirement"), ({"pattern": "("}, "not a regular expression")],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(RecipeError, match=message):

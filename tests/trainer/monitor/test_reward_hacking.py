@@ -115,7 +115,7 @@ def refused(**tree):
 
 
 def test_a_bound_must_bound_something():
-    assert "nothing is bounded of loss/total" in refused(bounds=[{"metric": "loss/total"}])
+    assert "the bound on loss/total" in refused(bounds=[{"metric": "loss/total"}])
 
 
 def test_its_own_metrics_must_exist():
