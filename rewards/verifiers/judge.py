@@ -111,8 +111,9 @@ async def judge(
     for a grade, a preference or a list of properties, for what has no right answer. Zheng et al.
     2023, https://arxiv.org/abs/2306.05685. Pairwise asks twice with the places swapped and takes
     the mean of 1 (better), 0.5 (tie) and 0, so a judge that prefers a place gains the response
-    nothing; how often the two disagree is a metric. A rubric gives the weights of its positive answers over
-    the positive weights, cut to 0 and 1. Departure: the judge gives its reason before the grade.
+    nothing; how often the two disagree is a metric. A rubric gives the weights of its positive
+    answers over the positive weights, cut to 0 and 1. Departure: the judge gives its reason before
+    the grade.
     The response is quoted between markers that it cannot forge. An answer that cannot be read
     after all attempts, or an endpoint that fails, gives a missing verdict, never 0.
 

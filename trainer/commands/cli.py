@@ -188,7 +188,7 @@ def verify(
         Path | None, typer.Option("--json", help="Write everything to this file.")
     ] = None,
 ) -> None:
-    """Test the verifier of RECIPE on right, wrong, malformed and hostile answers; 1 on a bad one."""
+    """Test the verifier of RECIPE on right, wrong, malformed and hostile answers."""
     from rewards.audit.verifier_bench import Bounds
     from trainer.commands.verify import run_verify
 

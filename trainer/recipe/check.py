@@ -51,7 +51,7 @@ def nucleus_cuts_the_engine_only(recipe: Recipe) -> Iterator[Fault]:
     if recipe.sampling.top_p < 1:
         yield Fault(
             path="sampling.top_p",
-            what=f"top_p is {recipe.sampling.top_p}: the engine samples from a truncated distribution, "
+            what=f"top_p is {recipe.sampling.top_p}: the engine samples a truncated distribution, "
             "the trainer's log-probs are of the whole one",
             fix="set top_p: 1 for training; evaluation has its own sampling settings",
         )
