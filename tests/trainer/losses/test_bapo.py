@@ -98,5 +98,5 @@ def test_the_loss_is_ppo_with_the_bounds_it_was_given():
 def test_a_range_without_a_step_is_refused():
     with pytest.raises(RecipeError, match=r"low: a range from 0.9 to 0.6 .* is an empty range"):
         loss.bind({"name": "bapo", "low": [0.9, 0.6, 0.1]})
-    with pytest.raises(RecipeError, match=r"high: a range from 1.2 to 3 in steps of 0 goes"):
+    with pytest.raises(RecipeError, match=r"high: a range from 1.2 to 3 in steps of 0 is an empty"):
         loss.bind({"name": "bapo", "high": [1.2, 3.0, 0.0]})
