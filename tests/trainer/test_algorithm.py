@@ -213,6 +213,13 @@ def test_a_term_with_its_own_population_has_its_own_weights():
     torch.testing.assert_close(weighted.loss_weights, data.train_mask / 6)
 
 
+def test_a_term_with_its_own_population_may_have_the_losss_reduction():
+    data = annotated(batch([[1, 0]], [[[2, 1], 3]]))
+    bound = term.bind({"name": "entropy_bonus", "mask": "observation", "reduction": "loss"})
+    weights = algorithm(terms=(bound,)).at(0).reduce(data).term_weights[:, 0]
+    assert weights.nonzero().squeeze(1).tolist() == [4]
+
+
 def test_observations_start_after_the_first_action():
     data = batch([[1]], [[[2, 1]]])  # prompt 2, reply 2, observed 1, reply 1
     assert observation_mask(data).tolist() == [False, False, False, False, True, False]
