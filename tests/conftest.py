@@ -8,9 +8,15 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
+# `.ci/yaml_language_server` leaves the file where npm could not install it
+_NPM_WORKS = (
+    shutil.which("npm")
+    and not (Path(__file__).parents[1] / ".venv" / "yaml_language_server" / "failed").exists()
+)
 # The reason of a skip, and what the machine lacks for it; only where that can be lacking.
 ALLOWED = [
     (pattern, lacks)
@@ -23,7 +29,7 @@ ALLOWED = [
         (r"sandbox level .*(ermission|ermitted|Linux only|not created)", "namespaces", True),
         (r"weakest level lets through", "Landlock or seccomp in the kernel", True),
         (r"control groups cannot be made", "control groups that this user may make", True),
-        (r"yaml-language-server is not installed", "npm", shutil.which("npm") is None),
+        (r"yaml-language-server is not installed", "npm, or its registry", not _NPM_WORKS),
         (r"libseccomp is not installed", "a library that is only compared with", True),
     )
     if possible

@@ -57,7 +57,7 @@ def test_a_column_that_no_row_has_is_one_fault_that_lists_the_columns():
     assert fault.path == "columns.prompt"
     assert fault.what == "f has no column 'prompt'"
     assert fault.fix == (
-        "did you mean 'problem'? say which column is the prompt, `columns: {prompt: ...}` "
+        "did you mean 'problem'? name the column of the prompt, `columns: {prompt: ...}` "
         "(columns: problem, answer)"
     )
 

@@ -199,7 +199,7 @@ def test_microbatches_leave_the_critics_gradient_unchanged(tmp_path):
 
 def test_a_frozen_critic_without_a_trained_head_is_refused(tmp_path):
     folder = model_folder(tmp_path)
-    with pytest.raises(RecipeError, match=r"critic\.path: .* no trained value head: frozen"):
+    with pytest.raises(RecipeError, match=r"critic\.path: .* no trained value head: a frozen"):
         policy(folder, critic=CriticSpec(path=str(folder)))
 
 

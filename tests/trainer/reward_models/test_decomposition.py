@@ -34,7 +34,7 @@ def test_there_are_no_more_directions_than_the_pairs_span():
 
 
 def test_pairs_that_do_not_differ_are_refused():
-    with pytest.raises(RecipeError, match="differ in no direction"):
+    with pytest.raises(RecipeError, match="have the same features"):
         decompose(*differences([[1.0, 2.0]]), heads=2)
 
 
