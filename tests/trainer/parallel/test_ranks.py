@@ -179,7 +179,8 @@ def test_one_process_talks_to_itself():
 
 
 def test_a_process_that_nobody_launched_is_a_group_of_one_without_messages(monkeypatch):
-    monkeypatch.setenv("LOCAL_RANK", "0")  # what it sets, so that it is taken back
+    monkeypatch.setenv("LOCAL_RANK", "0")  # what `start` sets, so that it is taken back
+    monkeypatch.delenv("LOCAL_RANK")  # a launcher would have set it
     ours = Processes.start(ShardingSpec(zero=1))
     try:
         assert (dist.get_rank(), dist.get_world_size(), dist.get_backend()) == (0, 1, "gloo")
