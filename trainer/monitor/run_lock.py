@@ -14,14 +14,17 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 from filelock import SoftFileLease, Timeout
-from filelock._lease import LeaseCompromise
 
 from recipes.errors import RecipeError
 from trainer.monitor.progress import STOPPED
 from trainer.parallel.rank_zero import launched_as_main
+
+if TYPE_CHECKING:  # not a public name of the package
+    from filelock._lease import LeaseCompromise
 
 FILE = "run.lock"
 LEASE_S = 90.0  # without renewal, after which a holder on another host counts as gone
@@ -95,7 +98,7 @@ def _lives_here(host: str, pid: int) -> bool:
         return False
 
 
-def _give_up(loss: LeaseCompromise) -> None:
+def _give_up(loss: "LeaseCompromise") -> None:
     """Called in the lease's thread: nothing more may be written, so nothing more is done."""
     print(
         f"stopped: the lock {loss.lock_file} was lost ({loss.reason}): another process has taken "
