@@ -304,8 +304,8 @@ class Collector:
         tasks = [self._tasks[group_id].state_dict() for group_id in sorted(self._tasks)]
         return {
             "next_id": self._next_id,
-            "in_flight": {"tickets": tasks},
-            "custody": self._tracker.state_dict(),
+            "in_flight": {"tasks": tasks},
+            "tracker": self._tracker.state_dict(),
             "sampler": self._sampler.state_dict(),
             "buffer": self._buffer.state_dict(),
             "ledger": self._ledger.state_dict(),
@@ -315,10 +315,10 @@ class Collector:
         """To be called before the first `publish`, which starts the unfinished groups."""
         assert not self._tasks, "state is loaded into a collector that has not begun"
         self._next_id = state["next_id"]
-        for saved in state["in_flight"]["tickets"]:
+        for saved in state["in_flight"]["tasks"]:
             task = GroupTask.from_state(saved)
             self._tasks[task.group_id] = task
-        self._tracker.load_state_dict(state["custody"])
+        self._tracker.load_state_dict(state["tracker"])
         self._sampler.load_state_dict(state["sampler"])
         self._buffer.load_state_dict(state["buffer"])
         self._ledger.load_state_dict(state["ledger"])

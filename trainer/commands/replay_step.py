@@ -27,8 +27,8 @@ from trainer.metrics import Mean, Metrics
 from trainer.monitor.checkpoint import load_host, verify
 from trainer.monitor.record import Recording
 from trainer.monitor.step_metrics import outcomes
-from trainer.policy.policy import Policy
 from trainer.recipe.config import Recipe
+from trainer.run.compose import compose_policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,17 +97,9 @@ class Replay:
         self._recipe, self._variant = recipe, variant
         needs = _algorithm(recipe).needs | _algorithm(variant).needs
         # In fp32 whatever the run had: then every gradient lies on its own parameter.
-        self._policy = Policy(
-            recipe.model.model_copy(update={"dtype": "float32"}),
-            recipe.optimizer,
-            recipe.sharding,
-            critic=recipe.critic,
-            fixed=recipe.fixed_models,
-            needs=needs,
-            seed=recipe.seed,
-            max_tokens=recipe.max_tokens_per_microbatch,
-            adapters=scratch / "adapters",
-        )
+        model = recipe.model.model_copy(update={"dtype": "float32"})
+        in_fp32 = recipe.model_copy(update={"model": model})
+        self._policy = compose_policy(in_fp32, needs, adapters=scratch / "adapters")
         module = self._policy.weights().shared_module
         assert module is not None, "sharded runs are refused before"
         self._module: nn.Module = module

@@ -4,8 +4,6 @@ The recipe names a model, or has a `tiny` section from which one is made, and pr
 `solution` column holds a demonstration. Only the demonstration's tokens are trained on.
 """
 
-import contextlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +25,7 @@ from trainer.models.folder import (
 from trainer.models.load import language_model, readable_model
 from trainer.models.logprob_model import LogprobModel, check_logprobs
 from trainer.models.tiny import make_tiny
+from trainer.models.trl_settings import trl_settings
 from trainer.monitor.run_lock import locked
 from trainer.recipe.kinds import SftRecipe, load_for
 from trainer.recipe.sections import ModelSpec
@@ -86,31 +85,20 @@ def warm_start(recipe: SftRecipe, source: str, rows: Sequence[dict[str, Any]]) -
     else:
         optimizer = torch.optim.AdamW(model.parameters(), lr=spec.lr, weight_decay=0.0)
     schedule = get_scheduler("linear", optimizer, recipe.steps // 20, recipe.steps)
-    config = SFTConfig(
-        output_dir=str(Path(recipe.output) / "trainer"),
-        max_steps=recipe.steps,
-        per_device_train_batch_size=recipe.batch_size,
+    with trl_settings(
+        Path(recipe.output),
+        steps=recipe.steps,
+        batch_size=recipe.batch_size,
         max_grad_norm=recipe.max_grad_norm,
-        max_length=model.config.max_position_embeddings,
-        gradient_checkpointing=False,
-        bf16=False,
-        use_cpu=not torch.cuda.is_available(),
-        logging_steps=max(recipe.steps // 10, 1),
-        save_strategy="no",
-        report_to=[],
         seed=recipe.seed,
-        dataloader_pin_memory=False,
-        disable_tqdm=not sys.stderr.isatty(),
-    )
-    trainer = SFTTrainer(
-        model=model,
-        args=config,
-        train_dataset=datasets.Dataset.from_list(list(rows)),
-        processing_class=tokenizer,
-        optimizers=(optimizer, schedule),
-    )
-    trainer.train()
-    with contextlib.suppress(FileNotFoundError):
-        os.rmdir(config.output_dir)
+    ) as settings:
+        trainer = SFTTrainer(
+            model=model,
+            args=SFTConfig(**settings, max_length=model.config.max_position_embeddings, bf16=False),
+            train_dataset=datasets.Dataset.from_list(list(rows)),
+            processing_class=tokenizer,
+            optimizers=(optimizer, schedule),
+        )
+        trainer.train()
     model.save_pretrained(recipe.output)
     tokenizer.save_pretrained(recipe.output)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from pydantic import Field
 
 from recipes.slots.spec import Scheduled
 from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.losses import loss
-from trainer.metrics import Mean
-from trainer.ops.segments import log_policy_ratio, seq_mean
+from trainer.ops.segments import clipped_surrogate, log_policy_ratio, seq_mean
 
 
 @loss.register(
@@ -36,12 +34,4 @@ def gspo(
     """
     per_token = log_policy_ratio(out, batch)
     ratio = seq_mean(per_token, batch, batch.action_mask).exp()[batch.seq_ids]
-    plain = -batch.advantages * ratio
-    clipped = -batch.advantages * ratio.clamp(1 - clip_low, 1 + clip_high)
-    above = (clipped > plain).float()
-    positive = batch.advantages > 0
-    metrics = {
-        "clip_high_frac": Mean.over(above * positive, batch.train_mask),
-        "clip_low_frac": Mean.over(above * ~positive, batch.train_mask),
-    }
-    return LossOutput(values=torch.maximum(plain, clipped), metrics=metrics)
+    return clipped_surrogate(ratio, batch, low=1 - clip_low, high=1 + clip_high)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from pydantic import Field
 
 from recipes.slots.spec import Scheduled
 from trainer.batch import LossOutput, PolicyOutput, TokenBatch
 from trainer.losses import loss
-from trainer.metrics import Mean
-from trainer.ops.segments import log_policy_ratio, seq_mean
+from trainer.ops.segments import clipped_surrogate, log_policy_ratio, seq_mean
 
 LARGEST = 10.0  # nats
 
@@ -34,12 +32,4 @@ def gspo_token(
     per_token = log_policy_ratio(out, batch)
     mean = seq_mean(per_token.detach(), batch, batch.action_mask)[batch.seq_ids]
     ratio = (mean + per_token - per_token.detach()).clamp(max=LARGEST).exp()
-    plain = -batch.advantages * ratio
-    clipped = -batch.advantages * ratio.clamp(1 - clip_low, 1 + clip_high)
-    above = (clipped > plain).float()
-    positive = batch.advantages > 0
-    metrics = {
-        "clip_high_frac": Mean.over(above * positive, batch.train_mask),
-        "clip_low_frac": Mean.over(above * ~positive, batch.train_mask),
-    }
-    return LossOutput(values=torch.maximum(plain, clipped), metrics=metrics)
+    return clipped_surrogate(ratio, batch, low=1 - clip_low, high=1 + clip_high)

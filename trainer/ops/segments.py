@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import torch
 
-from trainer.batch import PolicyOutput, TokenBatch
+from trainer.batch import LossOutput, PolicyOutput, TokenBatch
+from trainer.metrics import Mean
 
 LARGEST = 20.0  # nats; exp of it still fits bfloat16 and keeps a sum of squares finite
 
@@ -130,6 +131,25 @@ def log_ratio(
 def log_policy_ratio(out: PolicyOutput, batch: TokenBatch) -> torch.Tensor:
     """log pi_theta - log pi_old of each sampled token -> [T]; gradient through `out.logprobs`."""
     return log_ratio(out.logprobs, batch.old_logprobs, batch)
+
+
+def clipped_surrogate(
+    ratio: torch.Tensor, batch: TokenBatch, *, low: float, high: float
+) -> LossOutput:
+    """The larger of the plain and the clipped loss of each token -> values [T].
+
+    ratio: [T], whatever it is a ratio of; low, high: its bounds. Metrics: the shares of trained
+    tokens whose gradient the clip stops, by the sign of their advantage.
+    """
+    plain = -batch.advantages * ratio
+    clipped = -batch.advantages * ratio.clamp(low, high)
+    above = (clipped > plain).float()
+    positive = batch.advantages > 0
+    metrics = {
+        "clip_high_frac": Mean.over(above * positive, batch.train_mask),
+        "clip_low_frac": Mean.over(above * ~positive, batch.train_mask),
+    }
+    return LossOutput(values=torch.maximum(plain, clipped), metrics=metrics)
 
 
 def log_engine_ratio(batch: TokenBatch) -> torch.Tensor:

@@ -6,9 +6,7 @@ loads in process and vLLM serves with `--runner pooling`. Pairs that were held o
 prefers what people preferred.
 """
 
-import contextlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from recipes.loading.validate import validate
 from rollout.data.pairs import Pairs, load_pairs
 from trainer.models.folder import LEFTOVERS, refuse_occupied
 from trainer.models.tiny import make_tiny
+from trainer.models.trl_settings import trl_settings
 from trainer.monitor.run_lock import locked
 from trainer.recipe.kinds import RewardRecipe, load_for
 from trainer.reward_models.conversation import (
@@ -183,36 +182,29 @@ def _fit(recipe: RewardRecipe, model: Any, tokenizer: Any, pairs: Sequence[_Ids]
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     rows = [{"chosen_ids": chosen, "rejected_ids": rejected} for chosen, rejected in pairs]
-    config = RewardConfig(
-        output_dir=str(Path(recipe.output) / "trainer"),
-        max_steps=recipe.steps,
-        per_device_train_batch_size=recipe.batch_size,
-        learning_rate=recipe.lr,
-        lr_scheduler_type="linear",
-        warmup_steps=recipe.steps // 20,
-        weight_decay=0.0,
+    with trl_settings(
+        Path(recipe.output),
+        steps=recipe.steps,
+        batch_size=recipe.batch_size,
         max_grad_norm=recipe.max_grad_norm,
-        center_rewards_coefficient=recipe.center_coef or None,
-        max_length=None,
-        gradient_checkpointing=False,
-        bf16=recipe.dtype == "bfloat16",
-        use_cpu=not torch.cuda.is_available(),
-        logging_steps=max(recipe.steps // 10, 1),
-        save_strategy="no",
-        report_to=[],
         seed=recipe.seed,
-        dataloader_pin_memory=False,
-        disable_tqdm=not sys.stderr.isatty(),
-    )
-    trainer = RewardTrainer(
-        model=model,
-        args=config,
-        train_dataset=datasets.Dataset.from_list(rows),
-        processing_class=tokenizer,
-    )
-    trainer.train()
-    with contextlib.suppress(OSError):
-        os.rmdir(config.output_dir)
+    ) as settings:
+        trainer = RewardTrainer(
+            model=model,
+            args=RewardConfig(
+                **settings,
+                learning_rate=recipe.lr,
+                lr_scheduler_type="linear",
+                warmup_steps=recipe.steps // 20,
+                weight_decay=0.0,
+                center_rewards_coefficient=recipe.center_coef or None,
+                max_length=None,
+                bf16=recipe.dtype == "bfloat16",
+            ),
+            train_dataset=datasets.Dataset.from_list(rows),
+            processing_class=tokenizer,
+        )
+        trainer.train()
 
 
 def _scored(

@@ -13,6 +13,7 @@ import asyncio
 import functools
 import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from recipes.loading.recipe_tree import Loaded, with_source_location
 from recipes.slots.registry import SlotEntry, build, call_on_run_start, function_of, to_plain
@@ -63,7 +64,8 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         if newest is not None:
             say(refuse_other_inputs(recipe, saved, inputs))
     algorithm = Algorithm(recipe.slots, updates_per_step=recipe.minibatches)
-    policy = compose_policy(recipe, loaded, algorithm.needs)
+    with with_source_location(loaded):
+        policy = compose_policy(recipe, algorithm.needs, adapters=recipe.folder / "adapters")
     newest = seen_by_all(policy, newest)
     stop = StopSignal()
     engine: Engine | None = None
@@ -152,9 +154,9 @@ def refuse_wrong_gold(recipe: Recipe, problems: Sequence[Problem]) -> None:
         gold.refuse_above(recipe.problems.max_gold_fail_frac)
 
 
-def compose_policy(recipe: Recipe, loaded: Loaded, needs: frozenset[str]) -> Policy:
-    """The model over its ranks."""
-    with with_source_location(loaded), readable_model(recipe.model.path):
+def compose_policy(recipe: Recipe, needs: frozenset[str], *, adapters: Path) -> Policy:
+    """The model over its ranks; `adapters` is the folder of the weights that vLLM reads."""
+    with readable_model(recipe.model.path):
         return Policy(
             recipe.model,
             recipe.optimizer,
@@ -164,7 +166,7 @@ def compose_policy(recipe: Recipe, loaded: Loaded, needs: frozenset[str]) -> Pol
             needs=needs,
             seed=recipe.seed,
             max_tokens=recipe.max_tokens_per_microbatch,
-            adapters=recipe.folder / "adapters",
+            adapters=adapters,
         )
 
 

@@ -132,7 +132,7 @@ def test_a_resume_asks_again_for_what_was_in_flight():
 
     before, state = asyncio.run(begin())
     # issued 0 to 3, of which 0 and 1 were trained; then 4 and 5; 2 and 5 are the endless ones
-    assert [ticket["group_id"] for ticket in state["in_flight"]["tickets"]] == [2, 5]
+    assert [task["group_id"] for task in state["in_flight"]["tasks"]] == [2, 5]
     assert [group["group_id"] for group in state["buffer"]["groups"]] == [3, 4]
     after = Rig(["1", "2", "3"], staleness=1)
     after.collector.load_state_dict(state)

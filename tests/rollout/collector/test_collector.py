@@ -233,7 +233,7 @@ def test_nothing_is_in_flight_between_two_steps():
         return rig.collector.state_dict()
 
     state = asyncio.run(run())
-    assert state["in_flight"] == {"tickets": []}
+    assert state["in_flight"] == {"tasks": []}
     assert state["buffer"] == {"groups": []}
 
 
@@ -345,7 +345,7 @@ def test_a_step_that_was_interrupted_is_played_again_in_full():
         return before.collector.state_dict()
 
     state = asyncio.run(interrupted())
-    assert [ticket["group_id"] for ticket in state["in_flight"]["tickets"]] == [3]
+    assert [task["group_id"] for task in state["in_flight"]["tasks"]] == [3]
     after = Rig(PROMPTS, filters=[drop_uniform])
     after.collector.load_state_dict(json.loads(json.dumps(state)))
     assert fingerprint(asyncio.run(after.steps(0, 2))) == fingerprint(expected)
