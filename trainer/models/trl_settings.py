@@ -13,7 +13,7 @@ import torch
 def trl_settings(
     output: Path, *, steps: int, batch_size: int, max_grad_norm: float, seed: int
 ) -> Iterator[dict[str, object]]:
-    """Keyword arguments of TRL's configurations: nothing is saved by itself and nothing is reported.
+    """Keyword arguments of TRL's configurations: nothing is saved or reported by itself.
 
     The folder that a trainer insists on is gone afterwards, unless something was written there.
     """
