@@ -93,7 +93,7 @@ class Processes:
         wait = timedelta(seconds=spec.timeout_s)
         try:
             state = PartialState(cpu=not torch.cuda.is_available(), timeout=wait)
-        except (dist.DistNetworkError, dist.DistStoreError) as error:
+        except (dist.DistNetworkError, dist.DistStoreError, ValueError) as error:
             names = ("MASTER_ADDR", "MASTER_PORT")
             host, port = (os.environ.get(name, f"<{name} not set>") for name in names)
             if "EADDRINUSE" in str(error) or "address already in use" in str(error).lower():

@@ -94,3 +94,19 @@ def test_a_port_in_use_where_the_ranks_meet_is_named(monkeypatch):
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
     assert "RecipeError" in done.stderr and "where the ranks meet, is in use" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_rank_without_a_place_to_meet_is_told_what_is_not_set() -> None:
+    program = (
+        "from trainer.parallel.ranks import Processes\n"
+        "from trainer.recipe.sections import ShardingSpec\n"
+        "Processes.start(ShardingSpec())"
+    )
+    names = ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE")
+    environment = {k: v for k, v in os.environ.items() if k not in names} | {"LOCAL_RANK": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).resolve().parents[3], env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "RecipeError: the ranks cannot meet at <MASTER_ADDR not set>" in done.stderr
