@@ -107,6 +107,7 @@ def test_a_rank_without_a_place_to_meet_is_told_what_is_not_set() -> None:
     environment = {k: v for k, v in os.environ.items() if k not in names} | {"LOCAL_RANK": "0"}
     done = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=Path(__file__).resolve().parents[3], env=environment, capture_output=True, text=True, check=False,
+        cwd=Path(__file__).resolve().parents[3],
+        env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "RecipeError: the ranks cannot meet at <MASTER_ADDR not set>" in done.stderr
