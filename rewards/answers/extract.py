@@ -43,7 +43,6 @@ _BOX = re.compile(
 _INNER = re.compile(r"[\s$]*" + _BOX.pattern + r"\s*\{")
 _BARE = re.compile(r"\s*([^\s{])")
 _BRACE = re.compile(r"\\\\|\\[{}]|[{}]")
-_PERCENT = re.compile(r"\s*\$?\s*\\?%")
 _OPERAND = re.compile(
     r"(?:(?<!answer)[<>]|\S\s*[-+/]|[-+/](?=\$?$)|[\d^]|\\(?:cdot|times|div|pm|sqrt|frac|lnot|not|neg?|neq|[lg]eq?|[lg]t)\{?)\s*\$?$"
 )
@@ -94,9 +93,6 @@ _NEXT_SENTENCE = re.compile(r"[a-z\d][.!?]\s+[A-Z][a-z]")
 _NUMBER = re.compile(r"\d(?:[\d.,]*\d)?")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _STRUCK_OUT = re.compile(r"~~(?=\S)[^~\n]+(?<=\S)~~|\\(?:[bx]?cancel|sout|st)\s*\{[^{}]*\}")
-_BETWEEN_BOXES = re.compile(
-    r"(?:[\s$,;.&]|\\[,;]|\\q?quad|\\text\{\s*(?:or|and)\s*\}|\b(?:or|and)\b)*"
-)
 _SHORT = 300  # characters of a response that may be nothing but an answer
 _MOST = 20_000  # characters of an answer; a longer one is cut
 _BESIDE = 80  # characters on each side of a box
@@ -232,7 +228,7 @@ def _boxed(text: str) -> tuple[str, ...] | None:
     in_formula = wrapped is not None and not wrapped[1].lower().startswith(_STYLES)
     if in_formula or _OPERAND.search(before) or _OPERATES.match(after):
         raise Unread("the box is a part of a formula")
-    if re.match(r"[\s$.*]*\?", text[end:]):
+    if text[end:].lstrip(" \n$.*").startswith("?"):
         raise Refused("a question")
     said = words_of(_COMMAND.sub(" ", re.split(r"[.!?;:,=\n]", before)[-1]))
     said = [word for word in said if word not in ("at-least", "at-most")]
@@ -241,16 +237,16 @@ def _boxed(text: str) -> tuple[str, ...] | None:
     if said[-1:] == ["than"] or (said[-1:] == ["of"] and not has("".join(said[-2:-1]), "measures")):
         raise Unread(f"{' '.join(said[-2:])!r} before the box")
     following = words_of(_COMMAND.sub(" ", after.lstrip(" $,").split(",")[0]))
-    if not re.match(r"[\s$]*,", after):  # `\boxed{8}, not 9` is a contrast
+    if not after.lstrip(" $").startswith(","):  # `\boxed{8}, not 9` is a contrast
         refuse(following[:1], "computes")
     if following and has(following[0], "states"):
         refuse(following[1:4])
     refuse_retraction(text[end : end + _SHORT])
     previous = _last_box(text[:start])
-    if previous is not None and _BETWEEN_BOXES.fullmatch(text, previous[2], start):
-        between = words_of(_COMMAND.sub(" ", text[previous[2] : start]))
-        if between == ["or"]:
-            return (f"{previous[0]} or {content}",)
+    between = _COMMAND.sub(" ", text[previous[2] : start]) if previous else ""
+    if previous and words_of(between) == ["or"]:
+        return (f"{previous[0]} or {content}",)
+    if previous and not any(map(str.isalnum, between)):
         refuse(
             words_of(text[max(0, previous[1] - _BESIDE) : previous[1]])[-1:]
         )  # `Either [6], [7]`
@@ -258,7 +254,7 @@ def _boxed(text: str) -> tuple[str, ...] | None:
         following = []
     if following and (following[0] == "or" or following[0] in FACTORS):
         return (content + after.replace("$", " "),)
-    percent = content and "%" not in content and _PERCENT.match(after)
+    percent = content and "%" not in content and after.lstrip(" $\\").startswith("%")
     return (content + r"\%" if percent else content,)
 
 
