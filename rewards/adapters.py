@@ -182,10 +182,10 @@ def _started(spec: str | Mapping[str, JSON], options: Mapping[str, JSON]) -> tup
         entry = {"name": "plugin", "function": spec} if ":" in spec else {"name": spec}
         own_name = spec.rpartition(":")[2]
     else:
-        entry, own_name = dict(spec), spec["name"]
+        entry, own_name = dict(spec), ""
     bound = verifier.bind({**entry, **options})
     call_on_run_start(bound)
-    return own_name, function_of(bound)
+    return own_name or bound.name, function_of(bound)
 
 
 @functools.cache
@@ -213,9 +213,12 @@ async def _by_group(
 ) -> list[Verdict]:
     """All verdicts, in order; neighbours with equal problems are judged as a group."""
     verify = functools.partial(call_verifier, ask)
+    contents = [  # as text, because columns may hold arrays, which have no one equality, and NaN
+        repr((p.messages, p.answer, p.verifier, sorted(p.columns.items()))) for p in problems
+    ]
     groups = [
         list(places)
-        for _, places in itertools.groupby(range(len(problems)), key=problems.__getitem__)
+        for _, places in itertools.groupby(range(len(problems)), key=contents.__getitem__)
     ]
     verdicts = await asyncio.gather(
         *(
@@ -249,7 +252,7 @@ def _problem(
         messages=tuple(
             Message(role=message["role"], content=_content(message))
             for message in messages
-            if message["content"]
+            if message.get("content")
         ),
         answer=_answer(answer),
         verifier=row_verifier or "",

@@ -142,14 +142,14 @@ class Algorithm:
             options[name] = round(value) if name in bound.entry.counts else value
         return options
 
-    def observe(self, metrics: Mapping[str, float]) -> None:
-        """Show every controller the step's metrics.
+    def observe(self, metrics: Mapping[str, float], *, is_complete: bool = True) -> None:
+        """Show every controller the step's metrics; not all of them where the policy rests.
 
         Raises RecipeError when a metric that one of them reads is not logged for many steps.
         """
         for controller in self._controllers.values():
             controller.observe(metrics)
-        for path, option in list(self._unheard):
+        for path, option in list(self._unheard) if is_complete else ():
             name = self._schedules[path].options[option]
             self._unheard[path, option] += 1
             if name in metrics:

@@ -51,8 +51,11 @@ _OPERATES = re.compile(
     r"|[a-z\d]\s*\$|!\s*\$|[)\]|]+\s*(?:\^|[-+*/]\s*\d)"
     r"|\$?\s*(?:times|more than|less than)\s+\$?[\d\\])"
 )
-_WRAPPED = re.compile(r"\\([A-Za-z]+)\s*(?:\[[^\]]*\])?\s*(?:\{[^{}]*\}\s*)*[({]\s*$")
-_STYLES = ("text", "math", "color", "left", "big", "display", "bold", "underline", "fcolorbox")
+_ARGUMENT_OF = re.compile(
+    r"\\(?:[dtc]?frac|[dt]?binom|sqrt|root|(?:arc)?(?:sin|cos|tan|cot|sec|csc)h?|log|ln|lg|exp|gcd|lcm"
+    r"|det|max|min|operatorname|vec|hat|bar|overline|tilde)(?![A-Za-z])\*?(?:_\w|_?\s*\{[^{}]*\}|\s*\[[^\]]*\])*"
+    r"\s*(?:\\left)?[({]\s*$"
+)
 _TAG = re.compile(r"<answer>|</answer>", re.IGNORECASE)
 _MARK = re.compile(r"####[ \t]*([^\n]*)")
 _MARKED = re.compile(r"[\s$\\*({\[+-]*[\d.]|[\s*]*[$\\(\[{]|\s*-?[A-Za-z]\b")
@@ -92,7 +95,9 @@ _CONNECTIVE = re.compile(
 _NEXT_SENTENCE = re.compile(r"[a-z\d][.!?]\s+[A-Z][a-z]")
 _NUMBER = re.compile(r"\d(?:[\d.,]*\d)?")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
-_STRUCK_OUT = re.compile(r"~~(?=\S)[^~\n]+(?<=\S)~~|\\(?:[bx]?cancel|sout|st)\s*\{[^{}]*\}")
+_STRUCK_OUT = re.compile(
+    r"(?<![\w}])~~(?=\S)[^~\n]+(?<=\S)~~|\\(?:[bx]?cancel|sout|st)\s*\{[^{}]*\}"
+)
 _SHORT = 300  # characters of a response that may be nothing but an answer
 _MOST = 20_000  # characters of an answer; a longer one is cut
 _BESIDE = 80  # characters on each side of a box
@@ -224,9 +229,7 @@ def _boxed(text: str) -> tuple[str, ...] | None:
     content, start, end = box
     before = text[max(0, start - _BESIDE) : start]
     after = re.split(r"\.(?!\d)|[;\n]", text[end : end + _BESIDE])[0]
-    wrapped = _WRAPPED.search(before)
-    in_formula = wrapped is not None and not wrapped[1].lower().startswith(_STYLES)
-    if in_formula or _OPERAND.search(before) or _OPERATES.match(after):
+    if _ARGUMENT_OF.search(before) or _OPERAND.search(before) or _OPERATES.match(after):
         raise Unread("the box is a part of a formula")
     if text[end:].lstrip(" \n$.*").startswith("?"):
         raise Refused("a question")
@@ -234,6 +237,8 @@ def _boxed(text: str) -> tuple[str, ...] | None:
     said = [word for word in said if word not in ("at-least", "at-most")]
     refuse(said[-1:], "computes")
     refuse(said[-3:], "hedges")
+    if said[-1:] == ["no"] or said[-2:] == ["no", "es"]:
+        raise Refused("'no' before the box")
     if said[-1:] == ["than"] or (said[-1:] == ["of"] and not has("".join(said[-2:-1]), "measures")):
         raise Unread(f"{' '.join(said[-2:])!r} before the box")
     following = words_of(_COMMAND.sub(" ", after.lstrip(" $,").split(",")[0]))
@@ -241,7 +246,7 @@ def _boxed(text: str) -> tuple[str, ...] | None:
         refuse(following[:1], "computes")
     if following and has(following[0], "states"):
         refuse(following[1:4])
-    refuse_retraction(text[end : end + _SHORT])
+    refuse_retraction(text[end : end + _SHORT], content)
     previous = _last_box(text[:start])
     between = _COMMAND.sub(" ", text[previous[2] : start]) if previous else ""
     if previous and words_of(between) == ["or"]:
@@ -272,7 +277,7 @@ def _mark(text: str) -> tuple[str, ...] | None:
     if not lines:
         return None
     rest = lines[-1].group(1)
-    refuse_retraction("\n" + text[lines[-1].end() :][:_SHORT])
+    refuse_retraction("\n" + text[lines[-1].end() :][:_SHORT], rest)
     if rest.strip() and not _MARKED.match(rest) and text[lines[-1].end() :].strip():
         return None  # a heading, with the answer somewhere below
     return (unmarked(rest),)

@@ -14,7 +14,8 @@ from rewards.types import JSON
 
 _REASON_CHARS = 300  # that are kept
 _FENCED = re.compile(  # a code block that ends the reply
-    r"(?P<marks>`{3,}|~{3,})(?:[\w+.-]*\s)?(?P<body>.*?)\s*(?P=marks)\s*\Z", re.DOTALL
+    r"(?P<marks>(?<!`)`{3,}+|(?<!~)~{3,}+)(?:[\w+.-]*\s)?(?P<body>.*?)\s*(?P=marks)\s*\Z",
+    re.DOTALL,
 )
 _TAGGED = re.compile(r"<(?P<name>\w+)>\s*(?P<value>[^<>]{1,40}?)\s*</(?P=name)>\s*\Z")
 _VERDICT = re.compile(r"verdict\s*:\s*[*_`]*(?P<word>yes|no)[*_`.]*\s*\Z", re.IGNORECASE)

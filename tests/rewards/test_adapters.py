@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rewards
@@ -256,3 +257,29 @@ def test_a_judge_in_verl_reads_the_prompt_from_extra_info(tmp_path):
 def test_the_three_are_documented_where_verifiers_are():
     page = (ROOT / "docs" / "write-a-verifier.md").read_text()
     assert all(f"rewards.{name}(" in page for name in ("score", "as_trl", "as_verl"))
+
+
+@slow
+def test_columns_with_nan_keep_a_group_together():
+    reward = rewards.as_trl({"name": "plugin", "function": f"{STRANGERS}:agreement"})
+    weight = [float("nan"), float("nan")]
+    found = reward(prompts=["p", "p"], completions=["a", "b"], answer=["a", "a"], weight=weight)
+    assert found == [0.5, 0.5]
+
+
+def test_columns_may_hold_arrays():
+    scores = [np.array([1.0, 2.0]), np.array([1.0, 2.0])]
+    reward = rewards.as_trl("numeric")
+    found = reward(prompts=["p", "p"], completions=["2", "3"], answer=["2", "2"], scores=scores)
+    assert found == [1.0, 0.0]
+
+
+def test_a_message_without_content_is_left_out():
+    called = {"role": "assistant", "tool_calls": [{"name": "f"}]}
+    prompt = [{"role": "user", "content": "1 + 1?"}, called]
+    assert rewards.as_trl("numeric")(prompts=[prompt], completions=["2"], answer=["2"]) == [1.0]
+
+
+def test_an_entry_without_a_name_is_a_mistake_in_words():
+    with pytest.raises(RecipeError):
+        rewards.as_trl({"function": "mine.py:f"})

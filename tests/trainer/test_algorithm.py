@@ -265,3 +265,12 @@ def test_a_metric_that_was_logged_once_may_be_absent_later():
     for _ in range(40):
         lasting.observe({})
     assert lasting.at(1).controls["terms.0.coef"] == 1.0
+
+
+def test_steps_in_which_the_policy_rests_are_not_counted():
+    target = {"name": "target_entropy", "target": 0.3, "start": 0.01, "delta": 0.02}
+    lasting = algorithm(terms=(term.bind({"name": "entropy_bonus", "coef": target}),))
+    for _ in range(50):
+        lasting.observe({"reward/mean": 1.0}, is_complete=False)
+    lasting.observe({"policy/entropy": 0.1})
+    assert lasting.at(1).controls["terms.0.coef"] == pytest.approx(0.03)

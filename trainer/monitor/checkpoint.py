@@ -31,7 +31,7 @@ from recipes.slots.spec import JSON
 from trainer.parallel.state_files import FileSeal, Seals, read_state, seal_file, write_state
 
 T = TypeVar("T")
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "manifest.json"
 _NAME = re.compile(r"step_(\d+)")
 _NEARLY_FULL = 2**26  # bytes free, below which a failed write is put down to the disk

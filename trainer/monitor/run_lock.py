@@ -72,10 +72,9 @@ def locked(folder: Path, *, lease_s: float = LEASE_S) -> Iterator[None]:
         yield
     finally:
         lease.release()
-        for path in made:  # what did not start leaves nothing behind
-            if any(path.iterdir()):
-                break
-            path.rmdir()
+        with contextlib.suppress(OSError):  # one that is not empty stays, and those above it
+            for path in made:  # what did not start leaves nothing behind
+                path.rmdir()
 
 
 def _renewed(folder: Path) -> float:

@@ -141,7 +141,7 @@ class Run:
         if algo.critic_only:  # a policy at rest cannot answer: a coefficient that follows its
             # entropy or its KL would wind up until it may learn
             heard = {n: value for n, value in heard.items() if not n.startswith(_POLICY_AREAS)}
-        self.algorithm.observe(self.policy.broadcast(heard))
+        self.algorithm.observe(self.policy.broadcast(heard), is_complete=not algo.critic_only)
         self.progress.step = algo.step + 1
         total = time.perf_counter() - self._clock
         rollout, sync = self._spans["rollout"], self._spans["sync"]

@@ -17,11 +17,12 @@ _TABLE = """
 denies     fails refuse nobody nothing hardly barely scarcely not never neither nor cannot either
 denies     unsure unknown wrong incorrect false untrue perhaps maybe possibly doubt deny guess
 denies     something anything whatever mistake wait candidates at-least at-most
-hedges     no probably likely presumably nicht kein keine pas n\u00e3o nunca jam\u00e1s \u043d\u0435
+hedges     probably presumably nicht kein keine pas n\u00e3o nunca jam\u00e1s \u043d\u0435
 hedges     mindestens h\u00f6chstens menos moins
-retracts   wait actually scratch correction oops sorry hmm disregard ignore
-errs       wrong incorrect mistaken
-refers     answer box result value this that it above
+retracts   wait actually correction oops sorry hmm no
+revokes    scratch disregard ignore
+errs       wrong incorrect mistaken mistake forgot missed error
+refers     answer box result value
 divides    off short down under over lower higher upwards onwards thereabouts always sometimes
 divides    besides does or no none if else otherwise without unless except instead but
 divides    alternatively actually however although
@@ -114,13 +115,29 @@ def refuse(words: Sequence[str], *roles: str) -> None:
             raise Refused(f"{word!r} denies, leaves open or changes the answer")
 
 
-def refuse_retraction(text: str) -> None:
-    """Refuse an answer when a sentence after it takes it back: `Wait, ...`, `That is wrong.`"""
-    for sentence in re.split(r"(?<=[.!?])\s+|\n+", text)[1:]:
+def refuse_retraction(after: str, answer: str) -> None:
+    """Refuse an answer when a sentence after it takes it back.
+
+    `Wait, I forgot one.`, `Correction: the total is 108.`, `This answer is wrong.`; but not `Wait,
+    let me check: 3 + 4 = 7. Yes.` nor `This shows why the other one is wrong.`
+    """
+    for sentence in re.split(r"(?<=[.!?])\s+|\n+", after)[1:]:
         words = words_of(sentence)
-        refuse(words[:1], "retracts")
-        if any(has(word, "refers") for word in words):
-            refuse([word for word in words if has(word, "errs")])
+        opened = bool(words) and has(words[0], "retracts")
+        numbers = re.findall(r"\d+", sentence)
+        if opened and numbers and numbers[-1] not in answer:
+            raise Refused(f"{sentence[:40]!r} gives another answer")
+        while words and (has(words[0], "retracts") or words[0] in ("unfortunately", "but", "so")):
+            opened, words = True, words[1:]
+        about = words[:1] in (["that"], ["this"], ["it"], ["the"], ["my"])
+        noun = about and words[1:2] and has(words[1], "refers")
+        verb = next((place for place, word in enumerate(words[:5]) if word in ("is", "was")), 0)
+        said = words[verb + 1 : verb + 2] if (noun or verb == 1) and about else []
+        if opened and not about:
+            said = words[:3]
+        revoked = bool(words) and has(words[0], "revokes")
+        if revoked or any(has(word, "errs") for word in said):
+            raise Refused(f"{sentence[:40]!r} takes the answer back")
 
 
 def check_introduction(text: str, *, adjacent: bool = True) -> bool:

@@ -176,3 +176,10 @@ def test_the_last_verdict_is_the_one_that_is_looked_up():
 def test_a_tail_that_does_not_hold_the_word_is_not_used():
     tail = spelt(("something", {"else": -0.1}))
     assert parse_reply.verdict(reply("Verdict: yes", tail=tail)) == (1.0, False)
+
+
+@pytest.mark.parametrize("sign", ["`", "~"])
+def test_a_row_of_fence_marks_is_read_in_linear_time(sign: str) -> None:
+    """With a pattern that tries every split of the row this would take hours."""
+    with pytest.raises(Unreadable):
+        parse_reply.score(reply(sign * 20_000 + "x"), 0, 10)

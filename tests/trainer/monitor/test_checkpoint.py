@@ -302,7 +302,7 @@ def test_a_damaged_checkpoint_is_kept_under_another_name(tmp_path):
 def test_another_format_is_not_read(tmp_path):
     saved = checkpoints(tmp_path).save(1, {}, write_policy)
     (saved / "manifest.json").write_text('{"format": 1}')
-    with pytest.raises(RecipeError, match=r"has checkpoint format 1, this version reads 3"):
+    with pytest.raises(RecipeError, match=r"has checkpoint format 1, this version reads 4"):
         fault_of(saved)
     with pytest.raises(RecipeError, match="format 1"):
         newest_whole(tmp_path)

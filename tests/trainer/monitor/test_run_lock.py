@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,3 +163,9 @@ def test_what_did_not_start_leaves_no_folder_above_either(tmp_path):
     with locked(tmp_path / "runs" / "a" / "b"):
         pass
     assert names(tmp_path) == ["runs"] and names(tmp_path / "runs") == []
+
+
+def test_the_cause_of_an_end_is_not_hidden_by_a_folder_that_is_gone(tmp_path):
+    with pytest.raises(ValueError, match="the cause"), locked(tmp_path / "run"):
+        shutil.rmtree(tmp_path / "run")
+        raise ValueError("the cause")
