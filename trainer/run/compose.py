@@ -58,11 +58,10 @@ def compose(recipe: Recipe, loaded: Loaded, *, resume: bool) -> Run:
         say(refuse_another_verifier(recipe, saved["reward_monitor"]))
     problems, renderer, fitting = compose_problems(recipe, loaded)
     evaluation = Evaluation(recipe.evaluate, renderer, recipe.folder, recipe.steps)
-    inputs = {}
-    if launched_as_main():
-        inputs = fingerprints(recipe, problems, evaluation.fingerprints())
-        if newest is not None:
-            say(refuse_other_inputs(recipe, saved, inputs))
+    suites = evaluation.fingerprints
+    inputs = fingerprints(recipe, problems, suites()) if launched_as_main() else {}
+    if newest is not None:
+        say(refuse_other_inputs(recipe, saved, inputs))
     algorithm = Algorithm(recipe.slots, updates_per_step=recipe.minibatches)
     with with_source_location(loaded):
         policy = compose_policy(recipe, algorithm.needs, adapters=recipe.folder / "adapters")
